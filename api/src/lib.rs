@@ -1,1 +1,52 @@
-//! Under construction.
+//! The grammar of the API: what every kind of object shares, whatever it is about.
+//!
+//! Here are metadata, [`Resource`] and [`KindEntry`], relations ([`Ref`], [`Selector`], [`Owns`]), schemas, server-side
+//! apply, patches, selectors, quantities, [`Status`] errors, watch events, and the two seams that need no more than
+//! these: [`Client`] and [`Clock`].
+//!
+//! It names no kind, does no I/O and knows no async runtime. Everything in it is a pure function of its arguments.
+//!
+//! Start reading at [`Resource`] (a kind as a type), then [`KindEntry`] (a kind with its type erased), [`Request`] (one
+//! call) and [`Client`] (a way to send it).
+#![deny(missing_docs)]
+
+mod client;
+mod condition;
+mod entry;
+mod field_error;
+mod kind;
+mod metadata;
+mod object;
+mod relation;
+mod request;
+mod resource;
+mod status;
+mod target;
+mod time;
+mod watch;
+
+pub mod apply;
+pub mod fields;
+pub mod labels;
+pub mod patch;
+pub mod quantity;
+pub mod schema;
+
+pub use client::{Api, Client, List, WatchStream};
+pub use condition::{Condition, ConditionStatus};
+pub use entry::{Action, Backend, Column, KindEntry, Subresource};
+pub use field_error::{FieldError, FieldErrorKind, FieldPath};
+pub use fields::FieldQuery;
+pub use kind::{Kind, Scope, api_version, split_api_version};
+pub use labels::{LabelQuery, LabelSelector};
+pub use metadata::{ListMeta, ManagedFieldsEntry, Metadata, OwnerReference};
+pub use object::Object;
+pub use quantity::Quantity;
+pub use relation::{Owns, Ref, References, RelationVerb, RunsOn, Selector};
+pub use request::{Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch};
+pub use resource::{ApiVersion, Deletion, KindName, Resource};
+pub use schema::{Schema, SchemaError};
+pub use status::{Reason, Status, StatusCause, StatusDetails};
+pub use target::Target;
+pub use time::{Clock, MicroTime, Time};
+pub use watch::{Event, EventType, INITIAL_EVENTS_END, WatchEvent};

@@ -1,0 +1,161 @@
+//! [`KindEntry`]: a kind with its type erased, which is all that the server knows of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::{Deletion, FieldError, Kind, Owns, Resource, Schema, SchemaError, Status};
+
+/// A kind with its type erased: the server, `explain`, garbage collection and the docs work from this alone, so that
+/// kinds written in Rust and kinds defined by users are served by the same code.
+#[derive(Clone)]
+pub struct KindEntry {
+    /// The kind's names and scope.
+    pub kind: Kind,
+    /// The kind's JSON Schema (2020-12) with `$defs`, as published.
+    pub document: Arc<Value>,
+    /// The same schema, compiled for checking, merging and explaining.
+    pub schema: Arc<Schema>,
+    /// Defaults and validates an object whose shape has been checked; `old` is the object as stored.
+    pub admit: fn(&mut Value, Option<&Value>) -> Result<(), Vec<FieldError>>,
+    /// What a delete means for the object; see [`Resource::deletion`].
+    pub deletion: fn(&mut Value, Option<i64>) -> Result<Deletion, Status>,
+    /// What `get` prints between name and age.
+    pub columns: Vec<Column>,
+    /// Subresources beyond `status`.
+    pub subresources: Vec<Subresource>,
+    /// Fields beyond name and namespace that field selectors may name.
+    pub selectable: &'static [&'static str],
+    /// The kinds whose objects this kind makes.
+    pub owns: Vec<Kind>,
+}
+
+impl KindEntry {
+    /// Erases the type of `K`.
+    ///
+    /// # Errors
+    /// If the schema derived from `K` is not structural: a mistake in the type's definition.
+    pub fn of<K: Resource>() -> Result<Self, SchemaError> {
+        let document = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<K>().to_value();
+        let schema = Schema::compile(&document)?;
+        Ok(Self {
+            kind: K::KIND,
+            document: Arc::new(document),
+            schema,
+            admit: admit::<K>,
+            deletion: deletion::<K>,
+            columns: K::columns(),
+            subresources: K::subresources(),
+            selectable: K::SELECTABLE,
+            owns: Vec::new(),
+        })
+    }
+
+    /// Records that `K` makes objects of kind `Owned`. `K` must be the type that this entry was made of.
+    pub fn owns<K: Owns<Owned>, Owned: Resource>(mut self) -> Self {
+        debug_assert_eq!(self.kind, K::KIND, "owns() names another kind than the entry");
+        self.owns.push(Owned::KIND);
+        self
+    }
+}
+
+fn decode<K: Resource>(value: &Value) -> Result<K, Vec<FieldError>> {
+    K::deserialize(value).map_err(|error| vec![FieldError::invalid("", Value::Null, error.to_string())])
+}
+
+fn admit<K: Resource>(value: &mut Value, old: Option<&Value>) -> Result<(), Vec<FieldError>> {
+    let mut object: K = decode(value)?;
+    let old = old.map(decode::<K>).transpose()?;
+    object.prepare(old.as_ref());
+    let errors = object.validate(old.as_ref());
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    *value = encode(&object).map_err(|error| vec![FieldError::invalid("", Value::Null, error.to_string())])?;
+    Ok(())
+}
+
+fn deletion<K: Resource>(value: &mut Value, asked: Option<i64>) -> Result<Deletion, Status> {
+    let mut object = K::deserialize(&*value).map_err(|error| Status::internal(error.to_string()))?;
+    let deletion = object.deletion(asked);
+    *value = encode(&object).map_err(|error| Status::internal(error.to_string()))?;
+    Ok(deletion)
+}
+
+fn encode<K: Resource>(object: &K) -> Result<Value, serde_json::Error> {
+    serde_json::to_value(object)
+}
+
+/// A column of `get`'s table.
+#[derive(Clone)]
+pub struct Column {
+    /// The heading.
+    pub name: &'static str,
+    /// The OpenAPI type of the cells: `string`, `integer`, `boolean`, `date`.
+    pub cell_type: &'static str,
+    /// What the column says, for people.
+    pub description: &'static str,
+    /// 0 is always shown, 1 only by `-o wide`.
+    pub priority: i32,
+    /// The cell of an object, at a time (for ages).
+    pub cell: Arc<dyn Fn(&Value, Timestamp) -> Value + Send + Sync>,
+}
+
+impl Column {
+    /// A column of strings that is always shown.
+    pub fn new(
+        name: &'static str,
+        description: &'static str,
+        cell: impl Fn(&Value, Timestamp) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, cell_type: "string", description, priority: 0, cell: Arc::new(cell) }
+    }
+
+    /// A column whose cells are the value at a JSON pointer, or empty.
+    pub fn at(name: &'static str, description: &'static str, pointer: &'static str) -> Self {
+        Self::new(name, description, move |object, _| object.pointer(pointer).cloned().unwrap_or_default())
+    }
+
+    /// The same column with cells of this type.
+    pub fn cell_type(self, cell_type: &'static str) -> Self {
+        Self { cell_type, ..self }
+    }
+
+    /// The same column, shown only by `-o wide`.
+    pub fn wide(self) -> Self {
+        Self { priority: 1, ..self }
+    }
+}
+
+/// A path below an object with a meaning of its own. `status` is not among them: the server derives it from the kind.
+#[derive(Clone)]
+pub struct Subresource {
+    /// The last segment of the path, such as `binding`.
+    pub name: &'static str,
+    /// The kind of the body, such as `Binding`.
+    pub kind: Kind,
+    /// What a request does.
+    pub action: Action,
+}
+
+/// What a request to a subresource does.
+#[derive(Clone)]
+pub enum Action {
+    /// `create` (and `update`) turn the stored object and the request's body into the object to store. Pure.
+    Transform(fn(object: &Value, body: &Value) -> Result<Value, Status>),
+    /// The request is passed on, upgrade and streams included, to the object that serves this one.
+    Stream(Backend),
+}
+
+/// Who serves an object's streams: for a pod, the node that runs it.
+#[derive(Clone)]
+pub struct Backend {
+    /// The kind of the serving object.
+    pub kind: Kind,
+    /// JSON pointer to its name in the object asked for, such as `/spec/nodeName`.
+    pub name: &'static str,
+    /// The `host:port` of the serving object's HTTPS server, if it has one.
+    pub address: fn(&Value) -> Option<String>,
+}

@@ -1,0 +1,373 @@
+//! [`Request`]: one call on the API, the same whether it travels over HTTP or stays in the process.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{Resource, Status, Target};
+
+/// One call on the API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// What to do.
+    pub verb: Verb,
+    /// What to do it to.
+    pub target: Target,
+    /// How to do it.
+    pub params: Params,
+    /// The object, patch or options sent along.
+    pub body: Option<Body>,
+}
+
+/// What to do. The words are those of Kubernetes' authorization rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Read one object.
+    Get,
+    /// Read a collection.
+    List,
+    /// Follow a collection.
+    Watch,
+    /// Add an object to a collection, or post to a subresource.
+    Create,
+    /// Replace an object.
+    Update,
+    /// Change an object.
+    Patch,
+    /// Delete an object.
+    Delete,
+    /// Delete the objects of a collection.
+    DeleteCollection,
+}
+
+impl Verb {
+    /// The verb as authorization rules name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request's body and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// What the bytes are.
+    pub media_type: MediaType,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// The media types that request bodies have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaType {
+    /// `application/json`
+    Json,
+    /// `application/yaml`
+    Yaml,
+    /// `application/vnd.kubernetes.protobuf`
+    Protobuf,
+    /// `application/json-patch+json`: RFC 6902.
+    JsonPatch,
+    /// `application/merge-patch+json`: RFC 7386.
+    MergePatch,
+    /// `application/strategic-merge-patch+json`: merges lists by the schema's keys.
+    StrategicMergePatch,
+    /// `application/apply-patch+yaml`: server-side apply, in YAML or JSON.
+    Apply,
+}
+
+impl MediaType {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::Json, "application/json"),
+        (Self::Yaml, "application/yaml"),
+        (Self::Protobuf, "application/vnd.kubernetes.protobuf"),
+        (Self::JsonPatch, "application/json-patch+json"),
+        (Self::MergePatch, "application/merge-patch+json"),
+        (Self::StrategicMergePatch, "application/strategic-merge-patch+json"),
+        (Self::Apply, "application/apply-patch+yaml"),
+    ];
+
+    /// The media type as `Content-Type` names it.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(media_type, _)| *media_type == self).map_or("", |(_, name)| name)
+    }
+
+    /// Reads a `Content-Type`, ignoring parameters such as `charset`. None if it is not one of these.
+    pub fn parse(content_type: &str) -> Option<Self> {
+        let name = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(media_type, _)| *media_type)
+    }
+}
+
+/// What happens to the objects that a deleted object owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Propagation {
+    /// They stay, and lose their owner.
+    Orphan,
+    /// They are deleted after the owner is gone.
+    Background,
+    /// They are deleted first; the owner waits for those that block it.
+    Foreground,
+}
+
+/// How strictly fields that the schema doesn't know are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum FieldValidation {
+    /// They are dropped silently.
+    Ignore,
+    /// They are dropped, and the answer carries a warning.
+    Warn,
+    /// The request is refused.
+    #[default]
+    Strict,
+}
+
+/// How a list's revision relates to the one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VersionMatch {
+    /// This revision and no other.
+    Exact,
+    /// This revision or any later one.
+    NotOlderThan,
+}
+
+macro_rules! wire_words {
+    ($type:ident, $param:literal, $($variant:ident),*) => {
+        impl $type {
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)* }
+            }
+
+            /// Reads the word on the wire; any other is a bad request.
+            pub fn parse(word: &str) -> Result<Self, Status> {
+                match word {
+                    $(stringify!($variant) => Ok(Self::$variant),)*
+                    _ => Err(unsupported($param, word, &[$(stringify!($variant)),*])),
+                }
+            }
+        }
+    };
+}
+
+wire_words!(Propagation, "propagationPolicy", Orphan, Background, Foreground);
+wire_words!(FieldValidation, "fieldValidation", Ignore, Warn, Strict);
+wire_words!(VersionMatch, "resourceVersionMatch", Exact, NotOlderThan);
+
+/// How to carry out a request: the query parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Params {
+    /// Run the whole pipeline, store nothing.
+    pub dry_run: bool,
+    /// Who is writing, for field ownership.
+    pub field_manager: Option<String>,
+    /// How strictly unknown fields are taken.
+    pub field_validation: Option<FieldValidation>,
+    /// On apply: take over fields that belong to others.
+    pub force: bool,
+    /// Only objects with these labels.
+    pub label_selector: Option<String>,
+    /// Only objects with these field values.
+    pub field_selector: Option<String>,
+    /// At most this many objects a page.
+    pub limit: Option<u64>,
+    /// Where the page starts: what the page before said.
+    pub cont: Option<String>,
+    /// The revision to read at, or to watch from.
+    pub resource_version: Option<String>,
+    /// How the revision read relates to the one asked for.
+    pub resource_version_match: Option<VersionMatch>,
+    /// On watch: begin with the present objects, then a bookmark.
+    pub send_initial_events: Option<bool>,
+    /// On watch: send bookmarks.
+    pub allow_watch_bookmarks: bool,
+    /// On watch: end after so many seconds.
+    pub timeout_seconds: Option<u64>,
+    /// On delete: seconds that the object has to end.
+    pub grace_period_seconds: Option<i64>,
+    /// On delete: what happens to what the object owns.
+    pub propagation: Option<Propagation>,
+    /// Parameters of a subresource, such as `container` of `log`, passed through in order.
+    pub other: Vec<(String, String)>,
+}
+
+impl Params {
+    /// Reads decoded query pairs.
+    ///
+    /// # Errors
+    /// 400 for a known parameter with a value that it cannot have. Unknown parameters are kept in [`Params::other`].
+    pub fn parse<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, Status> {
+        let mut params = Self::default();
+        for (name, value) in pairs {
+            params.set(name.as_ref(), value.as_ref())?;
+        }
+        Ok(params)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Status> {
+        let text = || (!value.is_empty()).then(|| value.to_owned());
+        match name {
+            "dryRun" => self.dry_run = parse_dry_run(value)?,
+            "fieldManager" => self.field_manager = text(),
+            "fieldValidation" => self.field_validation = given(value, FieldValidation::parse)?,
+            "force" => self.force = given(value, |v| boolean(name, v))?.unwrap_or_default(),
+            "labelSelector" => self.label_selector = text(),
+            "fieldSelector" => self.field_selector = text(),
+            "limit" => self.limit = given(value, |v| number(name, v))?.filter(|limit| *limit > 0),
+            "continue" => self.cont = text(),
+            "resourceVersion" => self.resource_version = text(),
+            "resourceVersionMatch" => self.resource_version_match = given(value, VersionMatch::parse)?,
+            "sendInitialEvents" => self.send_initial_events = given(value, |v| boolean(name, v))?,
+            "allowWatchBookmarks" => {
+                self.allow_watch_bookmarks = given(value, |v| boolean(name, v))?.unwrap_or_default();
+            }
+            "timeoutSeconds" => self.timeout_seconds = given(value, |v| number(name, v))?.filter(|t| *t > 0),
+            "gracePeriodSeconds" => self.grace_period_seconds = given(value, |v| number(name, v))?,
+            "propagationPolicy" => self.propagation = given(value, Propagation::parse)?,
+            _ => self.other.push((name.to_owned(), value.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// The parameters as query pairs, not yet percent-encoded; what has not been set is left out.
+    pub fn pairs(&self) -> Vec<(&str, String)> {
+        let flag = |on: bool| on.then(|| "true".to_owned());
+        let known = [
+            ("dryRun", self.dry_run.then(|| "All".to_owned())),
+            ("fieldManager", self.field_manager.clone()),
+            ("fieldValidation", self.field_validation.map(|v| v.as_str().to_owned())),
+            ("force", flag(self.force)),
+            ("labelSelector", self.label_selector.clone()),
+            ("fieldSelector", self.field_selector.clone()),
+            ("limit", self.limit.map(|v| v.to_string())),
+            ("continue", self.cont.clone()),
+            ("resourceVersion", self.resource_version.clone()),
+            ("resourceVersionMatch", self.resource_version_match.map(|v| v.as_str().to_owned())),
+            ("sendInitialEvents", self.send_initial_events.map(|v| v.to_string())),
+            ("allowWatchBookmarks", flag(self.allow_watch_bookmarks)),
+            ("timeoutSeconds", self.timeout_seconds.map(|v| v.to_string())),
+            ("gracePeriodSeconds", self.grace_period_seconds.map(|v| v.to_string())),
+            ("propagationPolicy", self.propagation.map(|v| v.as_str().to_owned())),
+        ];
+        let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        known.chain(self.other.iter().map(|(name, value)| (name.as_str(), value.clone()))).collect()
+    }
+}
+
+fn given<T>(value: &str, parse: impl FnOnce(&str) -> Result<T, Status>) -> Result<Option<T>, Status> {
+    if value.is_empty() { Ok(None) } else { parse(value).map(Some) }
+}
+
+fn parse_dry_run(value: &str) -> Result<bool, Status> {
+    match value {
+        "" => Ok(false),
+        "All" => Ok(true),
+        other => Err(unsupported("dryRun", other, &["All"])),
+    }
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, Status> {
+    match value {
+        "true" | "1" | "True" | "t" | "T" | "TRUE" => Ok(true),
+        "false" | "0" | "False" | "f" | "F" | "FALSE" => Ok(false),
+        _ => Err(Status::bad_request(format!("{name}: {value:?} is not a boolean: use true or false"))),
+    }
+}
+
+fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, Status> {
+    value.parse().map_err(|_| Status::bad_request(format!("{name}: {value:?} is not a whole number in range")))
+}
+
+fn unsupported(name: &str, value: &str, supported: &[&str]) -> Status {
+    let supported = supported.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+    Status::bad_request(format!("{name}: Unsupported value: {value:?}: supported values: {supported}"))
+}
+
+impl Body {
+    /// A JSON body.
+    ///
+    /// # Errors
+    /// If the value cannot be written as JSON, which no [`Resource`] is known for.
+    pub fn json(value: &impl Serialize) -> Result<Self, Status> {
+        let bytes = serde_json::to_vec(value).map_err(Status::internal)?;
+        Ok(Self { media_type: MediaType::Json, bytes: bytes.into() })
+    }
+}
+
+/// A change of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Patch {
+    /// RFC 6902: a list of operations.
+    Json(Value),
+    /// RFC 7386: what is given replaces, `null` removes.
+    Merge(Value),
+    /// Server-side apply: the fields that the manager wants, no more and no less.
+    Apply(Value),
+}
+
+impl Patch {
+    /// Server-side apply of an object.
+    ///
+    /// # Errors
+    /// If the object cannot be written as JSON.
+    pub fn apply<K: Resource>(object: &K) -> Result<Self, Status> {
+        serde_json::to_value(object).map(Self::Apply).map_err(Status::internal)
+    }
+
+    /// The patch as a request body.
+    ///
+    /// # Errors
+    /// If the patch cannot be written as JSON.
+    pub fn body(&self) -> Result<Body, Status> {
+        let (media_type, value) = match self {
+            Self::Json(value) => (MediaType::JsonPatch, value),
+            Self::Merge(value) => (MediaType::MergePatch, value),
+            Self::Apply(value) => (MediaType::Apply, value),
+        };
+        Ok(Body { media_type, ..Body::json(value)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_back_as_they_are_written() {
+        let pairs = [("dryRun", "All"), ("limit", "500"), ("sendInitialEvents", "true"), ("container", "web")];
+        let params = Params::parse(pairs).unwrap();
+        assert!(params.dry_run);
+        let written = params.pairs();
+        assert_eq!(Params::parse(written).unwrap(), params);
+    }
+
+    #[test]
+    fn a_value_that_a_parameter_cannot_have_is_a_bad_request() {
+        for pair in [("dryRun", "Server"), ("limit", "many"), ("fieldValidation", "strict"), ("force", "maybe")] {
+            let status = Params::parse([pair]).unwrap_err();
+            assert_eq!(status.code, 400, "{pair:?}: {status}");
+        }
+    }
+
+    #[test]
+    fn media_types_are_read_without_their_parameters() {
+        assert_eq!(MediaType::parse("application/JSON; charset=utf-8"), Some(MediaType::Json));
+        assert_eq!(MediaType::parse("text/plain"), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! [`Resource`]: what a Rust type promises to be a kind of object.
+
+use std::fmt::{self, Debug};
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Column, FieldError, Kind, Metadata, OwnerReference, Subresource};
+
+/// A kind of object, as a Rust type. Its fields are the wire format, its doc comments are what `explain` prints.
+///
+/// A type lists its fields in wire order, beginning with `api_version: ApiVersion<Self>, kind: KindName<Self>,
+/// metadata: Metadata`. Everything else here has a default that fits a plain data kind.
+pub trait Resource: Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static {
+    /// The kind's names and scope.
+    const KIND: Kind;
+
+    /// The fields beyond `metadata.name` and `metadata.namespace` that field selectors may name, in dotted notation.
+    const SELECTABLE: &'static [&'static str] = &[];
+
+    /// The object's metadata.
+    fn metadata(&self) -> &Metadata;
+
+    /// The object's metadata, to be changed.
+    fn metadata_mut(&mut self) -> &mut Metadata;
+
+    /// Fills in defaults, and on creation the initial status. Pure; runs before [`Resource::validate`] on every write.
+    fn prepare(&mut self, old: Option<&Self>) {
+        let _ = old;
+    }
+
+    /// Says everything that is wrong with the object, or with the change from `old`. Pure. Shape, types and required
+    /// fields have been checked against the schema before; metadata is checked by the server for all kinds alike.
+    fn validate(&self, old: Option<&Self>) -> Vec<FieldError> {
+        let _ = old;
+        Vec::new()
+    }
+
+    /// What a delete means for the object: whether it goes at once or has time to end. May change the object, which is
+    /// stored unless it goes at once. `asked` is the grace period that the caller gave.
+    fn deletion(&mut self, asked: Option<i64>) -> Deletion {
+        let _ = asked;
+        Deletion::Now
+    }
+
+    /// What `get` prints between the name and the age.
+    fn columns() -> Vec<Column> {
+        Vec::new()
+    }
+
+    /// Subresources beyond `status`.
+    fn subresources() -> Vec<Subresource> {
+        Vec::new()
+    }
+
+    /// A reference to this object as the managing owner of another.
+    fn owner_reference(&self) -> OwnerReference {
+        let metadata = self.metadata();
+        OwnerReference {
+            api_version: Self::KIND.api_version(),
+            kind: Self::KIND.name.to_owned(),
+            name: metadata.name.clone(),
+            uid: metadata.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+}
+
+/// What a delete means for an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing stands behind the object: it goes at once unless finalizers hold it.
+    Now,
+    /// Something runs on its behalf, which has this many seconds to end; whoever runs it deletes the object then with a
+    /// grace period of zero.
+    Grace {
+        /// Seconds until the object may be gone.
+        seconds: i64,
+    },
+    /// The object stays, marked for deletion, until a field of its own says that nothing holds it any longer.
+    Held,
+}
+
+/// The constant value of `apiVersion` of kind `K`. Has no size; refuses every other value.
+pub struct ApiVersion<K>(PhantomData<fn() -> K>);
+
+/// The constant value of `kind` of kind `K`. Has no size; refuses every other value.
+pub struct KindName<K>(PhantomData<fn() -> K>);
+
+macro_rules! constant {
+    ($type:ident, $value:expr, $what:literal) => {
+        impl<K> Default for $type<K> {
+            fn default() -> Self {
+                Self(PhantomData)
+            }
+        }
+
+        impl<K> Clone for $type<K> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<K> Copy for $type<K> {}
+
+        impl<K> PartialEq for $type<K> {
+            fn eq(&self, _: &Self) -> bool {
+                true
+            }
+        }
+
+        impl<K: Resource> Debug for $type<K> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", $value(K::KIND))
+            }
+        }
+
+        impl<K: Resource> Serialize for $type<K> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(&$value(K::KIND))
+            }
+        }
+
+        impl<'de, K: Resource> Deserialize<'de> for $type<K> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let (found, expected) = (String::deserialize(deserializer)?, $value(K::KIND));
+                if found == expected {
+                    return Ok(Self(PhantomData));
+                }
+                Err(D::Error::custom(format!(concat!($what, " is {:?}, expected {:?}"), found, expected)))
+            }
+        }
+
+        impl<K: Resource> JsonSchema for $type<K> {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                format!("{}{}", K::KIND.name, stringify!($type)).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "const": $value(K::KIND)})
+            }
+        }
+    };
+}
+
+constant!(ApiVersion, |kind: Kind| kind.api_version(), "apiVersion");
+constant!(KindName, |kind: Kind| kind.name, "kind");

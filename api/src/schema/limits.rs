@@ -1,0 +1,115 @@
+//! Checking one value against what its node allows: closed lists, ranges, lengths, patterns, formats.
+
+use serde_json::Value;
+
+use super::check::Checker;
+use super::{Bound, Limits, Node};
+use crate::field_error::FieldError;
+
+impl Checker<'_> {
+    pub(super) fn limits(&mut self, node: &Node, value: &Value) {
+        if let Some(allowed) = &node.allowed
+            && !allowed.contains(value)
+        {
+            let names: Vec<String> = allowed.iter().map(plain).collect();
+            self.errors.push(FieldError::not_supported(self.here(), value.clone(), &names));
+        }
+        if let Some(format) = &node.format
+            && let Some(problem) = format_problem(format, value)
+        {
+            self.errors.push(FieldError::invalid(self.here(), value.clone(), problem));
+        }
+        let Some(limits) = &node.limits else { return };
+        match value {
+            Value::Number(number) => self.number(limits, value, number.as_f64().unwrap_or(f64::NAN)),
+            Value::String(text) => self.string(limits, text),
+            Value::Array(items) => {
+                self.count(items.len(), limits.min_items, limits.max_items, "items");
+            }
+            Value::Object(fields) => {
+                self.count(fields.len(), limits.min_properties, limits.max_properties, "properties");
+            }
+            _ => {}
+        }
+    }
+
+    fn number(&mut self, limits: &Limits, value: &Value, number: f64) {
+        let mut problems = Vec::new();
+        if let Some(Bound { at, exclusive }) = limits.minimum
+            && (number < at || (exclusive && number <= at))
+        {
+            problems.push(format!("must be greater than {}{at}", if exclusive { "" } else { "or equal to " }));
+        }
+        if let Some(Bound { at, exclusive }) = limits.maximum
+            && (number > at || (exclusive && number >= at))
+        {
+            problems.push(format!("must be less than {}{at}", if exclusive { "" } else { "or equal to " }));
+        }
+        if let Some(of) = limits.multiple_of
+            && of > 0.0
+            && (number / of).fract() != 0.0
+        {
+            problems.push(format!("must be a multiple of {of}"));
+        }
+        for problem in problems {
+            self.errors.push(FieldError::invalid(self.here(), value.clone(), problem));
+        }
+    }
+
+    fn string(&mut self, limits: &Limits, text: &str) {
+        let length = text.chars().count();
+        if let Some(max) = limits.max_length.filter(|&max| length > max) {
+            self.errors.push(FieldError::too_long(self.here(), text, max));
+        }
+        let here = self.here();
+        if let Some(min) = limits.min_length.filter(|&min| length < min) {
+            let detail = format!("{} in body should be at least {min} chars long", here.as_str());
+            self.errors.push(FieldError::invalid(&here, text, detail));
+        }
+        if let Some(pattern) = limits.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+            let detail = format!("{} in body should match '{pattern}'", here.as_str());
+            self.errors.push(FieldError::invalid(&here, text, detail));
+        }
+    }
+
+    fn count(&mut self, actual: usize, min: Option<usize>, max: Option<usize>, what: &str) {
+        let here = self.here();
+        if let Some(max) = max.filter(|&max| actual > max) {
+            self.errors.push(FieldError::too_many(&here, actual, max));
+        }
+        if let Some(min) = min.filter(|&min| actual < min) {
+            let detail = format!("{} in body should have at least {min} {what}", here.as_str());
+            self.errors.push(FieldError::invalid(&here, actual, detail));
+        }
+    }
+}
+
+/// A value as people write it in a list of values: strings without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What is wrong under a `format`; formats that are not known here say nothing.
+fn format_problem(format: &str, value: &Value) -> Option<String> {
+    let fits = match (format, value) {
+        ("int32", Value::Number(n)) => n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+        ("int64", Value::Number(n)) => n.is_i64(),
+        ("uint8", Value::Number(n)) => n.as_u64().is_some_and(|n| n <= u8::MAX.into()),
+        ("uint16", Value::Number(n)) => n.as_u64().is_some_and(|n| n <= u16::MAX.into()),
+        ("uint32", Value::Number(n)) => n.as_u64().is_some_and(|n| n <= u32::MAX.into()),
+        ("uint" | "uint64", Value::Number(n)) => n.is_u64(),
+        ("date-time", Value::String(text)) => text.parse::<jiff::Timestamp>().is_ok(),
+        ("byte", Value::String(text)) => is_base64(text),
+        _ => true,
+    };
+    let shown = match value {
+        Value::String(text) => format!("{text:?}"),
+        other => other.to_string(),
+    };
+    (!fits).then(|| format!("must be of type {format}: {shown}"))
+}
+
+fn is_base64(text: &str) -> bool {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).is_ok()
+}
