@@ -1,1 +1,30 @@
-fn main() {}
+//! Chores of the workspace: `cargo xtask ci`, `codegen`, `bench`.
+//!
+//! A chore that is a property of the sources (layering, sizes) is a test instead, in `tests/`.
+
+mod ci;
+mod codegen;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Chores of the workspace.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Chore {
+    /// Everything that CI runs: format, lints, tests, generated files, docs, dependency policy.
+    Ci,
+    /// Write the files that are generated from the ontology.
+    Codegen {
+        /// Write nothing; fail if a file is out of date.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    match Chore::parse() {
+        Chore::Ci => ci::run(),
+        Chore::Codegen { check } => codegen::run(check),
+    }
+}
