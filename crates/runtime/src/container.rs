@@ -170,7 +170,7 @@ pub mod reason {
     pub const OOM_KILLED: &str = "OOMKilled";
     /// Could not be started.
     pub const START_ERROR: &str = "StartError";
-    /// Was stopped before it was started, or nobody knows how it ended (a reboot); the code is then 255.
+    /// Nobody knows how it ended (a reboot); the code is then 255.
     pub const UNKNOWN: &str = "ContainerStatusUnknown";
 }
 

@@ -22,6 +22,7 @@
 //! [`Runtime`], then [`SandboxSpec`] and [`ContainerSpec`], then [`RuntimeError`].
 #![deny(missing_docs)]
 
+pub mod conformance;
 mod container;
 mod error;
 mod event;
@@ -30,6 +31,7 @@ mod id;
 mod image;
 mod runtime;
 mod sandbox;
+mod simulated;
 
 pub use container::{
     Capability, ContainerSpec, ContainerState, ContainerStats, ContainerStatus, EnvVar, Exit, Mount,
@@ -44,3 +46,4 @@ pub use runtime::{Observed, Runtime, Version};
 pub use sandbox::{
     Dns, Network, PodIdentity, PortMapping, Protocol, SandboxSpec, SandboxState, SandboxStatus,
 };
+pub use simulated::{Behaviour, Failure, Fault, Latency, Outage, Script, SimulatedRuntime, Simulation, Verb};

@@ -50,8 +50,8 @@ pub trait Runtime: Send + Sync + 'static {
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
     /// Sends the image's stop signal (SIGTERM by default) to the container's first process, waits up to `grace`, then kills
-    /// all its processes; returns once it has exited. A zero `grace` kills at once. Does nothing to a container that
-    /// is not running or is unknown. A created container that never ran becomes `Exited` and cannot be started.
+    /// all its processes; returns once it has exited and `observe` says so. A zero `grace` kills at once. Does nothing to a
+    /// container that is not running or is unknown.
     ///
     /// A second call with a shorter grace shortens the wait.
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
