@@ -1,0 +1,252 @@
+//! [`Config`]: how `orchd up` runs. A YAML file and flags say the same things; flags win.
+//!
+//! The file is checked like every object: against the schema of this type, with the line of what is wrong.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use orch_api::Schema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The configuration of one `orchd` process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Where everything that Orch keeps on this machine lives: the store, keys, logs, volumes.
+    pub data_dir: PathBuf,
+    /// The address and port that the API is served on.
+    pub listen: SocketAddr,
+    /// Where objects are kept.
+    pub store: StoreConfig,
+    /// What runs the containers.
+    pub runtime: RuntimeConfig,
+    /// This machine as a node of the cluster.
+    pub node: NodeConfig,
+    /// Static bearer tokens: a CSV file of `token,user,uid,"group1,group2"`.
+    pub token_file: Option<PathBuf>,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// Where objects are kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// `embedded`: in the data directory, for one machine. `etcd`: in an etcd cluster.
+    pub backend: StoreBackend,
+    /// The etcd cluster, for the backend `etcd`.
+    pub etcd: EtcdOptions,
+}
+
+/// Where objects are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreBackend {
+    /// In the data directory, for one machine.
+    #[default]
+    Embedded,
+    /// In an etcd cluster.
+    Etcd,
+}
+
+/// An etcd cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct EtcdOptions {
+    /// URLs of the members, such as `https://10.0.0.1:2379`.
+    pub endpoints: Vec<String>,
+    /// What all keys begin with, for a cluster that others use too. Empty, or beginning with a slash.
+    pub prefix: String,
+    /// The certificate authority of the members, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate, in PEM.
+    pub cert_file: Option<PathBuf>,
+    /// The client certificate's key, in PEM.
+    pub key_file: Option<PathBuf>,
+}
+
+/// What runs the containers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RuntimeConfig {
+    /// `containerd`: real containers. `simulated`: none; nodes and containers are simulated, which needs no root.
+    pub kind: RuntimeKind,
+    /// `auto` uses the machine's containerd if it is running and otherwise starts a private one; a path is the socket
+    /// of the containerd to use.
+    pub containerd: String,
+    /// How many nodes to simulate, for the runtime `simulated`.
+    pub simulate_nodes: u32,
+    /// Registries that are reached over plain HTTP, as `host:port`. Loopback addresses always may be.
+    pub insecure_registries: Vec<String>,
+}
+
+/// What runs the containers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeKind {
+    /// Real containers.
+    #[default]
+    Containerd,
+    /// Simulated nodes and containers, without root.
+    Simulated,
+}
+
+/// This machine as a node of the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// The node's name; the machine's host name if absent.
+    pub name: Option<String>,
+    /// The range that pods on this machine get their addresses from.
+    pub pod_cidr: String,
+    /// Where the CNI plugins are.
+    pub cni_plugin_dirs: Vec<PathBuf>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `human` for people, `json` for machines.
+    pub format: LogFormat,
+    /// What to log: a level (`error`, `warn`, `info`, `debug`, `trace`), or directives such as `info,orch_node=debug`.
+    pub filter: String,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line an event.
+    #[default]
+    Human,
+    /// One JSON object an event.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "/var/lib/orch".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
+            store: StoreConfig::default(),
+            runtime: RuntimeConfig::default(),
+            node: NodeConfig::default(),
+            token_file: None,
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            kind: RuntimeKind::default(),
+            containerd: "auto".into(),
+            simulate_nodes: 0,
+            insecure_registries: Vec::new(),
+        }
+    }
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            pod_cidr: "10.85.0.0/24".into(),
+            cni_plugin_dirs: vec!["/usr/lib/cni".into(), "/opt/cni/bin".into()],
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), filter: "info".into() }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not YAML, or says something that the configuration does not know; each field that
+    /// is wrong is named, with a suggestion where one is near.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is not a configuration", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let value: serde_json::Value = match text.trim() {
+            "" => serde_json::json!({}),
+            text => orch_client::manifest::parse_yaml(text)?,
+        };
+        let errors = Self::schema()?.check(&value);
+        if !errors.is_empty() {
+            let lines = errors.iter().map(|error| match error.hint() {
+                Some(hint) => format!("\n  {error}: {hint}"),
+                None => format!("\n  {error}"),
+            });
+            bail!("{}", lines.collect::<String>().trim_start_matches('\n'));
+        }
+        serde_json::from_value(value).context("a value does not fit")
+    }
+
+    /// The schema of the file, as published in `docs/config.md`.
+    ///
+    /// # Errors
+    /// Never, unless the type's own definition is broken.
+    pub fn schema() -> Result<std::sync::Arc<Schema>> {
+        Ok(Schema::compile(&schemars::schema_for!(Self).to_value())?)
+    }
+
+    /// Says what cannot work before anything is started.
+    ///
+    /// # Errors
+    /// If options contradict each other or one is missing.
+    pub fn validate(&self) -> Result<()> {
+        if self.store.backend == StoreBackend::Etcd && self.store.etcd.endpoints.is_empty() {
+            bail!("the store `etcd` needs endpoints\nhint: give --etcd-endpoints http://127.0.0.1:2379");
+        }
+        if self.store.backend == StoreBackend::Embedded && !self.store.etcd.endpoints.is_empty() {
+            bail!("etcd endpoints are given, but the store is `embedded`\nhint: add --store etcd");
+        }
+        if self.runtime.kind == RuntimeKind::Containerd && self.runtime.simulate_nodes > 0 {
+            bail!("nodes can only be simulated with the simulated runtime\nhint: add --runtime simulated");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+        assert_eq!(Config::parse("# nothing\n---\n{}").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_given_replaces_the_default() {
+        let config = Config::parse("listen: 0.0.0.0:6443\nruntime: {kind: simulated, simulateNodes: 100}\n").unwrap();
+        assert_eq!(config.listen.port(), 6443);
+        assert_eq!(config.runtime.simulate_nodes, 100);
+        assert_eq!(config.node, NodeConfig::default());
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_with_a_suggestion() {
+        let error = Config::parse("runtime: {simulateNode: 3}").unwrap_err().to_string();
+        assert!(error.contains("runtime.simulateNode") && error.contains("simulateNodes"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_are_refused_with_a_hint() {
+        let config = Config::parse("runtime: {simulateNodes: 3}").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("--runtime simulated"));
+    }
+}

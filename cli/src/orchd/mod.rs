@@ -1,0 +1,104 @@
+//! `orchd`: the process that everything runs in.
+
+mod config;
+mod logging;
+
+pub use config::{Config, LogFormat, RuntimeKind, StoreBackend};
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// Orch's server: API, controllers, scheduler and node agent in one process.
+#[derive(Parser)]
+#[command(name = "orchd", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Orchd {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # Run everything on this machine (needs root and containerd's binaries)
+  orchd up
+
+  # Try it without root: 100 simulated nodes
+  orchd up --data-dir /tmp/orch --runtime simulated --simulate-nodes 100
+
+  # Keep objects in etcd
+  orchd up --store etcd --etcd-endpoints http://127.0.0.1:2379
+
+  # Then, from another terminal
+  orchctl --kubeconfig /var/lib/orch/admin.kubeconfig get nodes";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the API server, the controllers, the scheduler and a node on this machine.
+    Up(Box<Up>),
+}
+
+/// Flags of `orchd up`. What is not given comes from the configuration file, and else is the default.
+#[derive(Args)]
+struct Up {
+    /// A configuration file; flags win over what it says. See docs/config.md.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the store, keys, logs and volumes live [default: /var/lib/orch]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The address that the API is served on [default: 127.0.0.1:7443]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where objects are kept [default: embedded]
+    #[arg(long, value_enum)]
+    store: Option<StoreBackend>,
+    /// URLs of the etcd members, separated by commas
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    etcd_endpoints: Vec<String>,
+    /// What runs the containers [default: containerd]
+    #[arg(long, value_enum)]
+    runtime: Option<RuntimeKind>,
+    /// `auto`, or the socket of the containerd to use [default: auto]
+    #[arg(long, value_name = "SOCKET")]
+    containerd: Option<String>,
+    /// How many nodes to simulate, with `--runtime simulated` [default: 1]
+    #[arg(long, value_name = "N")]
+    simulate_nodes: Option<u32>,
+    /// Static bearer tokens, as CSV: token,user,uid,"group1,group2"
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// How log lines are written [default: human]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// What to log, such as `debug` or `info,orch_node=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "ORCH_LOG")]
+    log: Option<String>,
+}
+
+impl Up {
+    fn config(self) -> Result<Config> {
+        let mut config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        give(&mut config.data_dir, self.data_dir);
+        give(&mut config.listen, self.listen);
+        give(&mut config.store.backend, self.store);
+        if !self.etcd_endpoints.is_empty() {
+            config.store.etcd.endpoints = self.etcd_endpoints;
+        }
+        give(&mut config.runtime.kind, self.runtime);
+        give(&mut config.runtime.containerd, self.containerd);
+        give(&mut config.runtime.simulate_nodes, self.simulate_nodes);
+        config.token_file = self.token_file.or(config.token_file);
+        give(&mut config.log.format, self.log_format);
+        give(&mut config.log.filter, self.log);
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn give<T>(field: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *field = value;
+    }
+}
