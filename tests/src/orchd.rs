@@ -1,0 +1,145 @@
+//! `orchd up` for one test.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::command::{Run, binary, kubectl_path};
+use crate::wait::eventually;
+
+/// How long `orchd` may take from SIGTERM to its end.
+const STOP: Duration = Duration::from_secs(5);
+
+/// A running `orchd up` and its data directory. Dropped, it is reset: containers, networks and files are removed.
+#[derive(Debug)]
+pub struct Orchd {
+    process: Child,
+    args: Vec<String>,
+    directory: tempfile::TempDir,
+}
+
+impl Orchd {
+    /// Starts `orchd up` on a new data directory and a free port, and waits until it is ready.
+    pub fn start(args: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("orch-test-").tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let process = up(directory.path(), &args);
+        Self { process, args, directory }
+    }
+
+    /// Starts one on the simulated runtime.
+    pub fn simulated(nodes: u32) -> Self {
+        Self::start(&["--runtime", "simulated", "--simulate-nodes", &nodes.to_string()])
+    }
+
+    /// Its data directory.
+    pub fn data_dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir().join("admin.kubeconfig")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Runs `orchctl` as the administrator.
+    pub fn orchctl(&self, args: &[&str]) -> Run {
+        self.orchctl_with(args, "")
+    }
+
+    /// Runs `orchctl` as the administrator, with something on its standard input.
+    pub fn orchctl_with(&self, args: &[&str], input: &str) -> Run {
+        Run::new(Command::new(binary("orchctl")).args(args).env("KUBECONFIG", self.kubeconfig()), input)
+    }
+
+    /// Runs a real `kubectl` as the administrator.
+    pub fn kubectl(&self, args: &[&str]) -> Run {
+        self.kubectl_with(args, "")
+    }
+
+    /// Runs a real `kubectl` as the administrator, with something on its standard input.
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Run {
+        let mut kubectl = Command::new(kubectl_path());
+        kubectl.args(args).env("KUBECONFIG", self.kubeconfig()).env("HOME", self.data_dir());
+        Run::new(&mut kubectl, input)
+    }
+
+    /// Ends it as an operator would, and checks that it ends in time.
+    pub fn stop(&mut self) {
+        signal(&self.process, Signal::SIGTERM);
+        eventually("orchd to stop", STOP, || self.process.try_wait().unwrap().is_some());
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again on the same data directory, after [`Orchd::stop`] or [`Orchd::kill`].
+    pub fn start_again(&mut self) {
+        self.process = up(self.directory.path(), &self.args);
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data_dir().join("orchd.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Orchd {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!("── the end of orchd's log\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+        drop(self.process.kill());
+        drop(self.process.wait());
+        let mut reset = Command::new(binary("orchd"));
+        let run = Run::new(reset.args(["reset", "--yes", "--data-dir"]).arg(self.data_dir()), "");
+        if run.code != Some(0) {
+            eprintln!("orchd reset failed: {}", run.stderr);
+        }
+    }
+}
+
+fn up(directory: &Path, args: &[String]) -> Child {
+    let log = File::options().create(true).append(true).open(directory.join("orchd.log")).unwrap();
+    let mut process = Command::new(binary("orchd"))
+        .args(["up", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let stdout = process.stdout.take().unwrap();
+    assert!(is_ready(stdout), "orchd ended before it was ready:\n{}", read(directory));
+    process
+}
+
+/// Reads until the ready line. The rest of the output is left unread: there is none.
+fn is_ready(stdout: ChildStdout) -> bool {
+    BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready"))
+}
+
+fn read(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("orchd.log")).unwrap_or_default()
+}
+
+fn signal(process: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(process.id()).unwrap());
+    kill(pid, signal).unwrap();
+}
