@@ -1,0 +1,17 @@
+//! The one way in which YAML is read: as Kubernetes reads it.
+
+use serde_saphyr::{Error, Options};
+
+/// YAML 1.2 words only (`no` and `on` are strings), `0644` is octal, duplicate keys are errors.
+pub(crate) fn options() -> Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    }
+}
+
+/// The error as one line with its position.
+pub(crate) fn problem(error: &Error) -> String {
+    error.to_string().lines().next().unwrap_or("malformed").to_owned()
+}
