@@ -1,1 +1,66 @@
-//! Under construction.
+//! The vocabulary of the API: every built-in kind as a Rust type, and [`KINDS`], the table of them.
+//!
+//! Field names, shapes, defaults and validation are Kubernetes' own where Kubernetes has the kind; a field that Orch does not
+//! implement is absent, so that it is refused rather than ignored. Field docs are written for users: they are what `explain`,
+//! OpenAPI and agents show. JSON Schemas, the relation graph and `kinds.md` are derived from the types ([`generated`]) and
+//! committed under `generated/`.
+//!
+//! Everything here is data and pure functions. It deliberately does no I/O and knows nothing of how kinds are served.
+//!
+//! Start reading at [`Workload`], then [`Pod`].
+#![deny(missing_docs)]
+
+mod binding;
+mod byte_string;
+mod config_map;
+mod event;
+mod lease;
+mod namespace;
+mod node;
+mod object_reference;
+mod pod;
+mod secret;
+mod service_account;
+mod workload;
+
+pub mod labels;
+
+use std::sync::LazyLock;
+
+use orch_api::{KindEntry, SchemaError};
+
+pub use binding::Binding;
+pub use byte_string::ByteString;
+pub use config_map::ConfigMap;
+pub use event::{Event, EventSeries, EventSource};
+pub use lease::{Lease, LeaseSpec};
+pub use namespace::{Namespace, NamespaceCondition, NamespacePhase, NamespaceSpec, NamespaceStatus};
+pub use node::*;
+pub use object_reference::ObjectReference;
+pub use pod::*;
+pub use secret::Secret;
+pub use service_account::ServiceAccount;
+pub use workload::{Workload, WorkloadSpec, WorkloadStatus, WorkloadUpdate};
+
+/// Every built-in kind.
+pub static KINDS: LazyLock<Vec<KindEntry>> = LazyLock::new(|| {
+    #[expect(
+        clippy::expect_used,
+        reason = "the types are fixed at compile time; a test compiles all schemas"
+    )]
+    kinds().expect("the schemas of the built-in kinds are structural")
+});
+
+fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
+    Ok(vec![
+        KindEntry::of::<Namespace>()?,
+        KindEntry::of::<Node>()?,
+        KindEntry::of::<Pod>()?,
+        KindEntry::of::<ConfigMap>()?,
+        KindEntry::of::<Secret>()?,
+        KindEntry::of::<ServiceAccount>()?,
+        KindEntry::of::<Event>()?,
+        KindEntry::of::<Lease>()?,
+        KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
+    ])
+}
