@@ -1,0 +1,207 @@
+//! Orch's own certificate authority: one ed25519 key in a directory.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ED25519,
+};
+
+use crate::TransportError;
+
+const CERTIFICATE_FILE: &str = "ca.crt";
+const KEY_FILE: &str = "ca.key";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const AUTHORITY_LIFETIME: Duration = DAY.saturating_mul(3650);
+const LEAF_LIFETIME: Duration = DAY.saturating_mul(365);
+/// Clocks differ: certificates are valid a little before they are made.
+const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
+
+/// A certificate authority that lives in a directory as `ca.crt` and `ca.key`.
+pub struct Authority {
+    certificate_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its private key, in PEM.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The certificate chain, leaf first.
+    pub certificate_pem: String,
+    /// The private key, PKCS#8.
+    pub key_pem: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Opens the authority in `directory`, or makes one there (directory 0700, files 0600).
+    ///
+    /// # Errors
+    /// If a file cannot be read or written, is not what it should be, or only one of the two exists.
+    pub fn open_or_create(directory: impl AsRef<Path>) -> Result<Self, TransportError> {
+        let directory = directory.as_ref();
+        let (certificate, key) = (directory.join(CERTIFICATE_FILE), directory.join(KEY_FILE));
+        match (certificate.exists(), key.exists()) {
+            (true, true) => Self::open(&certificate, &key),
+            (false, false) => Self::create(directory, &certificate, &key),
+            (true, false) => Err(TransportError::Incomplete(key)),
+            // The key is written first: a start that died in between left a key that signed nothing.
+            (false, true) => Self::create(directory, &certificate, &key),
+        }
+    }
+
+    /// The authority's certificate: what peers must trust.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// A server certificate, valid for a year, for these DNS names and IP addresses.
+    ///
+    /// # Errors
+    /// If a name is neither.
+    pub fn issue_server<S: AsRef<str>>(&self, names: &[S]) -> Result<Credentials, TransportError> {
+        let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        let common_name = names.first().cloned().unwrap_or_default();
+        let mut params =
+            CertificateParams::new(names).map_err(|e| TransportError::certificate("a server name", e))?;
+        params.distinguished_name = distinguished_name(&common_name, &[]);
+        // A node's server also dials others with the same certificate.
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params)
+    }
+
+    /// A client certificate, valid for a year: the common name is the user, the organizations are the groups.
+    ///
+    /// # Errors
+    /// If the names cannot be written into a certificate.
+    pub fn issue_client<S: AsRef<str>>(
+        &self,
+        common_name: &str,
+        organizations: &[S],
+    ) -> Result<Credentials, TransportError> {
+        let organizations: Vec<&str> = organizations.iter().map(AsRef::as_ref).collect();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = distinguished_name(common_name, &organizations);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params)
+    }
+
+    fn issue(&self, mut params: CertificateParams) -> Result<Credentials, TransportError> {
+        set_lifetime(&mut params, LEAF_LIFETIME);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let key = new_key()?;
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(|e| TransportError::certificate("a new certificate", e))?;
+        Ok(Credentials { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    }
+
+    fn open(certificate: &Path, key: &Path) -> Result<Self, TransportError> {
+        let certificate_pem = read(certificate)?;
+        let shown = |path: &Path| path.display().to_string();
+        let key_pair =
+            KeyPair::from_pem(&read(key)?).map_err(|e| TransportError::certificate(shown(key), e))?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key_pair)
+            .map_err(|e| TransportError::certificate(shown(certificate), e))?;
+        Ok(Self { certificate_pem, issuer })
+    }
+
+    fn create(directory: &Path, certificate: &Path, key: &Path) -> Result<Self, TransportError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = distinguished_name("orch-ca", &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        set_lifetime(&mut params, AUTHORITY_LIFETIME);
+        let key_pair = new_key()?;
+        let made =
+            params.self_signed(&key_pair).map_err(|e| TransportError::certificate("the authority", e))?;
+        let builder = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        builder.map_err(|source| TransportError::File { action: "make", path: directory.into(), source })?;
+        write(key, &key_pair.serialize_pem())?;
+        write(certificate, &made.pem())?;
+        Self::open(certificate, key)
+    }
+}
+
+fn new_key() -> Result<KeyPair, TransportError> {
+    KeyPair::generate_for(&PKCS_ED25519).map_err(|e| TransportError::certificate("a new key", e))
+}
+
+fn distinguished_name(common_name: &str, organizations: &[&str]) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    for organization in organizations {
+        name.push(DnType::OrganizationName, *organization);
+    }
+    name
+}
+
+fn set_lifetime(params: &mut CertificateParams, lifetime: Duration) {
+    let now = SystemTime::now();
+    params.not_before = (now - CLOCK_SKEW).into();
+    params.not_after = (now + lifetime).into();
+}
+
+fn read(path: &Path) -> Result<String, TransportError> {
+    fs::read_to_string(path).map_err(|source| TransportError::File {
+        action: "read",
+        path: path.into(),
+        source,
+    })
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write(path: &Path, text: &str) -> Result<(), TransportError> {
+    let draft: PathBuf = path.with_extension("new");
+    let written =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).and_then(
+            |mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                fs::rename(&draft, path)
+            },
+        );
+    written.map_err(|source| TransportError::File { action: "write", path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn an_authority_is_made_once_and_reused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pki");
+        let first = Authority::open_or_create(&path).unwrap();
+        let again = Authority::open_or_create(&path).unwrap();
+        assert_eq!(first.certificate_pem(), again.certificate_pem());
+        for file in [CERTIFICATE_FILE, KEY_FILE] {
+            let mode = fs::metadata(path.join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_lost_key_is_reported_and_nothing_is_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        Authority::open_or_create(directory.path()).unwrap();
+        fs::remove_file(directory.path().join(KEY_FILE)).unwrap();
+        let error = Authority::open_or_create(directory.path()).err().unwrap();
+        assert!(matches!(&error, TransportError::Incomplete(path) if path.ends_with(KEY_FILE)), "{error}");
+    }
+}
