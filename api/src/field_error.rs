@@ -188,8 +188,11 @@ impl FieldError {
     ) -> Self {
         let value = value.into();
         let quoted: Vec<String> = allowed.iter().map(|a| format!("{:?}", a.as_ref())).collect();
-        let detail =
-            if quoted.is_empty() { String::new() } else { format!("supported values: {}", quoted.join(", ")) };
+        let detail = if quoted.is_empty() {
+            String::new()
+        } else {
+            format!("supported values: {}", quoted.join(", "))
+        };
         let suggestion = value
             .as_str()
             .and_then(|v| crate::schema::nearest(v, allowed.iter().map(AsRef::as_ref)))

@@ -28,6 +28,7 @@ mod watch;
 pub mod apply;
 pub mod fields;
 pub mod labels;
+pub mod names;
 pub mod patch;
 pub mod quantity;
 pub mod schema;

@@ -160,12 +160,12 @@ impl<'a> Checker<'a> {
                 }
             } else if seen.contains(&found) {
                 let error = match found.as_slice() {
-                    [Some(value)] => FieldError::duplicate(
-                        self.here().index(index).child(&keys[0]),
-                        Value::clone(value),
-                    ),
+                    [Some(value)] => {
+                        FieldError::duplicate(self.here().index(index).child(&keys[0]), Value::clone(value))
+                    }
                     _ => {
-                        let shown = keys.iter().zip(&found).filter_map(|(k, v)| Some((k.clone(), v.cloned()?)));
+                        let shown =
+                            keys.iter().zip(&found).filter_map(|(k, v)| Some((k.clone(), v.cloned()?)));
                         FieldError::duplicate(self.here().index(index), shown.collect::<Map<_, _>>())
                     }
                 };
@@ -210,7 +210,8 @@ impl<'a> Checker<'a> {
 
     fn unknown(&self, ty: Type<'a>, name: &str) -> FieldError {
         let here = self.here();
-        let ancestors = self.above.iter().enumerate().map(|(n, &ty)| (self.path_of(n).as_str().to_owned(), ty));
+        let ancestors =
+            self.above.iter().enumerate().map(|(n, &ty)| (self.path_of(n).as_str().to_owned(), ty));
         let suggestion = suggest::field(name, (here.as_str().to_owned(), ty), ancestors);
         FieldError::unknown(here.child(name), suggestion)
     }
@@ -218,7 +219,8 @@ impl<'a> Checker<'a> {
     fn wrong_type(&mut self, ty: &Node, value: &Value) {
         let actual = Types::of(value).map_or("null", Types::name);
         let here = self.here();
-        let detail = format!("{} in body must be of type {}: \"{actual}\"", here.as_str(), ty.type_name_in_errors());
+        let detail =
+            format!("{} in body must be of type {}: \"{actual}\"", here.as_str(), ty.type_name_in_errors());
         self.errors.push(FieldError::type_invalid(here, actual, detail));
     }
 

@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 
 use super::flatten::{Flat, Flattener};
 use super::{
-    Additional, Bound, Branches, Limits, ListType, MAX_NODES, Node, NodeId, Relation, Rule, Schema, SchemaError,
-    Types,
+    Additional, Bound, Branches, Limits, ListType, MAX_NODES, Node, NodeId, Relation, Rule, Schema,
+    SchemaError, Types,
 };
 
 pub(super) fn compile(document: &Value) -> Result<Schema, SchemaError> {
-    let mut compiler = Compiler { flattener: Flattener::new(document), nodes: Vec::new(), known: HashMap::new() };
+    let mut compiler =
+        Compiler { flattener: Flattener::new(document), nodes: Vec::new(), known: HashMap::new() };
     let mut top = document.clone();
     if let Some(top) = top.as_object_mut() {
         top.remove("$defs");
@@ -172,8 +173,18 @@ fn limits(k: &Keywords<'_>) -> Result<Option<Limits>, SchemaError> {
         max_properties: k.size("maxProperties")?,
     };
     const LIMITING: [&str; 12] = [
-        "pattern", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf", "minLength",
-        "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
+        "pattern",
+        "minimum",
+        "exclusiveMinimum",
+        "maximum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
     ];
     Ok(LIMITING.iter().any(|keyword| k.get(keyword).is_some()).then_some(limits))
 }

@@ -37,7 +37,10 @@ impl<'a> Flattener<'a> {
         let object = match schema {
             Value::Bool(true) => return Ok(Flat::default()),
             Value::Bool(false) => {
-                return Ok(Flat { keywords: Map::from_iter([("enum".into(), json!([]))]), ..Flat::default() });
+                return Ok(Flat {
+                    keywords: Map::from_iter([("enum".into(), json!([]))]),
+                    ..Flat::default()
+                });
             }
             Value::Object(object) => object,
             _ => return Err(SchemaError::Keyword { keyword: "schema", expected: "an object or a boolean" }),

@@ -38,7 +38,8 @@ impl Checker<'_> {
         if let Some(Bound { at, exclusive }) = limits.minimum
             && (number < at || (exclusive && number <= at))
         {
-            problems.push(format!("must be greater than {}{at}", if exclusive { "" } else { "or equal to " }));
+            problems
+                .push(format!("must be greater than {}{at}", if exclusive { "" } else { "or equal to " }));
         }
         if let Some(Bound { at, exclusive }) = limits.maximum
             && (number > at || (exclusive && number >= at))
@@ -99,6 +100,10 @@ fn format_problem(format: &str, value: &Value) -> Option<String> {
         ("uint32", Value::Number(n)) => n.as_u64().is_some_and(|n| n <= u32::MAX.into()),
         ("uint" | "uint64", Value::Number(n)) => n.is_u64(),
         ("date-time", Value::String(text)) => text.parse::<jiff::Timestamp>().is_ok(),
+        ("quantity", Value::String(text)) => match text.parse::<crate::Quantity>() {
+            Ok(_) => true,
+            Err(error) => return Some(error.to_string()),
+        },
         ("byte", Value::String(text)) => is_base64(text),
         _ => true,
     };

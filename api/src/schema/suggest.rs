@@ -95,9 +95,13 @@ mod tests {
 
     #[test]
     fn distances_count_edits_and_swaps() {
-        for (a, b, expected) in
-            [("image", "imagee", 1), ("image", "image", 0), ("iamge", "image", 1), ("", "abc", 3), ("ab", "cd", 2)]
-        {
+        for (a, b, expected) in [
+            ("image", "imagee", 1),
+            ("image", "image", 0),
+            ("iamge", "image", 1),
+            ("", "abc", 3),
+            ("ab", "cd", 2),
+        ] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
     }

@@ -1,0 +1,295 @@
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{FieldError, LabelSelector, Quantity};
+
+/// A kind with one field of every sort that the ontology uses.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Widget {
+    /// What should be.
+    spec: Spec,
+    status: Option<Status>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Spec {
+    /// How many.
+    #[schemars(range(min = 0))]
+    replicas: Option<i32>,
+    template: Template,
+    #[serde(default)]
+    selector: Option<LabelSelector>,
+    update: Option<Update>,
+    #[serde(default)]
+    restart: Restart,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Template {
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    containers: Vec<Container>,
+    #[serde(default)]
+    #[schemars(extend("x-relation" = {"verb": "runsOn", "target": "Node"}))]
+    node_name: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    raw: Value,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Container {
+    name: String,
+    image: Option<String>,
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["containerPort", "protocol"]))]
+    ports: Vec<Port>,
+    #[serde(default)]
+    limits: BTreeMap<String, Quantity>,
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    capabilities: Vec<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Port {
+    container_port: u16,
+    #[serde(default = "tcp")]
+    protocol: String,
+}
+
+fn tcp() -> String {
+    "TCP".to_owned()
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Update {
+    Rolling { max_surge: u32 },
+    Recreate(Empty),
+}
+
+#[derive(JsonSchema)]
+struct Empty {}
+
+/// When to start again.
+#[derive(JsonSchema, Default, serde::Serialize)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Restart {
+    /// Whatever happens.
+    #[default]
+    Always,
+    /// When it failed.
+    OnFailure,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Status {
+    /// Nested without end.
+    children: Vec<Status>,
+    ready: bool,
+}
+
+fn widget() -> Arc<Schema> {
+    Schema::compile(schemars::schema_for!(Widget).as_value()).unwrap()
+}
+
+fn object(containers: Value) -> Value {
+    json!({"spec": {"replicas": 1, "template": {"containers": containers}}})
+}
+
+fn shown(errors: &[FieldError]) -> Vec<String> {
+    let hint = |e: &FieldError| e.hint().map(|h| format!(" ({h})")).unwrap_or_default();
+    errors.iter().map(|e| format!("{e}{}", hint(e))).collect()
+}
+
+#[test]
+fn a_good_object_has_no_errors() {
+    let good = json!({
+        "spec": {
+            "replicas": null,
+            "restart": "OnFailure",
+            "update": {"rolling": {"max_surge": 1}},
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "labels": {"any.thing/at-all": "x"},
+                "raw": {"deep": [1, null, {"er": true}]},
+                "containers": [
+                    {"name": "a", "limits": {"cpu": 1, "memory": "1Gi"}, "ports": [{"containerPort": 80}]},
+                    {"name": "b", "image": null, "ports": [
+                        {"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}]},
+                ],
+            },
+        },
+        "status": {"ready": true, "children": [{"ready": false, "children": []}]},
+    });
+    assert_eq!(shown(&widget().check(&good)), Vec::<String>::new());
+}
+
+#[test]
+fn every_error_is_collected_with_its_path() {
+    let bad = json!({
+        "spec": {
+            "replicas": -1,
+            "restart": "Alway",
+            "update": {"rolling": {"max_surge": 1}, "recreate": {}},
+            "template": {
+                "nodeName": 3,
+                "containers": [
+                    {"name": "a", "imagee": "x", "limits": {"cpu": "1x"}},
+                    {"name": "a", "capabilities": ["X", "Y", "X"], "containerPort": 80},
+                    {"image": "y", "replicas": 1, "ports": [{"containerPort": 80}, {"containerPort": 80, "protocol": "TCP"}]},
+                ],
+            },
+        },
+        "status": {"ready": true, "children": [{"children": [], "ready": "yes"}]},
+    });
+    insta::assert_snapshot!(shown(&widget().check(&bad)).join("\n"));
+}
+
+#[test]
+fn unknown_fields_are_found_and_pruned_alike() {
+    let schema = widget();
+    let mut object = object(json!([{"name": "a", "foo": 1, "image": null}]));
+    object["spec"]["template"]["raw"] = json!({"kept": 1});
+    object["kindd"] = json!("x");
+    assert_eq!(
+        shown(&schema.unknown_fields(&object)),
+        ["unknown field \"kindd\"", "unknown field \"spec.template.containers[0].foo\""]
+    );
+    schema.prune(&mut object);
+    assert_eq!(
+        object,
+        json!({"spec": {"replicas": 1, "template": {"containers": [{"name": "a"}], "raw": {"kept": 1}}}})
+    );
+    assert_eq!(schema.check(&object), []);
+}
+
+#[test]
+fn a_partial_object_may_lack_required_fields_but_not_list_keys() {
+    let schema = widget();
+    assert_eq!(schema.check_partial(&json!({"spec": {"replicas": 2}})), []);
+    assert_eq!(
+        shown(&schema.check_partial(&object(json!([{"image": "x"}])))),
+        ["spec.template.containers[0].name: Required value"]
+    );
+}
+
+#[test]
+fn relations_are_read_back_from_the_schema() {
+    let relation = Relation { verb: "runsOn".into(), target: "Node".into() };
+    let path = "spec.template.nodeName".to_owned();
+    assert_eq!(widget().relations(), [RelationAt { path, relation, templated: true }]);
+}
+
+#[test]
+fn fields_are_found_by_dotted_path() {
+    let schema = widget();
+    let described = |path: &str| schema.at(path).and_then(|t| t.node().description.clone());
+    assert_eq!(described("spec").as_deref(), Some("What should be."));
+    assert_eq!(described("spec.replicas").as_deref(), Some("How many."));
+    assert_eq!(described("status.children.children.children").as_deref(), Some("Nested without end."));
+    assert_eq!(schema.at("spec.template.containers.ports.containerPort").unwrap().types, Types::INTEGER);
+    assert_eq!(schema.at("spec.template.containers[0].image").unwrap().type_name(), "string");
+    assert!(schema.at("spec.nope").is_none());
+}
+
+#[test]
+fn list_and_map_types_are_kept() {
+    let schema = widget();
+    let list = |path: &str| schema.at(path).unwrap().list.clone();
+    // `at` sees through lists, so ask the parent for the list itself.
+    let containers = schema.at("spec.template").unwrap().property("containers").unwrap();
+    assert_eq!(containers.list, ListType::Map(vec!["name".into()]));
+    assert_eq!(list("spec"), ListType::Atomic);
+    assert!(schema.at("spec.selector").unwrap().atomic_map);
+}
+
+#[test]
+fn defaults_are_filled_below_what_is_there() {
+    let schema = Schema::compile(&json!({
+        "type": "object",
+        "properties": {
+            "a": {"type": "object", "default": {}, "properties": {"b": {"type": "integer", "default": 3}}},
+            "c": {"type": "object", "properties": {"d": {"type": "string", "default": "x"}}},
+            "e": {"type": "array", "items": {"type": "object", "properties": {"f": {"type": "boolean", "default": true}}}},
+            "g": {"type": "string", "nullable": true, "default": "y"},
+        }
+    }))
+    .unwrap();
+    let mut object = json!({"e": [{}, {"f": false}], "g": null});
+    schema.apply_defaults(&mut object);
+    assert_eq!(object, json!({"a": {"b": 3}, "e": [{"f": true}, {"f": false}], "g": null}));
+}
+
+#[test]
+fn alternatives_of_user_defined_kinds_are_checked() {
+    let schema = Schema::compile(&json!({
+        "type": "object",
+        "properties": {
+            "port": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+            "one": {
+                "type": "object",
+                "properties": {"a": {"type": "string", "pattern": "^x"}, "b": {"type": "string"}},
+                "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+            },
+            "size": {"type": "integer", "minimum": 1, "exclusiveMaximum": 10, "multipleOf": 3},
+            "list": {"type": "array", "maxItems": 1, "items": {"type": "string", "maxLength": 2}},
+            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        }
+    }))
+    .unwrap();
+    let errors = |object: Value| shown(&schema.check(&object));
+    assert_eq!(
+        errors(json!({"port": 80, "one": {"a": "x"}, "size": 9, "open": {"any": 1}})),
+        Vec::<String>::new()
+    );
+    assert_eq!(errors(json!({"port": "http", "size": 3})), Vec::<String>::new());
+    assert_eq!(
+        errors(json!({"port": true, "one": {"a": "x", "b": "y"}, "size": 10, "list": ["abc", "d"]})),
+        [
+            "list[0]: Too long: may not be more than 2 bytes",
+            "list: Too many: 2: must have at most 1 item",
+            "one: Invalid value: {\"a\":\"x\",\"b\":\"y\"}: \"one\" must validate one and only one schema (oneOf). Found 2 valid alternatives",
+            "port: Invalid value: \"boolean\": port in body must be of type integer or string: \"boolean\"",
+            "size: Invalid value: 10: must be less than 10",
+            "size: Invalid value: 10: must be a multiple of 3",
+        ]
+    );
+    assert_eq!(
+        errors(json!({"one": {"a": "y"}})),
+        ["one.a: Invalid value: \"y\": one.a in body should match '^x'"]
+    );
+}
+
+#[test]
+fn documents_that_are_no_schemas_are_refused() {
+    use SchemaError::{Cycle, DanglingRef, Keyword, Pattern};
+    let cases: [(Value, fn(&SchemaError) -> bool); 6] = [
+        (json!({"$ref": "#/$defs/x"}), |e| matches!(e, DanglingRef(_))),
+        (json!({"$ref": "http://x/y"}), |e| matches!(e, DanglingRef(_))),
+        (json!({"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}), |e| matches!(e, Cycle(_))),
+        (json!({"type": "strin"}), |e| matches!(e, Keyword { keyword: "type", .. })),
+        (json!({"properties": {"a": {"pattern": "("}}}), |e| matches!(e, Pattern { .. })),
+        (json!({"type": "array", "x-kubernetes-list-type": "map"}), |e| matches!(e, Keyword { .. })),
+    ];
+    for (document, expected) in cases {
+        let error = Schema::compile(&document).unwrap_err();
+        assert!(expected(&error), "{document}: {error}");
+    }
+}

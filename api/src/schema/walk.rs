@@ -55,9 +55,9 @@ fn collect<'a>(ty: Type<'a>, path: &mut String, above: &mut Vec<Type<'a>>, found
         found.push(RelationAt { templated: is_templated(&path), path, relation });
     }
     above.push(ty);
-    let children = ty.properties().map(|(name, child)| {
-        (if path.is_empty() { name.to_owned() } else { format!(".{name}") }, child)
-    });
+    let children = ty
+        .properties()
+        .map(|(name, child)| (if path.is_empty() { name.to_owned() } else { format!(".{name}") }, child));
     let items = ty.items().map(|child| ("[]".to_owned(), child));
     let entries = ty.entries().map(|child| (".*".to_owned(), child));
     for (step, child) in children.chain(items).chain(entries).collect::<Vec<_>>() {

@@ -1,0 +1,192 @@
+//! JSON patch (RFC 6902) and JSON merge patch (RFC 7386) with Kubernetes' limits.
+
+use json_patch::{PatchErrorKind, PatchOperation};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The most operations that a JSON patch may have.
+pub const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
+
+/// The most bytes that the `copy` operations of a JSON patch may copy altogether: Kubernetes' limit of a
+/// request body. Without it a short patch can double an object time and again.
+pub const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
+
+/// Why a patch was not applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// Not a patch at all: `400`.
+    #[error("error decoding patch: {0}")]
+    Malformed(String),
+    /// Too many operations: `413`.
+    #[error("The allowed maximum operations in a JSON patch is {max}, got {got}")]
+    TooManyOperations {
+        /// As many as there are.
+        got: usize,
+        /// As many as there may be.
+        max: usize,
+    },
+    /// `copy` operations would copy more than [`MAX_COPIED_BYTES`]: `413`.
+    #[error(
+        "Unable to complete the copy, the accumulated size increase of copy is {got}, exceeding the limit {max}"
+    )]
+    CopyTooLarge {
+        /// Bytes copied up to and with the operation that went too far.
+        got: usize,
+        /// Bytes that may be copied.
+        max: usize,
+    },
+    /// A `test` operation found something else: `422`.
+    #[error("testing value {path} failed: test failed")]
+    TestFailed {
+        /// Which operation, from zero.
+        operation: usize,
+        /// The JSON pointer tested.
+        path: String,
+    },
+    /// An operation names a place that is not there: `422`.
+    #[error("operation {operation} does not apply at {path:?}: {problem}")]
+    NotApplicable {
+        /// Which operation, from zero.
+        operation: usize,
+        /// The JSON pointer.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl PatchError {
+    /// The HTTP status code that Kubernetes answers.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::Malformed(_) => 400,
+            Self::TooManyOperations { .. } | Self::CopyTooLarge { .. } => 413,
+            Self::TestFailed { .. } | Self::NotApplicable { .. } => 422,
+        }
+    }
+}
+
+/// Applies a JSON patch to a copy of `object`: all of its operations or none.
+pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
+    let operations = match patch {
+        Value::Array(operations) => operations,
+        _ => return Err(PatchError::Malformed("a JSON patch is a list of operations".to_owned())),
+    };
+    let (got, max) = (operations.len(), MAX_JSON_PATCH_OPERATIONS);
+    if got > max {
+        return Err(PatchError::TooManyOperations { got, max });
+    }
+    let operations =
+        Vec::<PatchOperation>::deserialize(patch).map_err(|e| PatchError::Malformed(e.to_string()))?;
+    let mut patched = object.clone();
+    let mut copied = 0;
+    for (index, operation) in operations.iter().enumerate() {
+        copied += copied_bytes(&patched, operation);
+        if copied > MAX_COPIED_BYTES {
+            return Err(PatchError::CopyTooLarge { got: copied, max: MAX_COPIED_BYTES });
+        }
+        json_patch::patch_unsafe(&mut patched, std::slice::from_ref(operation))
+            .map_err(|e| failure(index, &e))?;
+    }
+    Ok(patched)
+}
+
+fn copied_bytes(object: &Value, operation: &PatchOperation) -> usize {
+    match operation {
+        PatchOperation::Copy(copy) => {
+            object.pointer(copy.from.as_str()).map_or(0, |source| source.to_string().len())
+        }
+        _ => 0,
+    }
+}
+
+fn failure(operation: usize, error: &json_patch::PatchError) -> PatchError {
+    let path = error.path.to_string();
+    match &error.kind {
+        PatchErrorKind::TestFailed => PatchError::TestFailed { operation, path },
+        kind => PatchError::NotApplicable { operation, path, problem: kind.to_string() },
+    }
+}
+
+/// Applies a JSON merge patch to a copy of `object`: `null` removes, objects merge, all else replaces.
+pub fn merge_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
+    if !patch.is_object() {
+        return Err(PatchError::Malformed("a JSON merge patch of an object is an object".to_owned()));
+    }
+    let mut patched = object.clone();
+    json_patch::merge(&mut patched, patch);
+    Ok(patched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn operations_apply_in_order() {
+        let object = json!({"spec": {"replicas": 1, "list": [1, 2]}});
+        let patch = json!([
+            {"op": "test", "path": "/spec/replicas", "value": 1},
+            {"op": "replace", "path": "/spec/replicas", "value": 2},
+            {"op": "add", "path": "/spec/list/-", "value": 3},
+            {"op": "remove", "path": "/spec/list/0"},
+            {"op": "add", "path": "/metadata", "value": {"a~b/c": 1}},
+            {"op": "copy", "from": "/metadata/a~0b~1c", "path": "/copied"},
+            {"op": "move", "from": "/copied", "path": "/moved"},
+        ]);
+        assert_eq!(
+            json_patch(&object, &patch).unwrap(),
+            json!({"spec": {"replicas": 2, "list": [2, 3]}, "metadata": {"a~b/c": 1}, "moved": 1})
+        );
+    }
+
+    #[test]
+    fn failures_say_which_operation_and_with_which_code() {
+        let object = json!({"a": 1});
+        let cases = [
+            (json!([{"op": "test", "path": "/a", "value": 2}]), 422, "testing value /a failed: test failed"),
+            (
+                json!([{"op": "add", "path": "/b", "value": 2}, {"op": "remove", "path": "/x"}]),
+                422,
+                "operation 1 does not apply at \"/x\": path is invalid",
+            ),
+            (json!({"op": "remove"}), 400, "error decoding patch: a JSON patch is a list of operations"),
+        ];
+        for (patch, code, message) in cases {
+            let error = json_patch(&object, &patch).unwrap_err();
+            assert_eq!((error.code(), error.to_string().as_str()), (code, message));
+        }
+        assert_eq!(
+            json_patch(&object, &json!([{"op": "frobnicate", "path": "/a"}])).unwrap_err().code(),
+            400
+        );
+    }
+
+    #[test]
+    fn patches_cannot_blow_up_an_object() {
+        let doubling: Vec<Value> =
+            (0..60).map(|n| json!({"op": "copy", "from": "", "path": format!("/x{n}")})).collect();
+        let error = json_patch(&json!({"a": "b"}), &doubling.into()).unwrap_err();
+        assert!(matches!(error, PatchError::CopyTooLarge { .. }));
+        let many = vec![json!({"op": "test", "path": "", "value": {}}); MAX_JSON_PATCH_OPERATIONS + 1];
+        let error = json_patch(&json!({}), &many.into()).unwrap_err();
+        assert_eq!(error.to_string(), "The allowed maximum operations in a JSON patch is 10000, got 10001");
+    }
+
+    #[test]
+    fn merge_patches_merge_objects_and_remove_nulls() {
+        for (object, patch, expected) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        ] {
+            assert_eq!(merge_patch(&object, &patch).unwrap(), expected);
+        }
+        assert_eq!(merge_patch(&json!({}), &json!([])).unwrap_err().code(), 400);
+    }
+}
