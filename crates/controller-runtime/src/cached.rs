@@ -1,0 +1,43 @@
+//! What a cache can hold: whole objects of a type, or [`PartialObject`]s of any kind.
+
+use orch_api::{Metadata, Resource};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Something read from the wire that has metadata.
+pub trait Cached: DeserializeOwned + Send + Sync + 'static {
+    /// The object's metadata.
+    fn metadata(&self) -> &Metadata;
+
+    /// Drops what nobody reads from a cache, so that it takes no memory.
+    fn trim(&mut self);
+}
+
+impl<K: Resource> Cached for K {
+    fn metadata(&self) -> &Metadata {
+        Resource::metadata(self)
+    }
+
+    fn trim(&mut self) {
+        self.metadata_mut().managed_fields = Vec::new();
+    }
+}
+
+/// The identity, owners and finalizers of an object of any kind: what garbage collection needs, and no more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartialObject {
+    /// Labels, annotations and managed fields are left out.
+    pub metadata: Metadata,
+}
+
+impl Cached for PartialObject {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn trim(&mut self) {
+        self.metadata.managed_fields = Vec::new();
+        self.metadata.labels.clear();
+        self.metadata.annotations.clear();
+    }
+}

@@ -1,0 +1,236 @@
+//! [`WorkQueue`]: which keys to work on next.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use orch_api::Clock;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock::{later, until};
+use crate::{Backoff, Key};
+
+/// Which keys to work on next.
+///
+/// - A key waits at most once, however often it is added.
+/// - A key is never handed out while it is being worked on; added meanwhile, it comes again afterwards.
+/// - Namespaces are served in turn, so that a thousand keys of one don't hold up the only key of another.
+/// - Its size is bounded by the number of keys there are: objects of a kind.
+pub struct WorkQueue<K> {
+    clock: Arc<dyn Clock>,
+    backoff: Backoff,
+    state: Mutex<State<K>>,
+    wake: Notify,
+}
+
+/// The queue in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueMetrics {
+    /// Keys that wait for a worker.
+    pub ready: usize,
+    /// Keys that wait for a time.
+    pub delayed: usize,
+    /// Keys that are being worked on.
+    pub running: usize,
+    /// Keys handed out since the start.
+    pub taken: u64,
+    /// Retries after a failure since the start.
+    pub retries: u64,
+}
+
+/// What to do with a key that has been worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing until it is added again.
+    Done,
+    /// The same, and again after this time.
+    After(Duration),
+    /// It failed: again after a pause that grows with every failure in a row.
+    Retry,
+}
+
+struct State<K> {
+    entries: BTreeMap<K, Entry>,
+    ready: BTreeMap<String, VecDeque<K>>,
+    /// The namespaces that have keys ready, next one first.
+    turns: VecDeque<String>,
+    delayed: BTreeSet<(Timestamp, K)>,
+    running: usize,
+    taken: u64,
+    retries: u64,
+}
+
+#[derive(Default)]
+struct Entry {
+    ready: bool,
+    running: bool,
+    /// Added while running.
+    again: bool,
+    due: Option<Timestamp>,
+    failures: u32,
+}
+
+impl<K: Key> WorkQueue<K> {
+    /// An empty queue.
+    pub fn new(clock: Arc<dyn Clock>, backoff: Backoff) -> Self {
+        let state = State {
+            entries: BTreeMap::new(),
+            ready: BTreeMap::new(),
+            turns: VecDeque::new(),
+            delayed: BTreeSet::new(),
+            running: 0,
+            taken: 0,
+            retries: 0,
+        };
+        Self { clock, backoff, state: Mutex::new(state), wake: Notify::new() }
+    }
+
+    /// Asks for the key to be worked on as soon as possible.
+    pub fn add(&self, key: K) {
+        self.state.lock().add(key);
+        self.wake.notify_one();
+    }
+
+    /// Asks for the key to be worked on after a time, unless it is before anyway.
+    pub fn add_after(&self, key: K, delay: Duration) {
+        let due = later(self.clock.now(), delay);
+        self.state.lock().delay(key, due);
+        self.wake.notify_one();
+    }
+
+    /// The next key to work on, as soon as there is one. The caller works on it and then calls [`WorkQueue::finish`].
+    pub async fn next(&self) -> K {
+        loop {
+            let notified = self.wake.notified();
+            let next_due = {
+                let mut state = self.state.lock();
+                state.wake_due(self.clock.now());
+                if let Some(key) = state.take() {
+                    if state.is_pending() {
+                        self.wake.notify_one();
+                    }
+                    return key;
+                }
+                state.delayed.first().map(|(due, _)| until(self.clock.now(), *due))
+            };
+            match next_due {
+                None => notified.await,
+                Some(delay) => tokio::select! {
+                    () = notified => {}
+                    () = self.clock.sleep(delay) => {}
+                },
+            }
+        }
+    }
+
+    /// Says what came of a key handed out by [`WorkQueue::next`].
+    pub fn finish(&self, key: &K, outcome: Outcome) {
+        let now = self.clock.now();
+        self.state.lock().finish(key, outcome, now, self.backoff);
+        self.wake.notify_one();
+    }
+
+    /// The queue in numbers.
+    pub fn metrics(&self) -> QueueMetrics {
+        let state = self.state.lock();
+        QueueMetrics {
+            ready: state.ready.values().map(VecDeque::len).sum(),
+            delayed: state.delayed.len(),
+            running: state.running,
+            taken: state.taken,
+            retries: state.retries,
+        }
+    }
+}
+
+impl<K: Key> State<K> {
+    fn add(&mut self, key: K) {
+        let entry = self.entries.entry(key.clone()).or_default();
+        if let Some(due) = entry.due.take() {
+            self.delayed.remove(&(due, key.clone()));
+        }
+        if entry.running {
+            entry.again = true;
+        } else if !entry.ready {
+            entry.ready = true;
+            self.line_up(key);
+        }
+    }
+
+    fn line_up(&mut self, key: K) {
+        let namespace = key.namespace();
+        match self.ready.get_mut(namespace) {
+            Some(line) => line.push_back(key),
+            None => {
+                self.turns.push_back(namespace.to_owned());
+                self.ready.insert(namespace.to_owned(), VecDeque::from([key]));
+            }
+        }
+    }
+
+    fn delay(&mut self, key: K, due: Timestamp) {
+        let entry = self.entries.entry(key.clone()).or_default();
+        let sooner = entry.ready || entry.again || entry.due.is_some_and(|already| already <= due);
+        if sooner {
+            return;
+        }
+        if let Some(later) = entry.due.replace(due) {
+            self.delayed.remove(&(later, key.clone()));
+        }
+        self.delayed.insert((due, key));
+    }
+
+    fn wake_due(&mut self, now: Timestamp) {
+        while self.delayed.first().is_some_and(|(due, _)| *due <= now) {
+            if let Some((_, key)) = self.delayed.pop_first() {
+                self.add(key);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<K> {
+        let namespace = self.turns.pop_front()?;
+        let line = self.ready.get_mut(&namespace)?;
+        let key = line.pop_front()?;
+        if line.is_empty() {
+            self.ready.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+        let entry = self.entries.entry(key.clone()).or_default();
+        (entry.ready, entry.running) = (false, true);
+        self.running += 1;
+        self.taken += 1;
+        Some(key)
+    }
+
+    fn is_pending(&self) -> bool {
+        !self.turns.is_empty() || !self.delayed.is_empty()
+    }
+
+    fn finish(&mut self, key: &K, outcome: Outcome, now: Timestamp, backoff: Backoff) {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.running) else { return };
+        entry.running = false;
+        self.running -= 1;
+        entry.failures = if outcome == Outcome::Retry { entry.failures.saturating_add(1) } else { 0 };
+        let (again, failures) = (std::mem::take(&mut entry.again), entry.failures);
+        match outcome {
+            Outcome::Retry => {
+                self.retries += 1;
+                // Also when it was added meanwhile: news about a failing key must not defeat its backoff.
+                self.delay(key.clone(), later(now, backoff.after(failures)));
+            }
+            _ if again => self.add(key.clone()),
+            Outcome::After(delay) => self.delay(key.clone(), later(now, delay)),
+            Outcome::Done => self.forget_idle(key),
+        }
+    }
+
+    fn forget_idle(&mut self, key: &K) {
+        if self.entries.get(key).is_some_and(|entry| !entry.ready && entry.due.is_none()) {
+            self.entries.remove(key);
+        }
+    }
+}

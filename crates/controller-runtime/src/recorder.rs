@@ -1,0 +1,194 @@
+//! [`Recorder`]: tells people what has happened, as `v1` Event objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use orch_api::{Body, Client, Clock, Kind, MediaType, Params, Request, Status, Target, Time, Verb};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{Note, ObjectReference, Severity};
+
+const QUEUE: usize = 4096;
+/// A repetition within this time counts up the event instead of making another one.
+const WINDOW: SignedDuration = SignedDuration::from_mins(10);
+/// Events remembered for counting up.
+const REMEMBERED: usize = 4096;
+/// Events that one object may have at once; then one more per [`REFILL`]. As client-go's spam filter.
+const BURST: f64 = 25.0;
+const REFILL: Duration = Duration::from_secs(300);
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// Where events go. Recording never waits and never fails: when too much happens at once, events are dropped and counted.
+#[derive(Clone)]
+pub struct Recorder {
+    notes: mpsc::Sender<Note>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The other end of a [`Recorder`]: turns notes into objects.
+pub struct EventWriter {
+    client: Arc<dyn Client>,
+    clock: Arc<dyn Clock>,
+    kind: Kind,
+    component: String,
+    notes: mpsc::Receiver<Note>,
+    dropped: Arc<AtomicU64>,
+    recent: BTreeMap<Topic, Recent>,
+    budgets: BTreeMap<ObjectReference, Budget>,
+}
+
+/// What makes two notes the same event.
+type Topic = (ObjectReference, Severity, String, String);
+
+struct Recent {
+    target: Target,
+    count: u64,
+    last: Timestamp,
+}
+
+struct Budget {
+    left: f64,
+    at: Timestamp,
+}
+
+impl Recorder {
+    /// A recorder that writes objects of `kind` (which must have the shape of `v1`'s Event) on behalf of `component`.
+    /// Nothing is written until the [`EventWriter`] runs.
+    pub fn new(
+        client: Arc<dyn Client>,
+        clock: Arc<dyn Clock>,
+        kind: Kind,
+        component: impl Into<String>,
+    ) -> (Self, EventWriter) {
+        let (sender, notes) = mpsc::channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let (recent, budgets, component) = (BTreeMap::new(), BTreeMap::new(), component.into());
+        let writer =
+            EventWriter { client, clock, kind, component, notes, dropped: dropped.clone(), recent, budgets };
+        (Self { notes: sender, dropped }, writer)
+    }
+
+    /// Records an event.
+    pub fn record(&self, note: Note) {
+        if self.notes.try_send(note).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many events have been dropped.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl EventWriter {
+    /// Writes events until cancelled or the last recorder is gone. An event that the server does not take is dropped.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        while let Some(Some(note)) = cancel.run_until_cancelled(self.notes.recv()).await {
+            if let Err(status) = self.write(note).await {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                debug!(%status, "an event was not recorded");
+            }
+        }
+    }
+
+    async fn write(&mut self, note: Note) -> Result<(), Status> {
+        let now = self.clock.now();
+        if !self.afford(&note.about, now) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.forget_old(now);
+        let topic = (note.about.clone(), note.severity, note.reason.clone(), note.message.clone());
+        if let Some(recent) = self.recent.get_mut(&topic) {
+            (recent.count, recent.last) = (recent.count + 1, now);
+            let patch = json!({"count": recent.count, "lastTimestamp": Time::new(now)});
+            let body = Body { media_type: MediaType::MergePatch, ..Body::json(&patch)? };
+            match send(&*self.client, Verb::Patch, recent.target.clone(), body, &self.component).await {
+                Err(status) if status.code == 404 => {}
+                other => return other,
+            }
+        }
+        let event = self.event(&note, now);
+        let target = Target::in_namespace(&self.kind, namespace_of(&note.about));
+        let named = target.clone().named(event["metadata"]["name"].as_str().unwrap_or_default());
+        send(&*self.client, Verb::Create, target, Body::json(&event)?, &self.component).await?;
+        self.recent.insert(topic, Recent { target: named, count: 1, last: now });
+        Ok(())
+    }
+
+    fn event(&self, note: &Note, now: Timestamp) -> Value {
+        let at = Time::new(now);
+        let name =
+            format!("{}.{:x}", note.about.name, now.as_nanosecond() as u64 ^ rand::random::<u16>() as u64);
+        json!({
+            "apiVersion": self.kind.api_version(),
+            "kind": self.kind.name,
+            "metadata": {"name": name, "namespace": namespace_of(&note.about)},
+            "involvedObject": note.about,
+            "reason": note.reason,
+            "message": note.message,
+            "type": note.severity,
+            "source": {"component": self.component},
+            "reportingComponent": self.component,
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+        })
+    }
+
+    /// Takes one event from the object's budget.
+    fn afford(&mut self, about: &ObjectReference, now: Timestamp) -> bool {
+        let budget = self.budgets.entry(about.clone()).or_insert(Budget { left: BURST, at: now });
+        let refilled = now.duration_since(budget.at).as_secs_f64().max(0.0) / REFILL.as_secs_f64();
+        (budget.left, budget.at) = ((budget.left + refilled).min(BURST), now);
+        if budget.left < 1.0 {
+            return false;
+        }
+        budget.left -= 1.0;
+        true
+    }
+
+    /// Keeps memory bounded: forgets what can no longer be counted up, and budgets that are full again.
+    fn forget_old(&mut self, now: Timestamp) {
+        if self.recent.len() >= REMEMBERED || self.recent.values().next().is_some_and(|r| is_old(r, now)) {
+            self.recent.retain(|_, recent| !is_old(recent, now));
+        }
+        while self.recent.len() >= REMEMBERED {
+            self.recent.pop_first();
+        }
+        if self.budgets.len() >= REMEMBERED {
+            let full = |budget: &Budget| now.duration_since(budget.at) > WINDOW;
+            self.budgets.retain(|_, budget| !full(budget));
+        }
+        while self.budgets.len() > REMEMBERED {
+            self.budgets.pop_first();
+        }
+    }
+}
+
+fn is_old(recent: &Recent, now: Timestamp) -> bool {
+    now.duration_since(recent.last) > WINDOW
+}
+
+async fn send(
+    client: &dyn Client,
+    verb: Verb,
+    target: Target,
+    body: Body,
+    manager: &str,
+) -> Result<(), Status> {
+    let params = Params { field_manager: Some(manager.to_owned()), ..Params::default() };
+    client.send(Request { verb, target, params, body: Some(body) }).await.map(drop)
+}
+
+/// Events about objects of the cluster live in `default`, as in Kubernetes.
+fn namespace_of(about: &ObjectReference) -> &str {
+    if about.namespace.is_empty() { DEFAULT_NAMESPACE } else { &about.namespace }
+}
