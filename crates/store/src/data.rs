@@ -1,10 +1,11 @@
 //! What goes in and out of a store.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
 
-use crate::Key;
+use crate::{Key, StoreError};
 
 /// A point in the history of the whole store. Revisions only grow, not always by one. A store, even an empty one, is at 1
 /// or later.
@@ -156,4 +157,35 @@ pub enum ChangeKind {
     Put(Entry),
     /// It was removed.
     Delete,
+}
+
+impl Limits {
+    /// What etcd adds to a write's key and value, which it carries with a comparison and, for a conflict, a read.
+    const OVERHEAD_BYTES: usize = 64;
+
+    /// Refuses a commit that is too large, or writes a key twice.
+    pub(crate) fn check(&self, writes: &[Write]) -> Result<(), StoreError> {
+        if writes.len() > self.writes {
+            return Err(StoreError::TooLarge { unit: "writes", size: writes.len(), limit: self.writes });
+        }
+        let size = writes.iter().map(Self::bytes).sum();
+        if size > self.bytes {
+            return Err(StoreError::TooLarge { unit: "bytes", size, limit: self.bytes });
+        }
+        let mut seen = HashSet::with_capacity(writes.len());
+        match writes.iter().find(|write| !seen.insert(&write.key)) {
+            Some(Write { key, .. }) => {
+                Err(StoreError::Invalid { reason: format!("the commit writes {key} twice") })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn bytes(write: &Write) -> usize {
+        let value = match &write.op {
+            Op::Put(value) => value.len(),
+            Op::Delete => 0,
+        };
+        value + 3 * write.key.as_bytes().len() + Self::OVERHEAD_BYTES
+    }
 }

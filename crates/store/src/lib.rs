@@ -26,7 +26,10 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod data;
+pub mod embedded;
 mod error;
 mod key;
 
