@@ -1,0 +1,64 @@
+//! `cargo xtask bench`: what Orch does in a second, each figure beside its raw limit measured in the same run.
+//!
+//! The server is the release binary in a process of its own; the load comes from this process, on the same machine, so
+//! both share its cores. Every figure is taken over a fixed time or count, after a warm-up, and printed with how.
+
+mod containers;
+mod load;
+mod raw;
+mod reads;
+mod report;
+mod schedule;
+mod server;
+mod startup;
+mod watch;
+mod writes;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use report::Report;
+
+/// What to measure, and where to write it down.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Which benchmarks to run; all if none is named: writes, reads, watch, startup, schedule, containers.
+    names: Vec<String>,
+    /// Also write the report, as Markdown, to this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+const ALL: [&str; 6] = ["startup", "writes", "reads", "watch", "schedule", "containers"];
+
+/// Runs the benchmarks that are asked for, one after the other.
+pub(crate) fn run(bench: Bench) -> Result<()> {
+    if let Some(unknown) = bench.names.iter().find(|name| !ALL.contains(&name.as_str())) {
+        bail!("there is no benchmark {unknown:?}; there are: {}", ALL.join(", "));
+    }
+    server::build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut report = Report::default();
+    for name in ALL.into_iter().filter(|name| bench.names.is_empty() || bench.names.iter().any(|n| n == name)) {
+        eprintln!("── {name}");
+        runtime.block_on(async {
+            match name {
+                "startup" => startup::run(&mut report).await,
+                "writes" => writes::run(&mut report).await,
+                "reads" => reads::run(&mut report).await,
+                "watch" => watch::run(&mut report).await,
+                "schedule" => schedule::run(&mut report).await,
+                _ => containers::run(&mut report).await,
+            }
+        })?;
+    }
+    let text = report.to_string();
+    println!("{text}");
+    if let Some(path) = bench.out {
+        std::fs::write(&path, text)?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}

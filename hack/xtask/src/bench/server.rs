@@ -1,0 +1,147 @@
+//! `orchd up`, the release binary, in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use orch_client::{HttpClient, Kubeconfig, KubeconfigPaths, Overrides};
+
+use crate::codegen;
+
+/// Builds the release binaries.
+pub(crate) fn build() -> Result<()> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--package", "orch-cli"])
+        .current_dir(codegen::root())
+        .status()?;
+    ensure!(status.success(), "orchd cannot be built");
+    Ok(())
+}
+
+/// A release binary.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| codegen::root().join("target"), PathBuf::from);
+    target.join("release").join(name)
+}
+
+/// A running `orchd up`; reset when dropped.
+pub(crate) struct Server {
+    process: Child,
+    directory: tempfile::TempDir,
+    /// From the start of the process to its ready line.
+    pub(crate) started_in: Duration,
+}
+
+impl Server {
+    /// Starts one on a new data directory and waits until it is ready.
+    pub(crate) fn start(args: &[&str]) -> Result<Self> {
+        Self::start_in(tempfile::Builder::new().prefix("orch-bench-").tempdir()?, args)
+    }
+
+    /// Starts one on a data directory.
+    pub(crate) fn start_in(directory: tempfile::TempDir, args: &[&str]) -> Result<Self> {
+        let start = Instant::now();
+        let log = std::fs::File::create(directory.path().join("orchd.log"))?;
+        let mut process = Command::new(binary("orchd"))
+            .args(["up", "--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"])
+            .arg(directory.path())
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()?;
+        let stdout = process.stdout.take().context("no standard output")?;
+        let ready = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready"));
+        ensure!(ready, "orchd ended: {}", std::fs::read_to_string(directory.path().join("orchd.log"))?);
+        Ok(Self { process, directory, started_in: start.elapsed() })
+    }
+
+    /// Its data directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Ends it as an operator would, and gives back its data directory.
+    pub(crate) fn stop(mut self) -> Result<tempfile::TempDir> {
+        Command::new("kill").arg(self.process.id().to_string()).status()?;
+        self.process.wait()?;
+        let fresh = tempfile::tempdir()?;
+        Ok(std::mem::replace(&mut self.directory, fresh))
+    }
+
+    /// A client of its own connection.
+    pub(crate) fn client(&self) -> Result<Arc<HttpClient>> {
+        let path = self.directory().join("admin.kubeconfig");
+        let kubeconfig = Kubeconfig::load(&KubeconfigPaths::from_environment(Some(path), None))?;
+        Ok(Arc::new(HttpClient::new(&kubeconfig.connection(&Overrides::default())?)?))
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident_mebibytes(&self) -> Result<f64> {
+        resident_mebibytes(self.process.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        let mut reset = Command::new(binary("orchd"));
+        drop(reset.args(["reset", "--yes", "--data-dir"]).arg(self.directory.path()).output());
+    }
+}
+
+/// Resident memory of a process in MiB.
+pub(crate) fn resident_mebibytes(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes / 1024.0)
+}
+
+/// A real etcd; killed when dropped.
+pub(crate) struct Etcd {
+    process: Child,
+    pub(crate) url: String,
+    _directory: tempfile::TempDir,
+}
+
+impl Etcd {
+    /// Starts one, with fsync, on its own directory and ports, and waits until it listens.
+    pub(crate) async fn start() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let (port, peer) = (free_port()?, free_port()?);
+        let (url, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
+        let process = Command::new("etcd")
+            .arg("--data-dir")
+            .arg(directory.path())
+            .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("default={peer}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("etcd cannot be started: install Debian's etcd-server")?;
+        let etcd = Self { process, url, _directory: directory };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            ensure!(Instant::now() < deadline, "etcd does not listen");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(etcd)
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
