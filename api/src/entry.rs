@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::age::age;
 use crate::{Deletion, FieldError, Kind, Owns, Resource, Schema, SchemaError, Status};
 
 /// A kind with its type erased: the server, `explain`, garbage collection and the docs work from this alone, so that
@@ -22,7 +23,7 @@ pub struct KindEntry {
     pub admit: fn(&mut Value, Option<&Value>) -> Result<(), Vec<FieldError>>,
     /// What a delete means for the object; see [`Resource::deletion`].
     pub deletion: fn(&mut Value, Option<i64>) -> Result<Deletion, Status>,
-    /// What `get` prints between name and age.
+    /// What `get` prints, the name and the age included.
     pub columns: Vec<Column>,
     /// Subresources beyond `status`.
     pub subresources: Vec<Subresource>,
@@ -118,6 +119,24 @@ impl Column {
         Self::new(name, description, move |object, _| object.pointer(pointer).cloned().unwrap_or_default())
     }
 
+    /// `NAME`: `metadata.name`.
+    pub fn object_name() -> Self {
+        Self::at("Name", "Name must be unique within a namespace.", "/metadata/name")
+    }
+
+    /// `AGE`: how long ago the object was made.
+    pub fn age() -> Self {
+        Self::new("Age", "How long ago the object was made.", |object, now| {
+            Self::age_of(object.pointer("/metadata/creationTimestamp"), now).into()
+        })
+    }
+
+    /// How long ago a time in an object was; `<unknown>` if it is not given.
+    pub fn age_of(time: Option<&Value>, now: Timestamp) -> String {
+        let since = time.and_then(Value::as_str).and_then(|time| time.parse().ok());
+        since.map_or_else(|| "<unknown>".to_owned(), |since| age(since, now))
+    }
+
     /// The same column with cells of this type.
     pub fn cell_type(self, cell_type: &'static str) -> Self {
         Self { cell_type, ..self }
@@ -143,8 +162,10 @@ pub struct Subresource {
 /// What a request to a subresource does.
 #[derive(Clone)]
 pub enum Action {
-    /// `create` (and `update`) turn the stored object and the request's body into the object to store. Pure.
-    Transform(fn(object: &Value, body: &Value) -> Result<Value, Status>),
+    /// `create` (and `update`) turn the stored object and the request's body into the object to store. Pure. The body has
+    /// been checked against nothing but JSON's syntax. What comes out is stored as it is: the rules for ordinary updates
+    /// ([`Resource::prepare`], [`Resource::validate`]) are not applied, because going beyond them is what it is for.
+    Transform(fn(object: &Value, body: &Value, now: Timestamp) -> Result<Value, Status>),
     /// The request is passed on, upgrade and streams included, to the object that serves this one.
     Stream(Backend),
 }

@@ -10,6 +10,7 @@
 //! call) and [`Client`] (a way to send it).
 #![deny(missing_docs)]
 
+mod age;
 mod client;
 mod condition;
 mod entry;
@@ -33,6 +34,7 @@ pub mod patch;
 pub mod quantity;
 pub mod schema;
 
+pub use age::{age, human_duration};
 pub use client::{Api, Client, List, WatchStream};
 pub use condition::{Condition, ConditionStatus};
 pub use entry::{Action, Backend, Column, KindEntry, Subresource};

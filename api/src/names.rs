@@ -99,7 +99,8 @@ fn is_qualified(name: &str) -> bool {
         && bytes.iter().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(c))
 }
 
-fn explain(rule: &str, regex: &str, examples: &[&str]) -> String {
+/// Kubernetes' way to say that a text does not match a pattern: the rule, examples, the pattern.
+pub fn explain(rule: &str, regex: &str, examples: &[&str]) -> String {
     let examples: Vec<String> = examples.iter().map(|e| format!("'{e}', ")).collect();
     format!("{rule} (e.g. {}regex used for validation is '{regex}')", examples.join(" or "))
 }

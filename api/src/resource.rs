@@ -45,9 +45,10 @@ pub trait Resource: Serialize + DeserializeOwned + JsonSchema + Clone + Debug + 
         Deletion::Now
     }
 
-    /// What `get` prints between the name and the age.
+    /// What `get` prints: all columns in order, the name and the age among them. Made of [`Column::object_name`],
+    /// [`Column::age`] and columns of the kind's own.
     fn columns() -> Vec<Column> {
-        Vec::new()
+        vec![Column::object_name(), Column::age()]
     }
 
     /// Subresources beyond `status`.
