@@ -1,0 +1,142 @@
+//! Where log files are, and finding the last lines of them.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::entry;
+
+/// How much is read at once when reading backwards.
+const BLOCK_BYTES: u64 = 64 << 10;
+
+/// The files that hold one run's log: what was rotated away (`0.log.20260131-120000`), oldest first, then the file itself
+/// if it exists.
+pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Ok(Vec::new());
+    };
+    let prefix = format!("{name}.");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let is_rotated = |suffix: &str| suffix.starts_with(|c: char| c.is_ascii_digit());
+        if entry.file_name().to_str().and_then(|n| n.strip_prefix(&prefix)).is_some_and(is_rotated) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    files.extend(path.exists().then(|| path.to_owned()));
+    Ok(files)
+}
+
+/// Where to begin: which of the files, and at which byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) file: usize,
+    pub(crate) offset: u64,
+}
+
+/// Finds the last `lines` lines of output in the files. Reads backwards, so its cost depends on the lines, not the files.
+pub(crate) fn tail(files: &[PathBuf], lines: u64) -> io::Result<Start> {
+    let mut wanted = lines;
+    for (index, path) in files.iter().enumerate().rev() {
+        let file = File::open(path)?;
+        let (found, offset) = last_lines(&file, wanted)?;
+        wanted -= found;
+        if wanted == 0 {
+            return Ok(Start { file: index, offset });
+        }
+    }
+    Ok(Start::default())
+}
+
+/// How many lines of output, up to `wanted`, the file ends with, and where they begin.
+fn last_lines(file: &File, wanted: u64) -> io::Result<(u64, u64)> {
+    let mut start = file.metadata()?.len();
+    // The bytes from `start` on that have not been looked at.
+    let mut unread: Vec<u8> = Vec::new();
+    let mut found = 0;
+    loop {
+        while let Some(line_start) = last_line(&unread, start == 0) {
+            let line = &unread[line_start..];
+            // It is the end of the line before those wanted, so they begin after it.
+            if entry::is_full(line.strip_suffix(b"\n").unwrap_or(line)) {
+                if found == wanted {
+                    return Ok((found, start + unread.len() as u64));
+                }
+                found += 1;
+            }
+            unread.truncate(line_start);
+        }
+        if start == 0 {
+            return Ok((found, 0));
+        }
+        let block = start.min(BLOCK_BYTES);
+        start -= block;
+        let mut bytes = vec![0; usize::try_from(block).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, start)?;
+        bytes.append(&mut unread);
+        unread = bytes;
+    }
+}
+
+/// Where the last line of the text begins, if that can be told.
+fn last_line(text: &[u8], is_beginning_of_file: bool) -> Option<usize> {
+    let (_, before) = text.split_last()?;
+    let newline = before.iter().rposition(|byte| *byte == b'\n');
+    newline.map(|at| at + 1).or(is_beginning_of_file.then_some(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    fn lines(range: std::ops::Range<u32>, text_bytes: usize) -> String {
+        range.fold(String::new(), |mut all, n| {
+            writeln!(all, "2026-01-31T12:00:00Z stdout P {n:0text_bytes$}").unwrap();
+            writeln!(all, "2026-01-31T12:00:00Z stdout F end{n}").unwrap();
+            all
+        })
+    }
+
+    fn shown(files: &[PathBuf], start: Start) -> String {
+        let mut text = String::new();
+        for (index, path) in files.iter().enumerate().skip(start.file) {
+            let offset = if index == start.file { usize::try_from(start.offset).unwrap() } else { 0 };
+            text.push_str(&std::fs::read_to_string(path).unwrap()[offset..]);
+        }
+        text
+    }
+
+    #[test]
+    fn the_tail_is_found_across_rotated_files_and_blocks() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("0.log");
+        for text_bytes in [3, 50_000] {
+            std::fs::write(dir.path().join("0.log.20260131-120000"), lines(0..3, text_bytes)).unwrap();
+            std::fs::write(dir.path().join("0.log.20260131-130000"), lines(3..6, text_bytes)).unwrap();
+            std::fs::write(&log, lines(6..9, text_bytes)).unwrap();
+            std::fs::write(dir.path().join("10.log"), "").unwrap();
+            let files = files(&log).unwrap();
+            assert_eq!(files.len(), 3);
+            for wanted in 0..12 {
+                let expected = lines(9_u32.saturating_sub(wanted)..9, text_bytes);
+                assert_eq!(shown(&files, tail(&files, wanted.into()).unwrap()), expected, "tail {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_log_has_an_empty_tail() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("0.log");
+        assert_eq!(files(&log).unwrap(), Vec::<PathBuf>::new());
+        std::fs::write(&log, "").unwrap();
+        assert_eq!(tail(&files(&log).unwrap(), 5).unwrap(), Start::default());
+    }
+}

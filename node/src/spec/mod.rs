@@ -1,0 +1,21 @@
+//! From a pod to what the runtime and the disk are asked for. Pure.
+
+mod container;
+mod env;
+mod expand;
+mod facts;
+pub(crate) mod label;
+mod references;
+mod resources;
+mod sandbox;
+mod volumes;
+
+pub(crate) use self::{
+    container::{Run, container_spec},
+    env::EnvContext,
+    facts::{ConfigError, Lookup, NodeFacts, Sources},
+    references::{Reference, all_containers, references},
+    resources::qos_class,
+    sandbox::{grace_seconds, sandbox_spec},
+    volumes::{Content, VolumeSpec, VolumesVersion, volume_specs, volumes_version},
+};

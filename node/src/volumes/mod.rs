@@ -1,0 +1,10 @@
+//! Volumes on the disk.
+
+mod atomic;
+mod host;
+mod tmpfs;
+
+pub(crate) use self::{
+    atomic::{File, Payload},
+    host::{VolumeError, set_up, tear_down},
+};
