@@ -89,6 +89,9 @@ fn encode<K: Resource>(object: &K) -> Result<Value, serde_json::Error> {
     serde_json::to_value(object)
 }
 
+/// Makes the cell of an object, at a time (for ages).
+pub type Cell = Arc<dyn Fn(&Value, Timestamp) -> Value + Send + Sync>;
+
 /// A column of `get`'s table.
 #[derive(Clone)]
 pub struct Column {
@@ -100,8 +103,8 @@ pub struct Column {
     pub description: &'static str,
     /// 0 is always shown, 1 only by `-o wide`.
     pub priority: i32,
-    /// The cell of an object, at a time (for ages).
-    pub cell: Arc<dyn Fn(&Value, Timestamp) -> Value + Send + Sync>,
+    /// What stands in the column.
+    pub cell: Cell,
 }
 
 impl Column {

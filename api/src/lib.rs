@@ -37,7 +37,7 @@ pub mod schema;
 pub use age::{age, human_duration};
 pub use client::{Api, Client, List, WatchStream};
 pub use condition::{Condition, ConditionStatus};
-pub use entry::{Action, Backend, Column, KindEntry, Subresource};
+pub use entry::{Action, Backend, Cell, Column, KindEntry, Subresource};
 pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
 pub use kind::{Kind, Scope, api_version, split_api_version};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{FieldError, Kind};
 
@@ -10,15 +12,12 @@ use crate::{FieldError, Kind};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// Always `Status`.
-    #[serde(default = "kind_name")]
-    pub kind: String,
-    /// Always `v1`.
-    #[serde(default = "version")]
-    pub api_version: String,
-    /// Always empty; Kubernetes' clients expect it.
-    #[serde(default)]
-    pub metadata: crate::ListMeta,
+    #[serde(default, serialize_with = "write_kind", deserialize_with = "read_kind")]
+    kind: (),
+    #[serde(default, serialize_with = "write_api_version", deserialize_with = "skip")]
+    api_version: (),
+    #[serde(default, serialize_with = "write_metadata", deserialize_with = "skip")]
+    metadata: (),
     /// `Success` or `Failure`.
     #[serde(default)]
     pub status: String,
@@ -142,9 +141,9 @@ impl Status {
     pub fn failure(reason: Reason, message: impl Into<String>) -> Self {
         let code = reason.code();
         Self {
-            kind: kind_name(),
-            api_version: version(),
-            metadata: crate::ListMeta::default(),
+            kind: (),
+            api_version: (),
+            metadata: (),
             status: "Failure".into(),
             message: message.into(),
             reason: Some(reason),
@@ -278,10 +277,60 @@ fn details(kind: &str, group: &str, name: &str) -> StatusDetails {
     StatusDetails { name: name.into(), group: group.into(), kind: kind.into(), ..StatusDetails::default() }
 }
 
-fn kind_name() -> String {
-    "Status".into()
+// The three fields that are the same in every status take no room in it.
+
+fn write_kind<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("Status")
 }
 
-fn version() -> String {
-    "v1".into()
+fn read_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "Status" => Ok(()),
+        other => Err(D::Error::custom(format!("kind is {other:?}, expected \"Status\""))),
+    }
+}
+
+fn write_api_version<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("v1")
+}
+
+fn write_metadata<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_map(Some(0))?.end()
+}
+
+fn skip<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    IgnoredAny::deserialize(deserializer).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_written_as_kubernetes_writes_it() {
+        const PODS: Kind = Kind::namespaced("", "v1", "Pod", "pods", "pod");
+        let status = Status::not_found(&PODS, "web");
+        let written = serde_json::json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 404, "reason": "NotFound",
+            "message": "pods \"web\" not found", "details": {"name": "web", "kind": "pods"},
+        });
+        assert_eq!(serde_json::to_value(&status).unwrap(), written);
+        assert_eq!(serde_json::from_value::<Status>(written).unwrap(), status);
+    }
+
+    #[test]
+    fn a_reason_that_is_not_known_is_kept() {
+        let status: Status = serde_json::from_str(r#"{"kind": "Status", "reason": "Novel", "code": 418}"#).unwrap();
+        assert_eq!(status.reason, Some(Reason::Other("Novel".into())));
+    }
+
+    #[test]
+    fn an_object_is_not_taken_for_a_status() {
+        assert!(serde_json::from_str::<Status>(r#"{"kind": "Pod"}"#).is_err());
+    }
+
+    #[test]
+    fn an_error_is_cheap_to_pass_on() {
+        assert!(size_of::<Result<(), Status>>() <= 128);
+    }
 }

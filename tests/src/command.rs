@@ -1,9 +1,11 @@
 //! Command lines, run to their end.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// What came of one command line.
 #[derive(Debug, Clone)]
@@ -50,6 +52,47 @@ impl Run {
     pub fn fails(self) -> String {
         assert!(self.code.is_some_and(|code| code != 0), "{} succeeded\nstdout: {}", self.line, self.stdout);
         self.stderr
+    }
+}
+
+/// A command that goes on; killed when dropped.
+#[derive(Debug)]
+pub struct Spawned {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Spawned {
+    /// Starts a command and reads its standard output line by line.
+    pub fn new(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let stdout = child.stdout.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines }
+    }
+
+    /// The next line that contains `part`. Panics at the deadline, or when the command ends without it.
+    pub fn line_with(&mut self, part: &str, deadline: Duration) -> String {
+        let end = Instant::now() + deadline;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("waited {deadline:?} for a line with {part:?}: {error}"),
+            }
+        }
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

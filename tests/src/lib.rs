@@ -1,7 +1,7 @@
 //! The test kit: Orch's processes, real etcd and real kubectl, started for one test and stopped with it.
 //!
 //! [`Orchd`] is `orchd up` as a user runs it: the binary, on its own data directory and port. [`Run`] is one command
-//! line and what came of it. [`eventually`] waits for a condition with a deadline; nothing else here waits.
+//! line and what came of it, [`Spawned`] one that goes on. [`eventually`] waits for a condition with a deadline; nothing else here waits.
 //!
 //! It deliberately has no fakes. What a test needs and the machine lacks fails the test, with a hint.
 
@@ -10,7 +10,7 @@ mod etcd;
 mod orchd;
 mod wait;
 
-pub use command::{Run, binary, kubectl_path};
+pub use command::{Run, Spawned, binary, kubectl_path};
 pub use etcd::Etcd;
 pub use orchd::Orchd;
 pub use wait::{eventually, wait_for};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::command::{Run, binary, kubectl_path};
+use crate::command::{Run, Spawned, binary, kubectl_path};
 use crate::wait::eventually;
 
 /// How long `orchd` may take from SIGTERM to its end.
@@ -69,9 +69,28 @@ impl Orchd {
 
     /// Runs a real `kubectl` as the administrator, with something on its standard input.
     pub fn kubectl_with(&self, args: &[&str], input: &str) -> Run {
+        Run::new(&mut self.kubectl_command(args), input)
+    }
+
+    /// Runs a real `kubectl` as the administrator, with a variable in its environment.
+    pub fn kubectl_env(&self, args: &[&str], name: &str, value: &str) -> Run {
+        Run::new(self.kubectl_command(args).env(name, value), "")
+    }
+
+    /// Starts a real `kubectl` that goes on until it is dropped, such as a watch.
+    pub fn kubectl_spawn(&self, args: &[&str]) -> Spawned {
+        Spawned::new(&mut self.kubectl_command(args))
+    }
+
+    /// Starts an `orchctl` that goes on until it is dropped, such as a watch.
+    pub fn orchctl_spawn(&self, args: &[&str]) -> Spawned {
+        Spawned::new(Command::new(binary("orchctl")).args(args).env("KUBECONFIG", self.kubeconfig()))
+    }
+
+    fn kubectl_command(&self, args: &[&str]) -> Command {
         let mut kubectl = Command::new(kubectl_path());
         kubectl.args(args).env("KUBECONFIG", self.kubeconfig()).env("HOME", self.data_dir());
-        Run::new(&mut kubectl, input)
+        kubectl
     }
 
     /// Ends it as an operator would, and checks that it ends in time.

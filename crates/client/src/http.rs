@@ -248,11 +248,11 @@ fn warning_text(header: &HeaderValue) -> Option<String> {
 /// The [`Status`] of an answer that is not a success: its body, or one made of the code where the body is something
 /// else, as from a proxy.
 pub(crate) fn failure(code: u16, body: &[u8]) -> Status {
-    if let Ok(status) = serde_json::from_slice::<Status>(body)
-        && status.kind == "Status"
+    if let Ok(mut status) = serde_json::from_slice::<Status>(body)
         && status.status == "Failure"
     {
-        return Status { code: if status.code == 0 { code } else { status.code }, ..status };
+        status.code = if status.code == 0 { code } else { status.code };
+        return status;
     }
     let text = String::from_utf8_lossy(body);
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -261,7 +261,9 @@ pub(crate) fn failure(code: u16, body: &[u8]) -> Status {
     let detail: String = first.chars().take(200).collect();
     let message =
         format!("the server answered {code} {name}{}{detail}", if detail.is_empty() { "" } else { ": " });
-    Status { code, ..Status::failure(reason(code), message) }
+    let mut status = Status::failure(reason(code), message);
+    status.code = code;
+    status
 }
 
 fn reason(code: u16) -> Reason {

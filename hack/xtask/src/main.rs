@@ -2,6 +2,7 @@
 //!
 //! A chore that is a property of the sources (layering, sizes) is a test instead, in `tests/`.
 
+mod bench;
 mod ci;
 mod codegen;
 
@@ -20,11 +21,14 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Measure the release binary; see docs/benchmarks/.
+    Bench(bench::Bench),
 }
 
 fn main() -> Result<()> {
     match Chore::parse() {
         Chore::Ci => ci::run(),
         Chore::Codegen { check } => codegen::run(check),
+        Chore::Bench(bench) => bench::run(bench),
     }
 }

@@ -27,7 +27,7 @@ const UNBOUND: &[&str] = &["orch-cli", "orch-tests", "xtask"];
 /// Packages from outside that only one of ours may see.
 const GUARDED: &[(&str, &[&str])] = &[
     ("containerd-client", &["orch-runtime-containerd"]),
-    ("etcd-client", &["orch-store"]),
+    ("etcd-client", &["orch-store", "xtask"]),
     ("tokio", &["*", "!orch-api", "!orch-ontology", "!orch-scheduler"]),
 ];
 
