@@ -168,9 +168,16 @@ impl Limits {
         if writes.len() > self.writes {
             return Err(StoreError::TooLarge { unit: "writes", size: writes.len(), limit: self.writes });
         }
-        let size = writes.iter().map(Self::bytes).sum();
+        let size = Self::size(writes);
         if size > self.bytes {
             return Err(StoreError::TooLarge { unit: "bytes", size, limit: self.bytes });
+        }
+        if let Some(Write { key, .. }) =
+            writes.iter().find(|write| write.expect == Expect::At(Revision::ZERO))
+        {
+            return Err(StoreError::Invalid {
+                reason: format!("nothing is at revision 0, but {key} is expected to"),
+            });
         }
         let mut seen = HashSet::with_capacity(writes.len());
         match writes.iter().find(|write| !seen.insert(&write.key)) {
@@ -179,6 +186,11 @@ impl Limits {
             }
             None => Ok(()),
         }
+    }
+
+    /// How many bytes a commit counts as.
+    pub(crate) fn size(writes: &[Write]) -> usize {
+        writes.iter().map(Self::bytes).sum()
     }
 
     fn bytes(write: &Write) -> usize {

@@ -31,7 +31,10 @@ pub mod conformance;
 mod data;
 pub mod embedded;
 mod error;
+pub mod etcd;
 mod key;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use data::{Batch, Change, ChangeKind, Entry, Expect, Limits, Op, Page, ReadAt, Revision, Write};
 pub use error::StoreError;

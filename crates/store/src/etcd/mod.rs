@@ -1,0 +1,135 @@
+//! The etcd backend: etcd 3.4 and later.
+//!
+//! A commit is one transaction (`commit`), a read one range request (`read`), a watch one stream that is made anew
+//! whenever it breaks (`watch`). `call` says what may be tried again and what an error means.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use etcd_client::{KeyValue, ResponseHeader};
+use tokio::sync::watch;
+
+use crate::{Entry, Key, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch, Write};
+
+mod call;
+mod commit;
+mod config;
+mod read;
+#[path = "watch.rs"]
+mod watching;
+
+use call::{Connections, Repeat};
+pub use config::{EtcdConfig, EtcdTls, EtcdUser, Progress};
+
+/// A store in an etcd cluster, which others may use too.
+///
+/// Keys that others wrote below the prefix and that are no [`Key`]s are passed over. Nothing is compacted on its
+/// own: call [`compact`](Store::compact), or start etcd with `--auto-compaction-retention`. Dropping it ends every
+/// watch.
+pub struct EtcdStore {
+    config: EtcdConfig,
+    connections: Arc<Connections>,
+    /// The last revision that anybody was told, so that watches must reach it.
+    asked: watch::Sender<Revision>,
+}
+
+impl EtcdStore {
+    /// Connects. Fails with [`Unavailable`](StoreError::Unavailable) if no member answers.
+    pub async fn connect(config: EtcdConfig) -> Result<Self, StoreError> {
+        let connections = Arc::new(Connections::open(&config).await?);
+        let store = Self { config, connections, asked: watch::Sender::new(Revision::ZERO) };
+        store.current_revision().await?;
+        Ok(store)
+    }
+
+    fn etcd_key(&self, key: impl AsRef<str>) -> Vec<u8> {
+        [self.config.prefix.as_bytes(), key.as_ref().as_bytes()].concat()
+    }
+}
+
+/// etcd's form of an entry; `None` if its key is not one of ours.
+fn entry(prefix: &str, kv: KeyValue) -> Option<Entry> {
+    let created = store_revision(kv.create_revision());
+    let modified = store_revision(kv.mod_revision());
+    let (key, value) = kv.into_key_value();
+    Some(Entry { key: store_key(prefix, &key)?, value: Bytes::from(value), created, modified })
+}
+
+fn store_key(prefix: &str, key: &[u8]) -> Option<Key> {
+    let key = key.strip_prefix(prefix.as_bytes())?;
+    Key::new(std::str::from_utf8(key).ok()?).ok()
+}
+
+fn store_revision(revision: i64) -> Revision {
+    Revision(u64::try_from(revision).unwrap_or(0))
+}
+
+fn etcd_revision(revision: Revision) -> i64 {
+    i64::try_from(revision.0).unwrap_or(i64::MAX)
+}
+
+fn header_revision(header: Option<&ResponseHeader>) -> Result<Revision, StoreError> {
+    header.map(|header| store_revision(header.revision())).ok_or_else(|| StoreError::Unavailable {
+        reason: "etcd answered without a header".into(),
+        ambiguous: false,
+        source: None,
+    })
+}
+
+impl fmt::Debug for EtcdStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdStore").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for EtcdStore {
+    async fn get(&self, key: &Key, at: ReadAt) -> Result<Option<Entry>, StoreError> {
+        self.get_at(key, at).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &Prefix,
+        at: ReadAt,
+        from: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.list_at(prefix, at, from, limit).await
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
+        self.config.limits.check(writes)?;
+        self.commit_checked(writes).await
+    }
+
+    async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, StoreError> {
+        self.open_watch(prefix, after).await
+    }
+
+    async fn compact(&self, before: Revision) -> Result<(), StoreError> {
+        let request = self.connections.call(Repeat::Harmless, |mut etcd| async move {
+            etcd.compact(etcd_revision(before), None).await
+        });
+        match request.await {
+            Ok(_) => Ok(()),
+            Err(failure) if read::is_compacted(&failure) => Ok(()),
+            Err(failure) if read::is_future(&failure) => {
+                Err(StoreError::Future { asked: before, current: self.current_revision().await? })
+            }
+            Err(failure) => Err(failure.unavailable("cannot compact etcd")),
+        }
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        let revision = self.current_revision().await?;
+        self.asked.send_if_modified(|asked| {
+            let news = *asked < revision;
+            *asked = revision.max(*asked);
+            news
+        });
+        Ok(revision)
+    }
+}

@@ -1,0 +1,291 @@
+//! A watch on etcd: one stream, made anew from where it was whenever it breaks.
+//!
+//! etcd answers with the changes of whole revisions, cut into fragments where they are large: a revision is
+//! complete when a later one begins, or with the last fragment. The stream is asked to start at the last revision
+//! delivered rather than after it, and what repeats is dropped: etcd before 3.6 leaves out the deletions of exactly
+//! the compacted revision, and would not say so.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::proto::{PbEvent, PbKeyValue};
+use etcd_client::{EventType, WatchOptions, WatchResponse, WatchStream};
+use futures::stream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::call::{Connections, Failure};
+use super::config::Progress;
+use super::{EtcdStore, etcd_revision, header_revision, store_key, store_revision};
+use crate::{Batch, Change, ChangeKind, Entry, Key, Prefix, Revision, StoreError, Watch};
+
+/// Between two attempts to make the stream; doubled each time, up to the second.
+const RECONNECT_AFTER: Duration = Duration::from_millis(20);
+const RECONNECT_AFTER_MOST: Duration = Duration::from_secs(2);
+/// How long to wait for an answer about progress: a member that lags behind, or has changes to deliver first, may
+/// tell less than was asked, or nothing.
+const PROGRESS_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+impl EtcdStore {
+    pub(super) async fn open_watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, StoreError> {
+        let mut cursor = Cursor {
+            connections: self.connections.clone(),
+            prefix: prefix.clone(),
+            store_prefix: self.config.prefix.clone(),
+            asked: self.asked.subscribe(),
+            stream: None,
+            position: after,
+            told: after,
+            partial: None,
+            ready: VecDeque::new(),
+            progress_due: None,
+        };
+        let reached = cursor.connect().await?;
+        if after > reached {
+            // The member may lag behind.
+            let current = self.current_revision().await?;
+            if after > current {
+                return Err(StoreError::Future { asked: after, current });
+            }
+        }
+        Ok(Box::pin(stream::unfold(Some(cursor), |cursor| async {
+            let mut cursor = cursor?;
+            match cursor.next().await {
+                Ok(Some(batch)) => Some((Ok(batch), Some(cursor))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        })))
+    }
+
+    /// The oldest revision that can be read, given one that cannot. etcd tells it only to watches.
+    pub(super) async fn oldest_revision(&self, compacted: Revision) -> Result<Revision, StoreError> {
+        let options = WatchOptions::new().with_start_revision(etcd_revision(compacted));
+        let ask = async {
+            let mut stream = self.connections.watch.clone().watch(self.etcd_key("/"), Some(options)).await?;
+            while let Some(response) = stream.message().await? {
+                if response.canceled() {
+                    return Ok(store_revision(response.compact_revision()));
+                }
+            }
+            Ok(compacted.next())
+        };
+        let answer = tokio::time::timeout(self.connections.request_timeout, ask).await;
+        let answer = answer.map_or(Err(Failure::TimedOut), |answer| answer.map_err(Failure::Etcd));
+        answer.map_err(|failure| failure.unavailable("cannot read etcd's oldest revision"))
+    }
+}
+
+struct Cursor {
+    connections: Arc<Connections>,
+    prefix: Prefix,
+    store_prefix: String,
+    asked: watch::Receiver<Revision>,
+    stream: Option<WatchStream>,
+    /// Everything up to here was delivered, is in `ready`, or is of no concern.
+    position: Revision,
+    /// The last revision that the reader was told of.
+    told: Revision,
+    /// The revision whose changes are arriving.
+    partial: Option<Batch>,
+    ready: VecDeque<Batch>,
+    /// When to ask for progress, if it is not already known to be unnecessary.
+    progress_due: Option<Instant>,
+}
+
+impl Cursor {
+    async fn next(&mut self) -> Result<Option<Batch>, StoreError> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                self.told = batch.revision;
+                return Ok(Some(batch));
+            }
+            let asked = *self.asked.borrow_and_update();
+            if asked > self.told && asked <= self.position {
+                self.told = self.position;
+                return Ok(Some(Batch { revision: self.position, changes: Vec::new() }));
+            }
+            if self.stream.is_none() {
+                self.reconnect().await?;
+            }
+            let must_ask = asked > self.position && self.connections.progress == Progress::Requested;
+            if must_ask {
+                self.progress_due.get_or_insert_with(Instant::now);
+            } else {
+                self.progress_due = None;
+            }
+            if !self.step().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for the stream, for a question, or for the time to ask for progress. False when the store is closed.
+    async fn step(&mut self) -> Result<bool, StoreError> {
+        let Some(stream) = &mut self.stream else { return Ok(self.asked.has_changed().is_ok()) };
+        let due = self.progress_due;
+        let progress_due = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            message = stream.message() => match message {
+                Ok(Some(response)) => self.take(response)?,
+                Ok(None) => self.disconnect("etcd ended the stream"),
+                Err(error) => self.disconnect(&error.to_string()),
+            },
+            changed = self.asked.changed() => return Ok(changed.is_ok()),
+            () = progress_due => {
+                self.progress_due = Some(Instant::now() + PROGRESS_AGAIN_AFTER);
+                if let Err(error) = stream.request_progress().await {
+                    self.disconnect(&error.to_string());
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn disconnect(&mut self, reason: &str) {
+        tracing::debug!(prefix = %self.prefix, position = %self.position, reason, "watch interrupted");
+        self.stream = None;
+        self.partial = None;
+    }
+
+    /// Connects again and again until it succeeds or the watch is over.
+    async fn reconnect(&mut self) -> Result<(), StoreError> {
+        let mut wait = RECONNECT_AFTER;
+        loop {
+            match self.connect().await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Unavailable { reason, .. }) => {
+                    tracing::warn!(prefix = %self.prefix, reason, "cannot resume a watch yet");
+                }
+                Err(error) => return Err(error),
+            }
+            // Spread, so that many watches do not come back at one moment.
+            tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
+            wait = (wait * 2).min(RECONNECT_AFTER_MOST);
+            if self.asked.has_changed().is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes the stream, and returns the revision that its member has reached.
+    async fn connect(&mut self) -> Result<Revision, StoreError> {
+        let timeout = self.connections.request_timeout;
+        let stream = tokio::time::timeout(timeout, self.request()).await;
+        let stream = stream.map_or(Err(Failure::TimedOut), |stream| stream.map_err(Failure::Etcd));
+        let (stream, created) = stream.map_err(|failure| failure.unavailable("cannot watch etcd"))?;
+        self.partial = None;
+        let reached = header_revision(created.header())?;
+        if !created.created() {
+            return Err(interrupted("etcd did not open the watch"));
+        }
+        if created.canceled() {
+            self.check_canceled(&created)?;
+        }
+        self.stream = Some(stream);
+        Ok(reached)
+    }
+
+    async fn request(&self) -> Result<(WatchStream, WatchResponse), etcd_client::Error> {
+        let key = |key: &str| [self.store_prefix.as_bytes(), key.as_bytes()].concat();
+        let mut options = WatchOptions::new()
+            .with_start_revision(etcd_revision(self.position).max(1))
+            .with_prev_key()
+            .with_progress_notify()
+            .with_fragment();
+        let start = match self.connections.progress {
+            Progress::Requested => {
+                options = options.with_range(key(&self.prefix.end()));
+                key(self.prefix.as_str())
+            }
+            Progress::SeenInAllKeys => {
+                options = options.with_all_keys();
+                Vec::new()
+            }
+        };
+        let mut stream = self.connections.watch.clone().watch(start, Some(options)).await?;
+        match stream.message().await? {
+            Some(response) => Ok((stream, response)),
+            None => Err(etcd_client::Error::WatchError("the stream ended at once".into())),
+        }
+    }
+
+    /// Fails with what a cancellation means; it always means something.
+    fn check_canceled(&self, response: &WatchResponse) -> Result<(), StoreError> {
+        if response.compact_revision() > 0 {
+            let oldest = store_revision(response.compact_revision());
+            return Err(StoreError::Compacted { asked: self.position, oldest });
+        }
+        Err(interrupted(&format!("etcd canceled the watch: {}", response.cancel_reason())))
+    }
+
+    fn take(&mut self, response: WatchResponse) -> Result<(), StoreError> {
+        if response.canceled() {
+            return match self.check_canceled(&response) {
+                Err(StoreError::Unavailable { reason, .. }) => {
+                    self.disconnect(&reason);
+                    Ok(())
+                }
+                outcome => outcome,
+            };
+        }
+        let response = response.0;
+        if response.events.is_empty() && !response.created {
+            let revision = response.header.map_or(0, |header| header.revision);
+            if self.partial.is_none() {
+                self.position = self.position.max(store_revision(revision));
+            }
+            return Ok(());
+        }
+        for event in response.events {
+            self.take_event(event);
+        }
+        if !response.fragment {
+            self.complete();
+        }
+        Ok(())
+    }
+
+    fn take_event(&mut self, event: PbEvent) {
+        let is_delete = event.r#type == EventType::Delete as i32;
+        let Some(kv) = event.kv else { return };
+        let revision = store_revision(kv.mod_revision);
+        if revision <= self.position {
+            return;
+        }
+        if self.partial.as_ref().is_some_and(|partial| partial.revision < revision) {
+            self.complete();
+        }
+        let changes = &mut self.partial.get_or_insert(Batch { revision, changes: Vec::new() }).changes;
+        let Some(key) = store_key(&self.store_prefix, &kv.key).filter(|key| self.prefix.contains(key)) else {
+            return;
+        };
+        let previous = event.prev_kv.map(|previous| entry_of(key.clone(), previous));
+        let kind = if is_delete { ChangeKind::Delete } else { ChangeKind::Put(entry_of(key.clone(), kv)) };
+        changes.push(Change { key, kind, previous });
+    }
+
+    /// All changes of the revision that was arriving have arrived.
+    fn complete(&mut self) {
+        let Some(batch) = self.partial.take() else { return };
+        self.position = batch.revision;
+        if !batch.changes.is_empty() {
+            self.ready.push_back(batch);
+        }
+    }
+}
+
+fn entry_of(key: Key, kv: PbKeyValue) -> Entry {
+    let (created, modified) = (store_revision(kv.create_revision), store_revision(kv.mod_revision));
+    Entry { key, value: kv.value.into(), created, modified }
+}
+
+fn interrupted(reason: &str) -> StoreError {
+    StoreError::Unavailable { reason: reason.to_owned(), ambiguous: false, source: None }
+}

@@ -1,0 +1,164 @@
+//! A store that fails when it is told to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, future, stream};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::{Batch, Entry, Key, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch, Write};
+
+/// What happens to one commit.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// It does not happen, and fails with this error.
+    Refuse(StoreError),
+    /// It happens, but the answer is lost: it fails with an ambiguous `Unavailable`.
+    LoseAnswer,
+    /// It does not happen, and fails with an ambiguous `Unavailable`.
+    LoseRequest,
+    /// It happens after this time.
+    Delay(Duration),
+}
+
+/// Wraps a store. Without faults it does what the store does.
+#[derive(Debug)]
+pub struct FaultyStore<S: ?Sized> {
+    faults: Mutex<VecDeque<Fault>>,
+    state: watch::Sender<State>,
+    store: Arc<S>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Everything fails.
+    down: bool,
+    /// Watches deliver nothing.
+    stalled: bool,
+    /// How often watches were cut, and with which error the last time.
+    cuts: u64,
+    cut_error: Option<StoreError>,
+}
+
+impl<S: Store + ?Sized> FaultyStore<S> {
+    /// Wraps `store`, with no faults yet.
+    pub fn new(store: Arc<S>) -> Self {
+        Self { faults: Mutex::default(), state: watch::Sender::new(State::default()), store }
+    }
+
+    /// Adds a fault to the script: each commit takes the first that is left.
+    pub fn next_commit(&self, fault: Fault) {
+        self.faults.lock().push_back(fault);
+    }
+
+    /// While down, every call fails with `Unavailable`. Open watches go on.
+    pub fn set_down(&self, down: bool) {
+        self.state.send_modify(|state| state.down = down);
+    }
+
+    /// While stalled, no watch delivers anything; afterwards, all that was held back.
+    pub fn set_watches_stalled(&self, stalled: bool) {
+        self.state.send_modify(|state| state.stalled = stalled);
+    }
+
+    /// Ends every open watch with this error, such as `Compacted`.
+    pub fn cut_watches(&self, error: StoreError) {
+        self.state.send_modify(|state| {
+            state.cuts += 1;
+            state.cut_error = Some(error);
+        });
+    }
+
+    fn check_up(&self) -> Result<(), StoreError> {
+        if self.state.borrow().down { Err(unavailable("the store is down", false)) } else { Ok(()) }
+    }
+}
+
+fn unavailable(reason: &str, ambiguous: bool) -> StoreError {
+    StoreError::Unavailable { reason: format!("injected fault: {reason}"), ambiguous, source: None }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for FaultyStore<S> {
+    async fn get(&self, key: &Key, at: ReadAt) -> Result<Option<Entry>, StoreError> {
+        self.check_up()?;
+        self.store.get(key, at).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &Prefix,
+        at: ReadAt,
+        from: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.check_up()?;
+        self.store.list(prefix, at, from, limit).await
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
+        self.check_up()?;
+        let fault = self.faults.lock().pop_front();
+        match fault {
+            None => self.store.commit(writes).await,
+            Some(Fault::Refuse(error)) => Err(error),
+            Some(Fault::LoseRequest) => Err(unavailable("the request was lost", true)),
+            Some(Fault::LoseAnswer) => {
+                self.store.commit(writes).await?;
+                Err(unavailable("the answer was lost", true))
+            }
+            Some(Fault::Delay(time)) => {
+                tokio::time::sleep(time).await;
+                self.store.commit(writes).await
+            }
+        }
+    }
+
+    async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, StoreError> {
+        self.check_up()?;
+        let state = self.state.subscribe();
+        let cuts = state.borrow().cuts;
+        let watch = self.store.watch(prefix, after).await?;
+        let watch = stream::unfold(Some((watch, state)), move |watch| async move {
+            let (mut watch, mut state) = watch?;
+            match next(&mut watch, &mut state, cuts).await? {
+                Ok(batch) => Some((Ok(batch), Some((watch, state)))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(watch.boxed())
+    }
+
+    async fn compact(&self, before: Revision) -> Result<(), StoreError> {
+        self.check_up()?;
+        self.store.compact(before).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.check_up()?;
+        self.store.revision().await
+    }
+}
+
+/// The next item of a watch that was opened after `cuts` cuts.
+async fn next(
+    watch: &mut Watch,
+    state: &mut watch::Receiver<State>,
+    cuts: u64,
+) -> Option<Result<Batch, StoreError>> {
+    loop {
+        let now = state.borrow_and_update().clone();
+        if let Some(error) = now.cut_error.filter(|_| now.cuts > cuts) {
+            return Some(Err(error));
+        }
+        let item = async { if now.stalled { future::pending().await } else { watch.next().await } };
+        tokio::select! {
+            biased;
+            changed = state.changed() => if changed.is_err() { return None },
+            item = item => return item,
+        }
+    }
+}
