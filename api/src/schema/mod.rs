@@ -26,7 +26,7 @@ use std::sync::Arc;
 use regex::Regex;
 use serde_json::Value;
 
-pub(crate) use suggest::nearest;
+pub use suggest::nearest;
 pub use walk::RelationAt;
 
 /// A compiled structural schema. Immutable; share it by `Arc`.

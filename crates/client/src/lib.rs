@@ -11,15 +11,20 @@
 //! Start reading at [`Kubeconfig::load`], then [`HttpClient::new`].
 #![warn(missing_docs)]
 
+mod discovery;
 mod error;
+mod exec;
 mod http;
 mod kubeconfig;
+pub mod manifest;
 mod stream;
 mod tls;
 mod unreachable;
 mod yaml;
 
+pub use discovery::{ApiResource, Discovery, UnknownResource};
 pub use error::ConfigError;
+pub use exec::{Exec, ExecOptions};
 pub use http::{Accept, HttpClient, OnWarning};
 pub use kubeconfig::{Connection, Credentials, Kubeconfig, KubeconfigPaths, Overrides};
 pub use tls::TlsSettings;

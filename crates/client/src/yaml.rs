@@ -15,3 +15,9 @@ pub(crate) fn options() -> Options {
 pub(crate) fn problem(error: &Error) -> String {
     error.to_string().lines().next().unwrap_or("malformed").to_owned()
 }
+
+/// The error as one line, for where the position is shown otherwise.
+pub(crate) fn problem_without_position(error: &Error) -> String {
+    let line = problem(error);
+    line.split(" at line ").next().unwrap_or(&line).to_owned()
+}

@@ -1,0 +1,196 @@
+//! Running a command in a container: WebSockets with Kubernetes' channel protocol, `v5.channel.k8s.io`.
+//!
+//! Each binary message begins with a byte that names its channel: 0 standard input, 1 standard output, 2 standard error,
+//! 3 the outcome as a [`Status`], 255 the end of another channel.
+
+use std::sync::Arc;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures::{SinkExt, StreamExt};
+use http::header::AUTHORIZATION;
+use orch_api::{Status, Target};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::http::failure;
+use crate::{HttpClient, unreachable};
+
+const PROTOCOL: &str = "v5.channel.k8s.io";
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const OUTCOME: u8 = 3;
+const CLOSE: u8 = 255;
+const CHUNK_BYTES: usize = 32 << 10;
+
+/// What to run, and where.
+#[derive(Debug, Clone, Default)]
+pub struct ExecOptions {
+    /// The container; none: the pod's only or default one.
+    pub container: Option<String>,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Whether standard input is passed on.
+    pub stdin: bool,
+}
+
+/// A byte stream, with or without TLS.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A command that is running in a container.
+pub struct Exec {
+    socket: WebSocketStream<Box<dyn Io>>,
+    server: Arc<str>,
+}
+
+impl HttpClient {
+    /// Starts a command in a container of a pod. `pod` names the pod itself.
+    ///
+    /// # Errors
+    /// As [`orch_api::Client::send`]: no such pod or container, not allowed, no server.
+    pub async fn exec(&self, pod: Target, options: &ExecOptions) -> Result<Exec, Status> {
+        let url = reqwest::Url::parse_with_params(&self.url(&pod.subresource("exec")), query(options))
+            .map_err(|error| Status::bad_request(format!("{} is not an address: {error}", self.server())))?;
+        let stream = self.dial(&url).await?;
+        let mut request = ClientRequestBuilder::new(websocket_uri(&url)?).with_sub_protocol(PROTOCOL);
+        if let Some(authorization) = self.authorization().await?
+            && let Ok(value) = authorization.to_str()
+        {
+            request = request.with_header(AUTHORIZATION.as_str(), value);
+        }
+        let (socket, response) = tokio_tungstenite::client_async(request, stream)
+            .await
+            .map_err(|error| refused(self.server(), error))?;
+        match response.headers().get("sec-websocket-protocol").map(|chosen| chosen.as_bytes()) {
+            Some(chosen) if chosen == PROTOCOL.as_bytes() => Ok(Exec { socket, server: self.server.clone() }),
+            _ => Err(Status::internal(format!("the server does not speak {PROTOCOL}"))),
+        }
+    }
+
+    async fn dial(&self, url: &reqwest::Url) -> Result<Box<dyn Io>, Status> {
+        let failed = |error: std::io::Error| unreachable::status(self.server(), &error);
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let tcp = TcpStream::connect((host.as_str(), url.port_or_known_default().unwrap_or(443)))
+            .await
+            .map_err(failed)?;
+        tcp.set_nodelay(true).map_err(failed)?;
+        if url.scheme() == "http" {
+            return Ok(Box::new(tcp));
+        }
+        let name = ServerName::try_from(host).map_err(|error| Status::bad_request(error.to_string()))?;
+        Ok(Box::new(TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(failed)?))
+    }
+}
+
+fn query(options: &ExecOptions) -> Vec<(&'static str, &str)> {
+    let mut query: Vec<_> = options.command.iter().map(|word| ("command", word.as_str())).collect();
+    query.extend(options.container.as_deref().map(|container| ("container", container)));
+    query.extend(options.stdin.then_some(("stdin", "true")));
+    query.extend([("stdout", "true"), ("stderr", "true")]);
+    query
+}
+
+fn websocket_uri(url: &reqwest::Url) -> Result<http::Uri, Status> {
+    let text = url.as_str().replacen("http", "ws", 1);
+    text.parse().map_err(|error| Status::bad_request(format!("{text} is not an address: {error}")))
+}
+
+fn refused(server: &str, error: Error) -> Status {
+    match error {
+        Error::Http(response) => {
+            let code = response.status().as_u16();
+            failure(code, response.into_body().unwrap_or_default().as_slice())
+        }
+        error => unreachable::status(server, &error),
+    }
+}
+
+impl Exec {
+    /// Passes input and output on until the command has ended, and answers with its exit code. Input that the command
+    /// does not wait for is dropped.
+    ///
+    /// # Errors
+    /// The command could not be started, or the connection broke off.
+    pub async fn run(
+        self,
+        stdin: Option<impl AsyncRead + Unpin + Send>,
+        mut stdout: impl AsyncWrite + Unpin + Send,
+        mut stderr: impl AsyncWrite + Unpin + Send,
+    ) -> Result<i32, Status> {
+        let (mut sink, mut messages) = self.socket.split();
+        let input = async {
+            if let Some(mut stdin) = stdin {
+                while let Some(chunk) = read_chunk(&mut stdin).await {
+                    if sink.send(Message::Binary(chunk)).await.is_err() {
+                        break;
+                    }
+                }
+                // The command may have ended by now, and the socket with it.
+                sink.send(Message::Binary(Bytes::from_static(&[CLOSE, STDIN]))).await.ok();
+            }
+            std::future::pending::<()>().await;
+        };
+        let output = async {
+            while let Some(message) = messages.next().await {
+                let frame = match message {
+                    Ok(Message::Binary(frame)) => frame,
+                    Ok(Message::Close(_)) => break,
+                    Ok(_) => continue,
+                    Err(error) => return Err(unreachable::cut_off(&self.server, &error)),
+                };
+                match frame.split_first() {
+                    Some((&STDOUT, bytes)) => write(&mut stdout, bytes).await?,
+                    Some((&STDERR, bytes)) => write(&mut stderr, bytes).await?,
+                    Some((&OUTCOME, bytes)) => return exit_code(bytes),
+                    _ => {}
+                }
+            }
+            Err(Status::unavailable(format!(
+                "the connection to {} ended before the command did",
+                self.server
+            )))
+        };
+        tokio::select! {
+            outcome = output => outcome,
+            () = input => Err(Status::internal("the input ended the command")),
+        }
+    }
+}
+
+/// The next bytes of the input behind their channel's number; none at the end.
+async fn read_chunk(stdin: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
+    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+    chunk.put_u8(STDIN);
+    match stdin.read_buf(&mut chunk).await {
+        Ok(1..) => Some(chunk.freeze()),
+        Ok(0) | Err(_) => None,
+    }
+}
+
+async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Status> {
+    let written = async {
+        output.write_all(bytes).await?;
+        output.flush().await
+    };
+    written.await.map_err(|error| Status::internal(format!("cannot write the command's output: {error}")))
+}
+
+/// Reads the outcome: success is 0, and a failure may name the command's exit code among its causes.
+fn exit_code(bytes: &[u8]) -> Result<i32, Status> {
+    let status: Status = serde_json::from_slice(bytes)
+        .map_err(|error| Status::internal(format!("the command's outcome cannot be read: {error}")))?;
+    if status.status == "Success" {
+        return Ok(0);
+    }
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    match causes.filter(|cause| cause.reason == "ExitCode").find_map(|cause| cause.message.parse().ok()) {
+        Some(code) => Ok(code),
+        None => Err(status),
+    }
+}
