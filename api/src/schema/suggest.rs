@@ -7,7 +7,7 @@ use super::Type;
 /// The candidate nearest to `name`, if one is near enough to have been meant.
 ///
 /// Case is ignored. A third of the letters, at most three, may be wrong, missing, superfluous or swapped.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = name.to_lowercase();
     let limit = folded.chars().count().div_ceil(3).min(3);
     candidates
