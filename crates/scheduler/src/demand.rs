@@ -1,0 +1,155 @@
+//! [`Demand`]: what a pod asks of a node, as numbers.
+
+use std::collections::BTreeMap;
+
+use orch_ontology::{Container, Pod, Protocol, ResourceList};
+
+/// Amounts of the resources that every node has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amounts {
+    pub(crate) cpu_milli: i64,
+    pub(crate) memory_bytes: i64,
+    pub(crate) storage_bytes: i64,
+    pub(crate) pods: i64,
+}
+
+/// A port of the node itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostPort {
+    protocol: Protocol,
+    /// Empty: all addresses.
+    ip: String,
+    port: i32,
+}
+
+/// What a pod asks of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(crate) amounts: Amounts,
+    /// Resources with a name of their own, in order of names. Those of which nothing is asked are left out.
+    pub(crate) extended: Vec<(String, i64)>,
+    pub(crate) ports: Vec<HostPort>,
+    /// CPU and memory for scoring, where a pod that asks for nothing still counts as a little one.
+    pub(crate) weight: Weight,
+}
+
+/// CPU and memory as they count for scoring.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Weight {
+    pub(crate) cpu_milli: i64,
+    pub(crate) memory_bytes: i64,
+}
+
+/// What a pod that asks for nothing counts for, as in kube-scheduler.
+const LEAST: Weight = Weight { cpu_milli: 100, memory_bytes: 200 * 1024 * 1024 };
+
+impl Demand {
+    pub(crate) fn of(pod: &Pod) -> Self {
+        let mut requests = Requests::default();
+        for container in &pod.spec.containers {
+            requests.add(&Requests::of(container));
+        }
+        // Init containers run one at a time, before the others: the largest of them is what must be there.
+        for container in &pod.spec.init_containers {
+            requests.raise_to(&Requests::of(container));
+        }
+        let amounts = Amounts {
+            cpu_milli: requests.get("cpu"),
+            memory_bytes: requests.get("memory"),
+            storage_bytes: requests.get("ephemeral-storage"),
+            pods: 1,
+        };
+        let weight = Weight {
+            cpu_milli: if amounts.cpu_milli == 0 { LEAST.cpu_milli } else { amounts.cpu_milli },
+            memory_bytes: if amounts.memory_bytes == 0 { LEAST.memory_bytes } else { amounts.memory_bytes },
+        };
+        Self { amounts, extended: requests.extended(), ports: host_ports(pod), weight }
+    }
+}
+
+/// Amounts by resource; CPU in thousandths.
+#[derive(Default)]
+struct Requests(BTreeMap<String, i64>);
+
+impl Requests {
+    fn of(container: &Container) -> Self {
+        let resources = &container.resources;
+        let mut amounts = amounts_of(&resources.limits);
+        amounts.extend(amounts_of(&resources.requests));
+        Self(amounts)
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (name, amount) in &other.0 {
+            let sum = self.0.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*amount);
+        }
+    }
+
+    fn raise_to(&mut self, other: &Self) {
+        for (name, amount) in &other.0 {
+            let present = self.0.entry(name.clone()).or_default();
+            *present = (*present).max(*amount);
+        }
+    }
+
+    fn get(&self, name: &str) -> i64 {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+
+    fn extended(self) -> Vec<(String, i64)> {
+        self.0.into_iter().filter(|(name, amount)| is_extended(name) && *amount > 0).collect()
+    }
+}
+
+/// Amounts by resource; CPU in thousandths, everything else whole.
+pub(crate) fn amounts_of(list: &ResourceList) -> BTreeMap<String, i64> {
+    let amount = |name: &str, quantity: &orch_api::Quantity| match name {
+        "cpu" => quantity.milli(),
+        _ => quantity.value(),
+    };
+    list.iter().map(|(name, quantity)| (name.clone(), amount(name, quantity))).collect()
+}
+
+pub(crate) fn is_extended(name: &str) -> bool {
+    !matches!(name, "cpu" | "memory" | "ephemeral-storage" | "pods")
+}
+
+impl Amounts {
+    pub(crate) fn add(&mut self, other: &Self, sign: i64) {
+        self.cpu_milli = self.cpu_milli.saturating_add(sign * other.cpu_milli);
+        self.memory_bytes = self.memory_bytes.saturating_add(sign * other.memory_bytes);
+        self.storage_bytes = self.storage_bytes.saturating_add(sign * other.storage_bytes);
+        self.pods += sign * other.pods;
+    }
+}
+
+impl Weight {
+    pub(crate) fn add(&mut self, other: &Self, sign: i64) {
+        self.cpu_milli = self.cpu_milli.saturating_add(sign * other.cpu_milli);
+        self.memory_bytes = self.memory_bytes.saturating_add(sign * other.memory_bytes);
+    }
+}
+
+impl HostPort {
+    /// Whether both cannot be had at once.
+    pub(crate) fn collides(&self, other: &Self) -> bool {
+        let same_address = self.ip == other.ip || self.is_wildcard() || other.is_wildcard();
+        self.port == other.port && self.protocol == other.protocol && same_address
+    }
+
+    fn is_wildcard(&self) -> bool {
+        matches!(self.ip.as_str(), "" | "0.0.0.0")
+    }
+}
+
+fn host_ports(pod: &Pod) -> Vec<HostPort> {
+    let ports = pod.spec.containers.iter().flat_map(|container| &container.ports);
+    ports
+        .filter_map(|port| {
+            let own = pod.spec.host_network.then_some(port.container_port);
+            let host_port = port.host_port.filter(|port| *port > 0).or(own)?;
+            Some(HostPort { protocol: port.protocol, ip: port.host_ip.clone(), port: host_port })
+        })
+        .collect()
+}
