@@ -43,7 +43,14 @@ impl Run {
     /// The standard output of a command that must have succeeded.
     #[track_caller]
     pub fn ok(self) -> String {
-        assert_eq!(self.code, Some(0), "{} failed\nstdout: {}\nstderr: {}", self.line, self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(0),
+            "{} failed\nstdout: {}\nstderr: {}",
+            self.line,
+            self.stdout,
+            self.stderr
+        );
         self.stdout
     }
 

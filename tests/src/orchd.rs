@@ -62,6 +62,11 @@ impl Orchd {
         Run::new(Command::new(binary("orchctl")).args(args).env("KUBECONFIG", self.kubeconfig()), input)
     }
 
+    /// Runs another command of `orchd`.
+    pub fn orchd(&self, args: &[&str]) -> Run {
+        Run::new(Command::new(binary("orchd")).args(args), "")
+    }
+
     /// Runs a real `kubectl` as the administrator.
     pub fn kubectl(&self, args: &[&str]) -> Run {
         self.kubectl_with(args, "")

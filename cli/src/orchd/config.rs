@@ -73,8 +73,8 @@ pub struct EtcdOptions {
 pub struct RuntimeConfig {
     /// `containerd`: real containers. `simulated`: none; nodes and containers are simulated, which needs no root.
     pub kind: RuntimeKind,
-    /// `auto` uses the machine's containerd if it is running and otherwise starts a private one; a path is the socket
-    /// of the containerd to use.
+    /// `auto` uses the machine's containerd if it is running and otherwise starts a private one; `private` always starts
+    /// one; a path is the socket of the containerd to use.
     pub containerd: String,
     /// How many nodes to simulate, for the runtime `simulated`.
     pub simulate_nodes: u32,

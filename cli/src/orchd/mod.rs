@@ -60,12 +60,15 @@ struct Up {
     /// What runs the containers [default: containerd]
     #[arg(long, value_enum)]
     runtime: Option<RuntimeKind>,
-    /// `auto`, or the socket of the containerd to use [default: auto]
+    /// `auto`, `private`, or the socket of the containerd to use [default: auto]
     #[arg(long, value_name = "SOCKET")]
     containerd: Option<String>,
     /// How many nodes to simulate, with `--runtime simulated` [default: 1]
     #[arg(long, value_name = "N")]
     simulate_nodes: Option<u32>,
+    /// The range that pods on this machine get their addresses from [default: 10.85.0.0/24]
+    #[arg(long, value_name = "CIDR")]
+    pod_cidr: Option<String>,
     /// Static bearer tokens, as CSV: token,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -89,6 +92,7 @@ impl Up {
         give(&mut config.runtime.kind, self.runtime);
         give(&mut config.runtime.containerd, self.containerd);
         give(&mut config.runtime.simulate_nodes, self.simulate_nodes);
+        give(&mut config.node.pod_cidr, self.pod_cidr);
         config.token_file = self.token_file.or(config.token_file);
         give(&mut config.log.format, self.log_format);
         give(&mut config.log.filter, self.log);

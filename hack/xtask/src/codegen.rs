@@ -20,12 +20,15 @@ pub(crate) fn run(check: bool) -> Result<()> {
         .filter(|(name, content)| fs::read_to_string(directory.join(name)).ok().as_ref() != Some(content))
         .map(|(name, _)| name)
         .collect();
-    let orphans = existing(&directory)?.into_iter().filter(|name| !files.contains_key(name)).collect::<Vec<_>>();
+    let orphans =
+        existing(&directory)?.into_iter().filter(|name| !files.contains_key(name)).collect::<Vec<_>>();
     if check {
         if stale.is_empty() && orphans.is_empty() {
             return Ok(());
         }
-        bail!("ontology/generated is out of date ({stale:?}, to be removed: {orphans:?}); run: cargo xtask codegen");
+        bail!(
+            "ontology/generated is out of date ({stale:?}, to be removed: {orphans:?}); run: cargo xtask codegen"
+        );
     }
     fs::create_dir_all(&directory)?;
     for name in stale {

@@ -28,7 +28,9 @@ fn json(text: &str) -> Value {
 fn kubectl_discovers_and_explains_the_kinds() {
     let orch = Orchd::simulated(1);
     let resources = orch.kubectl(&["api-resources"]).ok();
-    for kind in ["Namespace", "Node", "Pod", "ConfigMap", "Secret", "ServiceAccount", "Event", "Lease", "Workload"] {
+    for kind in
+        ["Namespace", "Node", "Pod", "ConfigMap", "Secret", "ServiceAccount", "Event", "Lease", "Workload"]
+    {
         assert!(resources.lines().any(|line| line.ends_with(kind)), "{kind} is missing:\n{resources}");
     }
     let versions = orch.kubectl(&["api-versions"]).ok();
@@ -47,7 +49,8 @@ fn kubectl_creates_changes_and_deletes_objects() {
     let orch = Orchd::simulated(1);
     orch.kubectl(&["create", "namespace", "shop"]).ok();
     orch.kubectl(&["create", "configmap", "page", "--from-literal=title=one", "-n", "shop"]).ok();
-    orch.kubectl(&["create", "secret", "generic", "key", "--from-literal=password=hunter2", "-n", "shop"]).ok();
+    orch.kubectl(&["create", "secret", "generic", "key", "--from-literal=password=hunter2", "-n", "shop"])
+        .ok();
     orch.kubectl(&["create", "serviceaccount", "bot", "-n", "shop"]).ok();
     let again = orch.kubectl(&["create", "configmap", "page", "-n", "shop"]).fails();
     assert!(again.contains("configmaps \"page\" already exists"), "{again}");
@@ -107,8 +110,15 @@ fn kubectl_applies_a_workload_and_waits_for_its_pods() {
     let other = ["apply", "--server-side", "--field-manager=other", "-f", "-"];
     let more = WORKLOAD.replace("replicas: 2", "replicas: 3");
     let conflict = orch.kubectl_with(&other, &more).fails();
-    assert!(conflict.contains("conflict with \"kubectl\"") && conflict.contains(".spec.replicas"), "{conflict}");
-    orch.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--field-manager=other", "-f", "-"], &more).ok();
+    assert!(
+        conflict.contains("conflict with \"kubectl\"") && conflict.contains(".spec.replicas"),
+        "{conflict}"
+    );
+    orch.kubectl_with(
+        &["apply", "--server-side", "--force-conflicts", "--field-manager=other", "-f", "-"],
+        &more,
+    )
+    .ok();
 
     orch.kubectl(&["delete", "workload", "web", "--timeout=30s"]).ok();
     orch.kubectl(&["wait", "pod", "-l", "app=web", "--for=delete", "--timeout=30s"]).ok();
@@ -133,7 +143,11 @@ fn kubectl_is_told_what_is_wrong() {
     assert!(refused.contains("imagee"), "{refused}");
     let invalid = WORKLOAD.replace("replicas: 2", "replicas: -1");
     let refused = orch.kubectl_with(&["create", "-f", "-"], &invalid).fails();
-    assert!(refused.contains("Workload.orch.dev \"web\" is invalid") || refused.contains("The Workload \"web\" is invalid"), "{refused}");
+    assert!(
+        refused.contains("Workload.orch.dev \"web\" is invalid")
+            || refused.contains("The Workload \"web\" is invalid"),
+        "{refused}"
+    );
     assert!(refused.contains("spec.replicas: Invalid value: -1"), "{refused}");
     let dry = orch.kubectl_with(&["create", "--dry-run=server", "-f", "-"], WORKLOAD).ok();
     assert!(dry.contains("created (server dry run)"), "{dry}");

@@ -18,7 +18,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-runtime-containerd", &["orch-runtime"]),
     ("orch-apiserver", &["orch-api", "orch-store", "orch-transport"]),
     ("orch-controllers", &["orch-api", "orch-ontology", "orch-controller-runtime", "orch-scheduler"]),
-    ("orch-node", &["orch-api", "orch-ontology", "orch-controller-runtime", "orch-runtime", "orch-transport"]),
+    (
+        "orch-node",
+        &["orch-api", "orch-ontology", "orch-controller-runtime", "orch-runtime", "orch-transport"],
+    ),
 ];
 
 /// Packages at the top, which may depend on everything.
@@ -32,7 +35,10 @@ const GUARDED: &[(&str, &[&str])] = &[
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let metadata = Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--format-version", "1"]).output().unwrap();
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .unwrap();
     assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
     let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap().iter();
@@ -41,7 +47,9 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 fn normal_dependencies(package: &Value) -> BTreeSet<String> {
     let all = package["dependencies"].as_array().unwrap().iter();
-    all.filter(|dependency| dependency["kind"].is_null()).map(|dependency| text(&dependency["name"])).collect()
+    all.filter(|dependency| dependency["kind"].is_null())
+        .map(|dependency| text(&dependency["name"]))
+        .collect()
 }
 
 fn text(value: &Value) -> String {
@@ -56,10 +64,9 @@ fn packages_depend_only_on_what_the_layout_allows() {
         if UNBOUND.contains(&package.as_str()) {
             continue;
         }
-        let (_, allowed) = ALLOWED
-            .iter()
-            .find(|(name, _)| name == package)
-            .unwrap_or_else(|| panic!("{package} is not in the layout: add it to ALLOWED and to ARCHITECTURE.md"));
+        let (_, allowed) = ALLOWED.iter().find(|(name, _)| name == package).unwrap_or_else(|| {
+            panic!("{package} is not in the layout: add it to ALLOWED and to ARCHITECTURE.md")
+        });
         for dependency in dependencies.iter().filter(|name| ours.contains(name.as_str())) {
             assert!(allowed.contains(&dependency.as_str()), "{package} may not depend on {dependency}");
         }

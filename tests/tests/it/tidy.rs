@@ -19,7 +19,8 @@ fn files(suffix: &str) -> Vec<(String, String)> {
     assert!(listed.status.success(), "git ls-files failed");
     let names = String::from_utf8(listed.stdout).unwrap();
     let matching = names.lines().filter(|name| name.ends_with(suffix) && root().join(name).is_file());
-    let files: Vec<_> = matching.map(|name| (name.to_owned(), std::fs::read_to_string(root().join(name)).unwrap())).collect();
+    let files: Vec<_> =
+        matching.map(|name| (name.to_owned(), std::fs::read_to_string(root().join(name)).unwrap())).collect();
     assert!(!files.is_empty(), "no {suffix} files found");
     files
 }
@@ -32,7 +33,10 @@ fn is_test(name: &str) -> bool {
 fn no_file_is_too_long_to_be_read() {
     for (name, text) in files(".rs").iter().filter(|(name, _)| !is_test(name)) {
         let lines = text.lines().count();
-        assert!(lines <= LONGEST_FILE_LINES, "{name} has {lines} lines: split it (at most {LONGEST_FILE_LINES})");
+        assert!(
+            lines <= LONGEST_FILE_LINES,
+            "{name} has {lines} lines: split it (at most {LONGEST_FILE_LINES})"
+        );
     }
 }
 
@@ -40,7 +44,9 @@ fn no_file_is_too_long_to_be_read() {
 fn there_are_two_mains_and_the_chores() {
     let mains: Vec<String> = files(".rs")
         .into_iter()
-        .filter(|(_, text)| text.lines().any(|line| line.starts_with("fn main()") || line.starts_with("async fn main()")))
+        .filter(|(_, text)| {
+            text.lines().any(|line| line.starts_with("fn main()") || line.starts_with("async fn main()"))
+        })
         .map(|(name, _)| name)
         .collect();
     assert_eq!(mains, ["cli/src/bin/orchctl.rs", "cli/src/bin/orchd.rs", "hack/xtask/src/main.rs"]);
@@ -48,7 +54,8 @@ fn there_are_two_mains_and_the_chores() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let words = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["todo", "!("], ["unimplemented", "!("]].map(|parts| parts.concat());
+    let words = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["todo", "!("], ["unimplemented", "!("]]
+        .map(|parts| parts.concat());
     for (name, text) in files(".rs") {
         for (number, line) in text.lines().enumerate() {
             let found = words.iter().find(|word| line.contains(word.as_str()));

@@ -21,7 +21,7 @@ const AT_ONCE: usize = 4;
 
 /// Measures from the apply until all pods are ready, and one pod by itself.
 pub(crate) async fn run(report: &mut Report) -> Result<()> {
-    let server = Server::start(&["--runtime", "containerd", "--containerd", "auto"])?;
+    let server = Server::start(&["--runtime", "containerd", "--containerd", "private"])?;
     let image = image(&server)?;
     let socket = server.directory().join("containerd/containerd.sock");
     let raw_one = raw(&socket, &image, 10, 1).await?;
@@ -42,7 +42,8 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let method = "A Workload of busybox pods with CNI networking, the image present, from sending the create until the \
                   status says ready. Raw: `ctr run --detach` (create and start; no network, no logs) of as many \
                   containers on the same containerd, one at a time and 4 at once.";
-    let section = report.section("Containers on containerd", method, &["figure", "Orch", "raw", "Orch / raw"]);
+    let section =
+        report.section("Containers on containerd", method, &["figure", "Orch", "raw", "Orch / raw"]);
     let ratio = |orch: Duration, raw: Duration| format!("{:.2}", orch.as_secs_f64() / raw.as_secs_f64());
     let one = ones[ones.len() / 2];
     let raw_each = raw_one / 10;

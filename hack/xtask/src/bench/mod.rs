@@ -41,7 +41,8 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
     server::build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::default();
-    for name in ALL.into_iter().filter(|name| bench.names.is_empty() || bench.names.iter().any(|n| n == name)) {
+    for name in ALL.into_iter().filter(|name| bench.names.is_empty() || bench.names.iter().any(|n| n == name))
+    {
         eprintln!("── {name}");
         runtime.block_on(async {
             match name {

@@ -28,9 +28,12 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
         section.row([clients.to_string()].into_iter().chain(gets.cells()).chain(nothing.cells()));
     }
 
-    let method = "All 10,000 are listed in one answer by one client; the time until the last byte has arrived.";
+    let method =
+        "All 10,000 are listed in one answer by one client; the time until the last byte has arrived.";
     let section = report.section("List of 10,000", method, &["read", "p50", "p99", "answer"]);
-    for (name, resource_version) in [("consistent", None), ("from the cache (resourceVersion=0)", Some("0".to_owned()))] {
+    for (name, resource_version) in
+        [("consistent", None), ("from the cache (resourceVersion=0)", Some("0".to_owned()))]
+    {
         let client = server.client()?;
         let target = Target::in_namespace(&ConfigMap::KIND, "default");
         let params = Params { resource_version, ..Params::default() };

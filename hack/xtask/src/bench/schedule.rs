@@ -42,7 +42,10 @@ pub(crate) fn workload(name: &str, replicas: usize, image: &str) -> Result<Workl
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
     });
     let workload = serde_json::json!({"spec": {"replicas": replicas, "template": template}});
-    Ok(Workload { metadata: Metadata::named("default".to_owned(), name), ..serde_json::from_value(workload)? })
+    Ok(Workload {
+        metadata: Metadata::named("default".to_owned(), name),
+        ..serde_json::from_value(workload)?
+    })
 }
 
 /// Waits until the Workload's status says so: `done(ready, made)`.

@@ -24,7 +24,8 @@ pub(crate) fn build() -> Result<()> {
 
 /// A release binary.
 pub(crate) fn binary(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| codegen::root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| codegen::root().join("target"), PathBuf::from);
     target.join("release").join(name)
 }
 
@@ -54,7 +55,8 @@ impl Server {
             .stderr(log)
             .spawn()?;
         let stdout = process.stdout.take().context("no standard output")?;
-        let ready = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready"));
+        let ready =
+            BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready"));
         ensure!(ready, "orchd ended: {}", std::fs::read_to_string(directory.path().join("orchd.log"))?);
         Ok(Self { process, directory, started_in: start.elapsed() })
     }

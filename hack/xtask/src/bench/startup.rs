@@ -46,7 +46,10 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     tokio::time::sleep(IDLE).await;
     let written = revision(&server).await? - before;
     section.row(["memory (RSS)".into(), format!("{:.1} MiB", server.resident_mebibytes()?)]);
-    section.row(["memory (RSS) with 10,000 objects of 1 KiB, just started".into(), format!("{resident:.1} MiB")]);
+    section.row([
+        "memory (RSS) with 10,000 objects of 1 KiB, just started".into(),
+        format!("{resident:.1} MiB"),
+    ]);
     section.row([format!("store writes in {:.0} s", start.elapsed().as_secs_f64()), written.to_string()]);
     Ok(())
 }

@@ -86,7 +86,8 @@ async fn watch(server: &Server, arrivals: &Arc<Arrivals>) -> Result<()> {
     for _ in 0..WATCHERS / WATCHERS_A_CONNECTION {
         let client = server.client()?;
         let target = Target::in_namespace(&ConfigMap::KIND, "default");
-        let params = Params { field_selector: Some("metadata.name!=kube-root-ca.crt".into()), ..Params::default() };
+        let params =
+            Params { field_selector: Some("metadata.name!=kube-root-ca.crt".into()), ..Params::default() };
         let request = Request { verb: Verb::Watch, target, params, body: None };
         for _ in 0..WATCHERS_A_CONNECTION {
             let mut events = client.watch(request.clone()).await?;

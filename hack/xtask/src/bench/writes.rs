@@ -7,9 +7,9 @@ use orch_api::{Api, Metadata};
 use orch_ontology::ConfigMap;
 
 use super::load::{self, Outcome};
+use super::raw;
 use super::report::{Report, share};
 use super::server::{Etcd, Server};
-use super::raw;
 
 /// What a ConfigMap with its metadata comes to in the store, so that the raw limit writes as much.
 const STORED_BYTES: usize = 1500;
@@ -26,7 +26,8 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let etcd = Etcd::start().await?;
     for clients in CLIENTS {
         let raw = raw::etcd_transactions(&etcd.url, clients, STORED_BYTES).await?;
-        let server = Server::start(&["--runtime", "simulated", "--store", "etcd", "--etcd-endpoints", &etcd.url])?;
+        let server =
+            Server::start(&["--runtime", "simulated", "--store", "etcd", "--etcd-endpoints", &etcd.url])?;
         section.row(row("etcd", clients, &creates(&server, clients).await?, &raw));
     }
     for clients in CLIENTS {

@@ -1,0 +1,188 @@
+//! [`DataDir`]: everything that Orch keeps on a machine, and who is using it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+/// The layout of a data directory.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir(PathBuf);
+
+/// Held by the one `orchd up` that uses a data directory. Freed when dropped, and by the kernel when the process dies.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: Flock<File>,
+}
+
+/// How containers are run from a data directory, for those who come after the process: `reset` and `image`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContainerdRecord {
+    /// The socket of the containerd in use.
+    pub(crate) socket: PathBuf,
+    /// Whether the containerd is ours, and runs from this directory.
+    pub(crate) private: bool,
+    /// The bridge that pods are attached to.
+    pub(crate) bridge: String,
+    /// The range that pods get their addresses from.
+    pub(crate) pod_cidr: String,
+    /// Where the CNI plugins are.
+    pub(crate) cni_plugin_dirs: Vec<PathBuf>,
+}
+
+impl DataDir {
+    /// The data directory at this path, made if it does not exist, readable by its owner only.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("cannot make the data directory {}", path.display()))?;
+        Ok(Self(path.canonicalize()?))
+    }
+
+    /// The data directory at this path, which must have been used before.
+    pub(crate) fn existing(path: &Path) -> Result<Self> {
+        let data = Self(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        if !data.lock_file().exists() {
+            bail!("{} is not a data directory of orchd\nhint: name the one of `orchd up` with --data-dir", path.display());
+        }
+        Ok(data)
+    }
+
+    /// The directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The embedded store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    /// The certificate authority.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.0.join("pki")
+    }
+
+    /// The administrator's kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.0.join("admin.kubeconfig")
+    }
+
+    /// A private containerd: its configuration, root, state and socket.
+    pub(crate) fn containerd(&self) -> PathBuf {
+        self.0.join("containerd")
+    }
+
+    /// What the runtime keeps of sandboxes and containers.
+    pub(crate) fn runtime(&self) -> PathBuf {
+        self.0.join("runtime")
+    }
+
+    /// The node agent's volumes and logs.
+    pub(crate) fn node(&self) -> PathBuf {
+        self.0.join("node")
+    }
+
+    /// The directory of logs of this process when started in the background.
+    fn others(&self) -> [PathBuf; 4] {
+        ["orchd.log", "orchd.out", "quickstart", "containerd.json"].map(|name| self.0.join(name))
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.0.join("orchd.pid")
+    }
+
+    /// Takes the directory for this process.
+    ///
+    /// # Errors
+    /// If another process has it; its pid is named.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        let path = self.lock_file();
+        let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
+        let file = opened.with_context(|| format!("cannot open {}", path.display()))?;
+        let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
+            let holder = self.holder()?.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            bail!("{} is in use by {holder}\nhint: stop it, or use another --data-dir", self.0.display());
+        };
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Lock { _file: file })
+    }
+
+    /// The process that uses the directory now.
+    pub(crate) fn holder(&self) -> Result<Option<i32>> {
+        let Ok(mut file) = File::open(self.lock_file()) else { return Ok(None) };
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(None),
+            Err(_) => Ok(text.trim().parse().ok()),
+        }
+    }
+
+    /// Records which containerd is used.
+    pub(crate) fn record_containerd(&self, record: &ContainerdRecord) -> Result<()> {
+        Ok(std::fs::write(self.0.join("containerd.json"), serde_json::to_vec_pretty(record)?)?)
+    }
+
+    /// Which containerd has been used, if one has.
+    pub(crate) fn containerd_record(&self) -> Result<Option<ContainerdRecord>> {
+        match std::fs::read(self.0.join("containerd.json")) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).context("containerd.json cannot be read")?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes all that Orch has put into the directory, and the directory if nothing else is in it.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let directories = [self.store(), self.authority(), self.containerd(), self.runtime(), self.node()];
+        let files = [self.kubeconfig(), self.lock_file()];
+        for path in directories.into_iter().chain(self.others()).chain(files) {
+            let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        // Something that is not ours may be in it: then it stays.
+        drop(std::fs::remove_dir(&self.0));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_used_by_one_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::create(&directory.path().join("orch")).unwrap();
+        assert!(DataDir::existing(data.path()).is_err());
+        let lock = data.lock().unwrap();
+        let refused = data.lock().unwrap_err().to_string();
+        assert!(refused.contains(&format!("in use by process {}", std::process::id())), "{refused}");
+        drop(lock);
+        assert_eq!(data.holder().unwrap(), None);
+        data.lock().unwrap();
+    }
+
+    #[test]
+    fn removing_takes_only_what_is_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::create(&directory.path().join("orch")).unwrap();
+        drop(data.lock().unwrap());
+        std::fs::create_dir(data.store()).unwrap();
+        std::fs::write(data.path().join("notes.txt"), "mine").unwrap();
+        data.remove().unwrap();
+        let left: Vec<_> = std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+    }
+}
