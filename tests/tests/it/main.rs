@@ -5,3 +5,4 @@ mod containers;
 mod kubectl;
 mod layering;
 mod tidy;
+mod up;
