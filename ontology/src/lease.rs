@@ -1,8 +1,10 @@
 //! [`Lease`]: who holds something, and until when.
 
-use orch_api::{ApiVersion, Kind, KindName, Metadata, MicroTime, Resource};
+use orch_api::{ApiVersion, Column, FieldError, FieldPath, Kind, KindName, Metadata, MicroTime, Resource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::syntax::non_negative;
 
 /// Who holds something, and until when: leadership among several instances, or a node's being alive.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +33,22 @@ impl Resource for Lease {
 
     fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
+    }
+
+    fn validate(&self, _: Option<&Self>) -> Vec<FieldError> {
+        let spec = FieldPath::new("spec");
+        let mut errors = Vec::new();
+        if let Some(seconds) = self.spec.lease_duration_seconds.filter(|seconds| *seconds <= 0) {
+            let path = spec.child("leaseDurationSeconds");
+            errors.push(FieldError::invalid(path, seconds, "must be greater than 0"));
+        }
+        errors.extend(non_negative(&spec.child("leaseTransitions"), self.spec.lease_transitions));
+        errors
+    }
+
+    fn columns() -> Vec<Column> {
+        let holder = Column::at("Holder", "Who holds the lease.", "/spec/holderIdentity");
+        vec![Column::object_name(), holder, Column::age()]
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod binding;
 mod byte_string;
+mod condition;
 mod config_map;
 mod event;
 mod lease;
@@ -21,6 +22,7 @@ mod object_reference;
 mod pod;
 mod secret;
 mod service_account;
+mod syntax;
 mod workload;
 
 pub mod labels;
@@ -31,6 +33,7 @@ use orch_api::{KindEntry, SchemaError};
 
 pub use binding::Binding;
 pub use byte_string::ByteString;
+pub use condition::{Conditions, TypedCondition};
 pub use config_map::ConfigMap;
 pub use event::{Event, EventSeries, EventSource};
 pub use lease::{Lease, LeaseSpec};

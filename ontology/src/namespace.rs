@@ -1,8 +1,16 @@
 //! [`Namespace`]: a room of names of its own.
 
-use orch_api::{ApiVersion, ConditionStatus, Kind, KindName, Metadata, Resource, Time};
+use jiff::Timestamp;
+use orch_api::{
+    Action, ApiVersion, Column, ConditionStatus, Deletion, FieldError, Kind, KindName, Metadata, Resource,
+    Status, Subresource, Time,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::labels;
+use crate::syntax::object_dns_label;
 
 /// A room of names of its own. Deleting it deletes everything in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +46,63 @@ impl Resource for Namespace {
     fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
+
+    /// A new namespace is held until all that is in it is gone. After that its finalizers change only through `finalize`.
+    fn prepare(&mut self, old: Option<&Self>) {
+        let name = self.metadata.name.clone();
+        self.metadata.labels.insert(labels::NAMESPACE_NAME.to_owned(), name);
+        match old {
+            Some(old) => self.spec.finalizers.clone_from(&old.spec.finalizers),
+            None if !self.spec.finalizers.iter().any(|f| f == Self::FINALIZER) => {
+                self.spec.finalizers.push(Self::FINALIZER.to_owned());
+            }
+            None => {}
+        }
+        if old.is_none() {
+            self.status = NamespaceStatus::default();
+        }
+        let terminating = self.metadata.is_terminating();
+        self.status.phase =
+            Some(if terminating { NamespacePhase::Terminating } else { NamespacePhase::Active });
+    }
+
+    fn validate(&self, _: Option<&Self>) -> Vec<FieldError> {
+        object_dns_label(&self.metadata.name)
+    }
+
+    fn deletion(&mut self, _: Option<i64>) -> Deletion {
+        if self.spec.finalizers.is_empty() {
+            return Deletion::Now;
+        }
+        self.status.phase = Some(NamespacePhase::Terminating);
+        Deletion::Held
+    }
+
+    fn columns() -> Vec<Column> {
+        let status =
+            Column::at("Status", "Whether the namespace is in use or on its way out.", "/status/phase");
+        vec![Column::object_name(), status, Column::age()]
+    }
+
+    fn subresources() -> Vec<Subresource> {
+        vec![Subresource { name: "finalize", kind: Self::KIND, action: Action::Transform(finalize) }]
+    }
+}
+
+impl Namespace {
+    /// The finalizer that stands for the deletion of all that is in a namespace.
+    pub const FINALIZER: &'static str = "kubernetes";
+}
+
+/// Replaces the finalizers, by which a namespace that is being deleted is let go.
+fn finalize(object: &Value, body: &Value, _: Timestamp) -> Result<Value, Status> {
+    let mut namespace = Namespace::deserialize(object).map_err(Status::internal)?;
+    let asked = Namespace::deserialize(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    if asked.metadata.name != namespace.metadata.name {
+        return Err(Status::bad_request("name in URL does not match name in Namespace object"));
+    }
+    namespace.spec.finalizers = asked.spec.finalizers;
+    serde_json::to_value(&namespace).map_err(Status::internal)
 }
 
 /// What holds a namespace.

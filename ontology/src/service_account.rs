@@ -1,6 +1,6 @@
 //! [`ServiceAccount`]: who a pod acts as.
 
-use orch_api::{ApiVersion, Kind, KindName, Metadata, Resource};
+use orch_api::{ApiVersion, Column, Kind, KindName, Metadata, Resource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,5 +29,10 @@ impl Resource for ServiceAccount {
 
     fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
+    }
+
+    fn columns() -> Vec<Column> {
+        let secrets = Column::new("Secrets", "How many secrets may be used.", |_, _| 0.into());
+        vec![Column::object_name(), secrets.cell_type("integer"), Column::age()]
     }
 }

@@ -1,10 +1,15 @@
 //! [`Workload`]: a number of equal pods, kept running.
 
-use orch_api::{ApiVersion, Condition, Kind, KindName, Metadata, Owns, Resource};
+use orch_api::labels::validate_labels;
+use orch_api::{
+    ApiVersion, Column, Condition, FieldError, FieldPath, Kind, KindName, Metadata, Owns, Resource,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{Pod, PodTemplateSpec};
+use crate::syntax::{non_negative, object_dns_label};
+use crate::{Pod, PodTemplateSpec, RestartPolicy};
 
 /// A number of equal pods, kept running and replaced one by one when their template changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +47,49 @@ impl Resource for Workload {
     fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
+
+    fn prepare(&mut self, old: Option<&Self>) {
+        self.spec.replicas.get_or_insert(1);
+        let update = &mut self.spec.update;
+        update.max_surge.get_or_insert(1);
+        update.max_unavailable.get_or_insert(0);
+        update.min_ready_seconds.get_or_insert(0);
+        self.spec.template.set_defaults();
+        if old.is_none() {
+            self.status = WorkloadStatus::default();
+        }
+    }
+
+    fn validate(&self, _: Option<&Self>) -> Vec<FieldError> {
+        let mut errors = object_dns_label(&self.metadata.name);
+        errors.extend(self.spec.validate(&FieldPath::new("spec")));
+        errors
+    }
+
+    fn columns() -> Vec<Column> {
+        let number = |object: &Value, pointer| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        vec![
+            Column::object_name(),
+            Column::new("Ready", "Pods that are ready, of those wanted.", move |object, _| {
+                let (ready, wanted) =
+                    (number(object, "/status/readyReplicas"), number(object, "/spec/replicas"));
+                format!("{ready}/{wanted}").into()
+            }),
+            Column::new("Up-to-date", "Pods of the present template.", move |object, _| {
+                number(object, "/status/updatedReplicas").into()
+            })
+            .cell_type("integer"),
+            Column::new("Available", "Pods that have been ready for long enough.", move |object, _| {
+                number(object, "/status/availableReplicas").into()
+            })
+            .cell_type("integer"),
+            Column::age(),
+            Column::new("Containers", "Names of the containers.", |object, _| of_containers(object, "name"))
+                .wide(),
+            Column::new("Images", "Images of the containers.", |object, _| of_containers(object, "image"))
+                .wide(),
+        ]
+    }
 }
 
 /// What a workload should run.
@@ -57,6 +105,28 @@ pub struct WorkloadSpec {
     /// What each pod looks like. The server labels the pods so that it knows them; no selector is needed.
     #[serde(default)]
     pub template: PodTemplateSpec,
+}
+
+impl WorkloadSpec {
+    fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
+        let (update, template) = (path.child("update"), path.child("template"));
+        let mut errors = Vec::new();
+        errors.extend(non_negative(&path.child("replicas"), self.replicas));
+        errors.extend(non_negative(&update.child("maxSurge"), self.update.max_surge));
+        errors.extend(non_negative(&update.child("maxUnavailable"), self.update.max_unavailable));
+        errors.extend(non_negative(&update.child("minReadySeconds"), self.update.min_ready_seconds));
+        if (self.update.max_surge, self.update.max_unavailable) == (Some(0), Some(0)) {
+            let detail = "may not be 0 when `maxSurge` is 0";
+            errors.push(FieldError::invalid(update.child("maxUnavailable"), 0, detail));
+        }
+        errors.extend(validate_labels(&self.template.metadata.labels, &template.child("metadata.labels")));
+        errors.extend(self.template.spec.validate(&template.child("spec")));
+        if self.template.spec.restart_policy != RestartPolicy::Always {
+            let given = format!("{:?}", self.template.spec.restart_policy);
+            errors.push(FieldError::not_supported(template.child("spec.restartPolicy"), given, &["Always"]));
+        }
+        errors
+    }
 }
 
 /// How a workload's pods of an old template are replaced.
@@ -100,4 +170,10 @@ pub struct WorkloadStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+fn of_containers(workload: &Value, field: &str) -> Value {
+    let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let texts = containers.into_iter().flatten().filter_map(|container| container.get(field)?.as_str());
+    texts.collect::<Vec<_>>().join(",").into()
 }

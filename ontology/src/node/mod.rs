@@ -1,8 +1,11 @@
 //! [`Node`]: a machine that runs pods.
 
+mod columns;
+mod query;
 mod status;
+mod validate;
 
-use orch_api::{ApiVersion, Kind, KindName, Metadata, Resource, Time};
+use orch_api::{ApiVersion, Column, FieldError, Kind, KindName, Metadata, Resource, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +48,23 @@ impl Resource for Node {
 
     fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
+    }
+
+    fn prepare(&mut self, _: Option<&Self>) {
+        if self.spec.pod_cidrs.is_empty() && !self.spec.pod_cidr.is_empty() {
+            self.spec.pod_cidrs.push(self.spec.pod_cidr.clone());
+        }
+        if self.status.allocatable.is_empty() {
+            self.status.allocatable.clone_from(&self.status.capacity);
+        }
+    }
+
+    fn validate(&self, old: Option<&Self>) -> Vec<FieldError> {
+        self.validate_all(old)
+    }
+
+    fn columns() -> Vec<Column> {
+        columns::columns()
     }
 }
 

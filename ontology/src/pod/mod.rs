@@ -1,18 +1,33 @@
 //! [`Pod`]: containers that run together on one node and share its network and volumes.
 
+mod binding;
+mod columns;
 mod container;
+mod defaults;
 mod env;
+mod query;
 mod resources;
 mod scheduling;
 mod security;
 mod spec;
 mod status;
+mod update;
+mod validate;
+mod validate_containers;
+mod validate_volumes;
 mod volume;
 
-use orch_api::{ApiVersion, Kind, KindName, Metadata, Resource};
+use orch_api::{
+    Action, ApiVersion, Backend, Column, Deletion, FieldError, FieldPath, Kind, KindName, Metadata, Resource,
+    Subresource,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::{Binding, Node};
+
+pub use columns::PodSummary;
 pub use container::{
     Container, ContainerPort, ImagePullPolicy, Protocol, TerminationMessagePolicy, VolumeMount,
 };
@@ -80,4 +95,45 @@ impl Resource for Pod {
     fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
+
+    fn prepare(&mut self, old: Option<&Self>) {
+        self.set_defaults(old);
+    }
+
+    fn validate(&self, old: Option<&Self>) -> Vec<FieldError> {
+        let mut errors = self.spec.validate(&FieldPath::new("spec"));
+        errors.extend(old.map(|old| self.validate_update(old)).unwrap_or_default());
+        errors
+    }
+
+    /// A pod that has not reached a node, or has ended, goes at once. Otherwise its containers have the time that was asked
+    /// for, or that the pod itself gives.
+    fn deletion(&mut self, asked: Option<i64>) -> Deletion {
+        let seconds = asked.or(self.spec.termination_grace_period_seconds).unwrap_or(0);
+        match seconds {
+            0 => Deletion::Now,
+            _ if !self.is_scheduled() || self.is_terminal() => Deletion::Now,
+            seconds => Deletion::Grace { seconds: if seconds < 0 { 1 } else { seconds } },
+        }
+    }
+
+    fn columns() -> Vec<Column> {
+        columns::columns()
+    }
+
+    fn subresources() -> Vec<Subresource> {
+        let stream = |name, kind| Subresource { name, kind, action: Action::Stream(on_its_node()) };
+        let exec = Kind::namespaced("", "v1", "PodExecOptions", "pods", "pod");
+        vec![
+            Subresource { name: "binding", kind: Binding::KIND, action: Action::Transform(binding::bind) },
+            stream("log", Self::KIND),
+            stream("exec", exec),
+        ]
+    }
+}
+
+/// A pod's streams are served by the agent of the node that it runs on.
+fn on_its_node() -> Backend {
+    let address = |node: &Value| Node::deserialize(node).ok()?.agent_address();
+    Backend { kind: Node::KIND, name: "/spec/nodeName", address }
 }
