@@ -19,10 +19,10 @@ impl Schema {
         self.run(object, Mode { unknown: false, values: true, required: true, strictly_closed: false })
     }
 
-    /// As [`check`](Self::check) but without missing fields: for a partial object, as server-side apply
-    /// sends it. The keys of map lists must still be there.
+    /// As [`check_values`](Self::check_values) but without missing fields: for a partial object, as
+    /// server-side apply sends it. Items of map lists must still have a key.
     pub fn check_partial(&self, object: &Value) -> Vec<FieldError> {
-        self.run(object, Mode { unknown: true, values: true, required: false, strictly_closed: false })
+        self.run(object, Mode { unknown: false, values: true, required: false, strictly_closed: false })
     }
 
     /// Only the unknown fields, each with a suggestion if a known field was probably meant. Kubernetes

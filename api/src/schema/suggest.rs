@@ -59,9 +59,9 @@ fn similar_below(name: &str, here: &(String, Type<'_>)) -> Option<String> {
 /// The objects one level below, lists seen through: `spec.containers[]`.
 fn children<'a>(path: &str, ty: Type<'a>) -> impl Iterator<Item = (String, Type<'a>)> {
     let path = path.to_owned();
-    ty.properties().filter_map(move |(name, child)| match child.items() {
-        Some(items) => Some((format!("{}[]", join(&path, name)), items)),
-        None => Some((join(&path, name), child)),
+    ty.properties().map(move |(name, child)| match child.items() {
+        Some(items) => (format!("{}[]", join(&path, name)), items),
+        None => (join(&path, name), child),
     })
 }
 
