@@ -112,7 +112,8 @@ impl EtcdStore {
                 Err(StoreError::Future { asked, current: self.current_revision().await? })
             }
             Err(failure) if is_compacted(&failure) => {
-                Err(StoreError::Compacted { asked, oldest: self.oldest_revision(asked).await? })
+                let oldest = self.connections.oldest_revision(asked, key).await?;
+                Err(StoreError::Compacted { asked, oldest })
             }
             Err(failure) => Err(failure.unavailable("cannot read etcd")),
             Ok(response) => Ok(response),

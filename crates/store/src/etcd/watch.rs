@@ -1,22 +1,24 @@
 //! A watch on etcd: one stream, made anew from where it was whenever it breaks.
 //!
 //! etcd answers with the changes of whole revisions, cut into fragments where they are large: a revision is
-//! complete when a later one begins, or with the last fragment. The stream is asked to start at the last revision
-//! delivered rather than after it, and what repeats is dropped: etcd before 3.6 leaves out the deletions of exactly
-//! the compacted revision, and would not say so.
+//! complete when a later one begins, or with the last fragment.
+//!
+//! A watch that starts exactly at the compacted revision is refused by us, because older etcds would serve it without
+//! the deletions of that revision, and not say so.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbEvent, PbKeyValue};
-use etcd_client::{EventType, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{EventType, GetOptions, WatchOptions, WatchResponse, WatchStream};
 use futures::stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::call::{Connections, Failure};
+use super::call::{Connections, Failure, Repeat};
 use super::config::Progress;
+use super::read::{is_compacted, is_future};
 use super::{EtcdStore, etcd_revision, header_revision, store_key, store_revision};
 use crate::{Batch, Change, ChangeKind, Entry, Key, Prefix, Revision, StoreError, Watch};
 
@@ -58,12 +60,18 @@ impl EtcdStore {
             }
         })))
     }
+}
 
-    /// The oldest revision that can be read, given one that cannot. etcd tells it only to watches.
-    pub(super) async fn oldest_revision(&self, compacted: Revision) -> Result<Revision, StoreError> {
+impl Connections {
+    /// The oldest revision that can be read, given one that cannot, and a key. etcd tells it only to watches.
+    pub(super) async fn oldest_revision(
+        &self,
+        compacted: Revision,
+        key: Vec<u8>,
+    ) -> Result<Revision, StoreError> {
         let options = WatchOptions::new().with_start_revision(etcd_revision(compacted));
         let ask = async {
-            let mut stream = self.connections.watch.clone().watch(self.etcd_key("/"), Some(options)).await?;
+            let mut stream = self.watch.clone().watch(key, Some(options)).await?;
             while let Some(response) = stream.message().await? {
                 if response.canceled() {
                     return Ok(store_revision(response.compact_revision()));
@@ -71,9 +79,27 @@ impl EtcdStore {
             }
             Ok(compacted.next())
         };
-        let answer = tokio::time::timeout(self.connections.request_timeout, ask).await;
+        let answer = tokio::time::timeout(self.request_timeout, ask).await;
         let answer = answer.map_or(Err(Failure::TimedOut), |answer| answer.map_err(Failure::Etcd));
         answer.map_err(|failure| failure.unavailable("cannot read etcd's oldest revision"))
+    }
+
+    /// Fails with `Compacted` if the store can no longer be read at `revision`.
+    async fn check_kept(&self, revision: Revision, key: Vec<u8>) -> Result<(), StoreError> {
+        let options = GetOptions::new().with_revision(etcd_revision(revision)).with_count_only();
+        let read = self.call(Repeat::Harmless, |mut etcd| {
+            let (key, options) = (key.clone(), options.clone().with_serializable());
+            async move { etcd.get(key, Some(options)).await }
+        });
+        match read.await {
+            Err(failure) if is_compacted(&failure) => {
+                let oldest = self.oldest_revision(revision, key).await?;
+                Err(StoreError::Compacted { asked: revision, oldest })
+            }
+            // Another member may not have come so far.
+            Err(failure) if !is_future(&failure) => Err(failure.unavailable("cannot watch etcd")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -188,21 +214,27 @@ impl Cursor {
         if created.canceled() {
             self.check_canceled(&created)?;
         }
+        if self.position > Revision::ZERO {
+            self.connections.check_kept(self.position, self.etcd_key("/")).await?;
+        }
         self.stream = Some(stream);
         Ok(reached)
     }
 
+    fn etcd_key(&self, key: &str) -> Vec<u8> {
+        [self.store_prefix.as_bytes(), key.as_bytes()].concat()
+    }
+
     async fn request(&self) -> Result<(WatchStream, WatchResponse), etcd_client::Error> {
-        let key = |key: &str| [self.store_prefix.as_bytes(), key.as_bytes()].concat();
         let mut options = WatchOptions::new()
-            .with_start_revision(etcd_revision(self.position).max(1))
+            .with_start_revision(etcd_revision(self.position.next()))
             .with_prev_key()
             .with_progress_notify()
             .with_fragment();
         let start = match self.connections.progress {
             Progress::Requested => {
-                options = options.with_range(key(&self.prefix.end()));
-                key(self.prefix.as_str())
+                options = options.with_range(self.etcd_key(&self.prefix.end()));
+                self.etcd_key(self.prefix.as_str())
             }
             Progress::SeenInAllKeys => {
                 options = options.with_all_keys();
