@@ -78,7 +78,7 @@ impl<K: Resource> Controller<K> {
         let executor = Executor {
             client: self.context.client.clone(),
             caches: self.context.caches.clone(),
-            recorder: self.context.recorder.clone(),
+            recorder: self.context.recorder.component(P::NAME),
             field_manager: P::NAME,
         };
         let clock = self.context.clock.clone();

@@ -27,7 +27,8 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// Where events go. Recording never waits and never fails: when too much happens at once, events are dropped and counted.
 #[derive(Clone)]
 pub struct Recorder {
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<(&'static str, Note)>,
+    component: &'static str,
     dropped: Arc<AtomicU64>,
 }
 
@@ -36,8 +37,7 @@ pub struct EventWriter {
     client: Arc<dyn Client>,
     clock: Arc<dyn Clock>,
     kind: Kind,
-    component: String,
-    notes: mpsc::Receiver<Note>,
+    notes: mpsc::Receiver<(&'static str, Note)>,
     dropped: Arc<AtomicU64>,
     recent: BTreeMap<Topic, Recent>,
     budgets: BTreeMap<ObjectReference, Budget>,
@@ -64,19 +64,23 @@ impl Recorder {
         client: Arc<dyn Client>,
         clock: Arc<dyn Clock>,
         kind: Kind,
-        component: impl Into<String>,
+        component: &'static str,
     ) -> (Self, EventWriter) {
         let (sender, notes) = mpsc::channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
-        let (recent, budgets, component) = (BTreeMap::new(), BTreeMap::new(), component.into());
-        let writer =
-            EventWriter { client, clock, kind, component, notes, dropped: dropped.clone(), recent, budgets };
-        (Self { notes: sender, dropped }, writer)
+        let (recent, budgets) = (BTreeMap::new(), BTreeMap::new());
+        let writer = EventWriter { client, clock, kind, notes, dropped: dropped.clone(), recent, budgets };
+        (Self { notes: sender, component, dropped }, writer)
+    }
+
+    /// The same recorder on behalf of another component.
+    pub fn component(&self, component: &'static str) -> Self {
+        Self { component, ..self.clone() }
     }
 
     /// Records an event.
     pub fn record(&self, note: Note) {
-        if self.notes.try_send(note).is_err() {
+        if self.notes.try_send((self.component, note)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -90,15 +94,15 @@ impl Recorder {
 impl EventWriter {
     /// Writes events until cancelled or the last recorder is gone. An event that the server does not take is dropped.
     pub async fn run(mut self, cancel: CancellationToken) {
-        while let Some(Some(note)) = cancel.run_until_cancelled(self.notes.recv()).await {
-            if let Err(status) = self.write(note).await {
+        while let Some(Some((component, note))) = cancel.run_until_cancelled(self.notes.recv()).await {
+            if let Err(status) = self.write(component, note).await {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 debug!(%status, "an event was not recorded");
             }
         }
     }
 
-    async fn write(&mut self, note: Note) -> Result<(), Status> {
+    async fn write(&mut self, component: &str, note: Note) -> Result<(), Status> {
         let now = self.clock.now();
         if !self.afford(&note.about, now) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -110,20 +114,20 @@ impl EventWriter {
             (recent.count, recent.last) = (recent.count + 1, now);
             let patch = json!({"count": recent.count, "lastTimestamp": Time::new(now)});
             let body = Body { media_type: MediaType::MergePatch, ..Body::json(&patch)? };
-            match send(&*self.client, Verb::Patch, recent.target.clone(), body, &self.component).await {
+            match send(&*self.client, Verb::Patch, recent.target.clone(), body, component).await {
                 Err(status) if status.code == 404 => {}
                 other => return other,
             }
         }
-        let event = self.event(&note, now);
+        let event = self.event(component, &note, now);
         let target = Target::in_namespace(&self.kind, namespace_of(&note.about));
         let named = target.clone().named(event["metadata"]["name"].as_str().unwrap_or_default());
-        send(&*self.client, Verb::Create, target, Body::json(&event)?, &self.component).await?;
+        send(&*self.client, Verb::Create, target, Body::json(&event)?, component).await?;
         self.recent.insert(topic, Recent { target: named, count: 1, last: now });
         Ok(())
     }
 
-    fn event(&self, note: &Note, now: Timestamp) -> Value {
+    fn event(&self, component: &str, note: &Note, now: Timestamp) -> Value {
         let at = Time::new(now);
         let name =
             format!("{}.{:x}", note.about.name, now.as_nanosecond() as u64 ^ rand::random::<u16>() as u64);
@@ -135,8 +139,8 @@ impl EventWriter {
             "reason": note.reason,
             "message": note.message,
             "type": note.severity,
-            "source": {"component": self.component},
-            "reportingComponent": self.component,
+            "source": {"component": component},
+            "reportingComponent": component,
             "firstTimestamp": at,
             "lastTimestamp": at,
             "count": 1,
