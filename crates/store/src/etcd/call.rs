@@ -1,31 +1,19 @@
-//! Calling etcd: connections, timeouts, what may be tried again, and what an error means.
+//! Calling etcd: what may be tried again, and what an error means.
 
 use std::error::Error as _;
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use etcd_client::{Client, Error, KvClient, WatchClient};
+use etcd_client::{Error, KvClient};
 use tokio::time::Instant;
 use tonic::{Code, ConnectError};
 
-use super::config::{EtcdConfig, Progress};
+use super::members::Members;
 use crate::StoreError;
 
-/// Between two attempts of one request.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
-/// etcd cuts responses to a watch above 2 MiB into fragments, but not the answer to a read.
-const MAX_RESPONSE_BYTES: usize = 1 << 30;
-
-/// The connections to etcd.
-pub(super) struct Connections {
-    kv: Vec<KvClient>,
-    next: AtomicUsize,
-    pub(super) watch: WatchClient,
-    pub(super) progress: Progress,
-    pub(super) request_timeout: Duration,
-}
+/// Between two attempts of one request; doubled each time, up to the second. The first goes to another member.
+const RETRY_AFTER: Duration = Duration::from_millis(1);
+const RETRY_AFTER_MOST: Duration = Duration::from_millis(100);
 
 /// Whether a request can do harm when it is carried out twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,26 +29,7 @@ pub(super) enum Failure {
     Etcd(Error),
 }
 
-impl Connections {
-    /// Connects, and asks every member for its version.
-    pub(super) async fn open(config: &EtcdConfig) -> Result<Self, StoreError> {
-        let open = || Client::connect(&config.endpoints, Some(config.connect_options()));
-        let fail = |error| StoreError::unavailable(format!("cannot connect to etcd: {error}"), error);
-        let mut kv = Vec::new();
-        for _ in 0..config.connections.max(1) {
-            let client = open().await.map_err(fail)?.kv_client();
-            let client = client.max_decoding_message_size(MAX_RESPONSE_BYTES);
-            kv.push(client.max_encoding_message_size(MAX_RESPONSE_BYTES));
-        }
-        let watch = open().await.map_err(fail)?.watch_client().max_decoding_message_size(MAX_RESPONSE_BYTES);
-        let progress = match config.progress {
-            Some(progress) => progress,
-            None => progress(config).await?,
-        };
-        let request_timeout = config.request_timeout;
-        Ok(Self { kv, next: AtomicUsize::new(0), watch, progress, request_timeout })
-    }
-
+impl Members {
     /// Makes a request, again after failures after which that is safe, until the time is up.
     pub(super) async fn call<T, F>(
         &self,
@@ -71,52 +40,31 @@ impl Connections {
         F: Future<Output = Result<T, Error>>,
     {
         let deadline = Instant::now() + self.request_timeout;
+        let mut wait = RETRY_AFTER;
         loop {
-            let turn = self.next.fetch_add(1, Ordering::Relaxed);
-            let client = self.kv[turn % self.kv.len()].clone();
-            match tokio::time::timeout_at(deadline, request(client)).await {
-                Err(_) => return Err(Failure::TimedOut),
+            let member = self.pick();
+            match tokio::time::timeout_at(deadline, request(member.kv())).await {
+                Err(_) => {
+                    member.set_down();
+                    return Err(Failure::TimedOut);
+                }
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => {
-                    let again = not_sent(&error) || (repeat == Repeat::Harmless && is_transient(&error));
-                    if !again || Instant::now() + RETRY_AFTER >= deadline {
+                    let not_sent = not_sent(&error);
+                    let transient = not_sent || is_transient(&error);
+                    if transient {
+                        member.set_down();
+                    }
+                    let again = not_sent || (transient && repeat == Repeat::Harmless);
+                    if !again || Instant::now() + wait >= deadline {
                         return Err(Failure::Etcd(error));
                     }
                 }
             }
-            tokio::time::sleep(RETRY_AFTER).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_AFTER_MOST);
         }
     }
-}
-
-/// The way of progress that is right for every member; one that does not answer may be old.
-async fn progress(config: &EtcdConfig) -> Result<Progress, StoreError> {
-    let mut progress = Progress::Requested;
-    let mut last_error = None;
-    let mut answered = false;
-    for endpoint in &config.endpoints {
-        match tokio::time::timeout(config.request_timeout, version(config, endpoint)).await {
-            Ok(Ok(version)) => {
-                answered = true;
-                tracing::debug!(%endpoint, %version, "etcd answers");
-                if Progress::of_version(&version) == Progress::SeenInAllKeys {
-                    progress = Progress::SeenInAllKeys;
-                }
-            }
-            Ok(Err(error)) => last_error = Some(Failure::Etcd(error)),
-            Err(_) => last_error = Some(Failure::TimedOut),
-        }
-    }
-    match last_error {
-        Some(error) if !answered => Err(error.unavailable("cannot reach etcd")),
-        Some(_) => Ok(Progress::SeenInAllKeys),
-        None => Ok(progress),
-    }
-}
-
-async fn version(config: &EtcdConfig, endpoint: &str) -> Result<String, Error> {
-    let mut client = Client::connect([endpoint], Some(config.connect_options())).await?;
-    Ok(client.status().await?.version().to_owned())
 }
 
 impl Failure {

@@ -10,7 +10,7 @@ impl EtcdStore {
     /// Commits; the writes were checked against the limits.
     pub(super) async fn commit_checked(&self, writes: &[Write]) -> Result<Revision, StoreError> {
         let txn = self.transaction(writes);
-        let response = self.connections.call(Repeat::Harmful, |mut etcd| {
+        let response = self.members.call(Repeat::Harmful, |mut etcd| {
             let txn = txn.clone();
             async move { etcd.txn(txn).await }
         });

@@ -10,7 +10,7 @@ use crate::Limits;
 /// Where etcd is and how to speak with it.
 #[derive(Debug, Clone)]
 pub struct EtcdConfig {
-    /// The client URLs of the members; requests are spread over those that answer.
+    /// The client URLs of the members. Requests are spread over those that answer.
     pub endpoints: Vec<String>,
     /// Put before every key, so that several stores can share one etcd. Empty by default.
     pub prefix: String,
@@ -19,7 +19,7 @@ pub struct EtcdConfig {
     /// For an etcd with authentication. The user needs to read and write all keys below `prefix`; on etcd before
     /// 3.4.25 and 3.5.8, to read all keys.
     pub user: Option<EtcdUser>,
-    /// How many connections reads and commits are spread over. Watches have one of their own.
+    /// How many connections to each member reads and commits are spread over. Watches have one of their own.
     pub connections: usize,
     /// How long a request may take, all attempts together.
     pub request_timeout: Duration,
@@ -47,7 +47,7 @@ impl EtcdConfig {
 
     pub(super) fn connect_options(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new()
-            .with_connect_timeout(self.request_timeout.min(Duration::from_secs(3)))
+            .with_connect_timeout((self.request_timeout / 3).min(Duration::from_secs(1)))
             .with_keep_alive(Duration::from_secs(10), Duration::from_secs(3))
             .with_require_leader(true)
             .with_auto_token_refresh(true);

@@ -1,7 +1,8 @@
 //! The etcd backend: etcd 3.4 and later.
 //!
 //! A commit is one transaction (`commit`), a read one range request (`read`), a watch one stream that is made anew
-//! whenever it breaks (`watch`). `call` says what may be tried again and what an error means.
+//! whenever it breaks (`watch`). `members` chooses whom to ask; `call` says what may be tried again and what an error
+//! means.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,12 +17,14 @@ use crate::{Entry, Key, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch
 mod call;
 mod commit;
 mod config;
+mod members;
 mod read;
 #[path = "watch.rs"]
 mod watching;
 
-use call::{Connections, Repeat};
+use call::Repeat;
 pub use config::{EtcdConfig, EtcdTls, EtcdUser, Progress};
+use members::Members;
 
 /// A store in an etcd cluster, which others may use too.
 ///
@@ -30,7 +33,7 @@ pub use config::{EtcdConfig, EtcdTls, EtcdUser, Progress};
 /// watch.
 pub struct EtcdStore {
     config: EtcdConfig,
-    connections: Arc<Connections>,
+    members: Arc<Members>,
     /// The last revision that anybody was told, so that watches must reach it.
     asked: watch::Sender<Revision>,
 }
@@ -38,8 +41,8 @@ pub struct EtcdStore {
 impl EtcdStore {
     /// Connects. Fails with [`Unavailable`](StoreError::Unavailable) if no member answers.
     pub async fn connect(config: EtcdConfig) -> Result<Self, StoreError> {
-        let connections = Arc::new(Connections::open(&config).await?);
-        let store = Self { config, connections, asked: watch::Sender::new(Revision::ZERO) };
+        let members = Arc::new(Members::open(&config).await?);
+        let store = Self { config, members, asked: watch::Sender::new(Revision::ZERO) };
         store.current_revision().await?;
         Ok(store)
     }
@@ -110,7 +113,7 @@ impl Store for EtcdStore {
     }
 
     async fn compact(&self, before: Revision) -> Result<(), StoreError> {
-        let request = self.connections.call(Repeat::Harmless, |mut etcd| async move {
+        let request = self.members.call(Repeat::Harmless, |mut etcd| async move {
             etcd.compact(etcd_revision(before), None).await
         });
         match request.await {

@@ -112,7 +112,7 @@ impl EtcdStore {
                 Err(StoreError::Future { asked, current: self.current_revision().await? })
             }
             Err(failure) if is_compacted(&failure) => {
-                let oldest = self.connections.oldest_revision(asked, key).await?;
+                let oldest = self.members.oldest_revision(asked, key).await?;
                 Err(StoreError::Compacted { asked, oldest })
             }
             Err(failure) => Err(failure.unavailable("cannot read etcd")),
@@ -121,7 +121,7 @@ impl EtcdStore {
     }
 
     async fn get_once(&self, key: &[u8], options: &GetOptions) -> Result<GetResponse, Failure> {
-        let request = self.connections.call(Repeat::Harmless, |mut etcd| {
+        let request = self.members.call(Repeat::Harmless, |mut etcd| {
             let (key, options) = (key.to_vec(), options.clone());
             async move { etcd.get(key, Some(options)).await }
         });

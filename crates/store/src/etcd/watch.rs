@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::{PbEvent, PbKeyValue};
-use etcd_client::{EventType, GetOptions, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{EventType, GetOptions, WatchClient, WatchOptions, WatchResponse, WatchStream};
 use futures::stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::call::{Connections, Failure, Repeat};
+use super::call::{Failure, Repeat};
 use super::config::Progress;
+use super::members::Members;
 use super::read::{is_compacted, is_future};
 use super::{EtcdStore, etcd_revision, header_revision, store_key, store_revision};
 use crate::{Batch, Change, ChangeKind, Entry, Key, Prefix, Revision, StoreError, Watch};
@@ -32,7 +33,7 @@ const PROGRESS_AGAIN_AFTER: Duration = Duration::from_millis(50);
 impl EtcdStore {
     pub(super) async fn open_watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, StoreError> {
         let mut cursor = Cursor {
-            connections: self.connections.clone(),
+            members: self.members.clone(),
             prefix: prefix.clone(),
             store_prefix: self.config.prefix.clone(),
             asked: self.asked.subscribe(),
@@ -43,7 +44,7 @@ impl EtcdStore {
             ready: VecDeque::new(),
             progress_due: None,
         };
-        let reached = cursor.connect().await?;
+        let reached = cursor.first_connect().await?;
         if after > reached {
             // The member may lag behind.
             let current = self.current_revision().await?;
@@ -62,7 +63,7 @@ impl EtcdStore {
     }
 }
 
-impl Connections {
+impl Members {
     /// The oldest revision that can be read, given one that cannot, and a key. etcd tells it only to watches.
     pub(super) async fn oldest_revision(
         &self,
@@ -71,7 +72,7 @@ impl Connections {
     ) -> Result<Revision, StoreError> {
         let options = WatchOptions::new().with_start_revision(etcd_revision(compacted));
         let ask = async {
-            let mut stream = self.watch.clone().watch(key, Some(options)).await?;
+            let mut stream = self.pick().watch().watch(key, Some(options)).await?;
             while let Some(response) = stream.message().await? {
                 if response.canceled() {
                     return Ok(store_revision(response.compact_revision()));
@@ -104,7 +105,7 @@ impl Connections {
 }
 
 struct Cursor {
-    connections: Arc<Connections>,
+    members: Arc<Members>,
     prefix: Prefix,
     store_prefix: String,
     asked: watch::Receiver<Revision>,
@@ -135,7 +136,7 @@ impl Cursor {
             if self.stream.is_none() {
                 self.reconnect().await?;
             }
-            let must_ask = asked > self.position && self.connections.progress == Progress::Requested;
+            let must_ask = asked > self.position && self.members.progress == Progress::Requested;
             if must_ask {
                 self.progress_due.get_or_insert_with(Instant::now);
             } else {
@@ -174,6 +175,20 @@ impl Cursor {
         Ok(true)
     }
 
+    /// Connects, with as many attempts as the time for a request allows.
+    async fn first_connect(&mut self) -> Result<Revision, StoreError> {
+        let deadline = Instant::now() + self.members.request_timeout;
+        let mut wait = RECONNECT_AFTER;
+        loop {
+            match self.connect().await {
+                Err(StoreError::Unavailable { .. }) if Instant::now() + wait < deadline => {}
+                outcome => return outcome,
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RECONNECT_AFTER_MOST);
+        }
+    }
+
     fn disconnect(&mut self, reason: &str) {
         tracing::debug!(prefix = %self.prefix, position = %self.position, reason, "watch interrupted");
         self.stream = None;
@@ -202,9 +217,13 @@ impl Cursor {
 
     /// Makes the stream, and returns the revision that its member has reached.
     async fn connect(&mut self) -> Result<Revision, StoreError> {
-        let timeout = self.connections.request_timeout;
-        let stream = tokio::time::timeout(timeout, self.request()).await;
+        let timeout = self.members.request_timeout;
+        let member = self.members.pick();
+        let stream = tokio::time::timeout(timeout, self.request(member.watch())).await;
         let stream = stream.map_or(Err(Failure::TimedOut), |stream| stream.map_err(Failure::Etcd));
+        if stream.is_err() {
+            member.set_down();
+        }
         let (stream, created) = stream.map_err(|failure| failure.unavailable("cannot watch etcd"))?;
         self.partial = None;
         let reached = header_revision(created.header())?;
@@ -215,7 +234,7 @@ impl Cursor {
             self.check_canceled(&created)?;
         }
         if self.position > Revision::ZERO {
-            self.connections.check_kept(self.position, self.etcd_key("/")).await?;
+            self.members.check_kept(self.position, self.etcd_key("/")).await?;
         }
         self.stream = Some(stream);
         Ok(reached)
@@ -225,13 +244,16 @@ impl Cursor {
         [self.store_prefix.as_bytes(), key.as_bytes()].concat()
     }
 
-    async fn request(&self) -> Result<(WatchStream, WatchResponse), etcd_client::Error> {
+    async fn request(
+        &self,
+        mut etcd: WatchClient,
+    ) -> Result<(WatchStream, WatchResponse), etcd_client::Error> {
         let mut options = WatchOptions::new()
             .with_start_revision(etcd_revision(self.position.next()))
             .with_prev_key()
             .with_progress_notify()
             .with_fragment();
-        let start = match self.connections.progress {
+        let start = match self.members.progress {
             Progress::Requested => {
                 options = options.with_range(self.etcd_key(&self.prefix.end()));
                 self.etcd_key(self.prefix.as_str())
@@ -241,7 +263,7 @@ impl Cursor {
                 Vec::new()
             }
         };
-        let mut stream = self.connections.watch.clone().watch(start, Some(options)).await?;
+        let mut stream = etcd.watch(start, Some(options)).await?;
         match stream.message().await? {
             Some(response) => Ok((stream, response)),
             None => Err(etcd_client::Error::WatchError("the stream ended at once".into())),
