@@ -2,7 +2,9 @@
 
 mod layout;
 mod logs;
+mod plan;
 mod spec;
+mod status;
 #[cfg(test)]
 mod testing;
 mod volumes;

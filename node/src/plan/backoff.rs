@@ -1,0 +1,76 @@
+//! Waiting before trying again, as kubelet waits.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use orch_runtime::{ContainerStatus, Exit};
+
+use crate::spec::label;
+
+const FIRST: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(300);
+/// A run that lasted longer than this makes up for all failures before.
+const RESET: SignedDuration = SignedDuration::from_mins(10);
+
+/// Failures in a row of one step, and when to try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) failures: u32,
+    pub(crate) at: Timestamp,
+    pub(crate) retry_at: Timestamp,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// One more failure after `before`: waits double from `first` up to five minutes.
+    pub(crate) fn after(
+        before: Option<&Self>,
+        first: Duration,
+        now: Timestamp,
+        reason: &'static str,
+        message: String,
+    ) -> Self {
+        let failures = before.map_or(0, |failure| failure.failures) + 1;
+        let delay = first.saturating_mul(1 << (failures - 1).min(16)).min(LIMIT);
+        Self { failures, at: now, retry_at: after(now, delay), reason, message }
+    }
+}
+
+pub(crate) fn after(time: Timestamp, delay: Duration) -> Timestamp {
+    time.saturating_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+/// When a run that ended may be followed by another, and what that one's end will cost.
+///
+/// The first end costs nothing, the second 10 s, then twice as much each time up to five minutes. What an end costs is written
+/// on the run itself, so it survives the agent.
+pub(crate) fn restart_at(run: &ContainerStatus, exit: &Exit) -> Restart {
+    let delay = label::restart_delay(run);
+    if exit.finished_at.duration_since(run.created_at) > RESET {
+        return Restart { at: exit.finished_at, delay: Duration::ZERO, next_delay: FIRST };
+    }
+    let next_delay = if delay.is_zero() { FIRST } else { delay.saturating_mul(2).min(LIMIT) };
+    Restart { at: after(exit.finished_at, delay), delay, next_delay }
+}
+
+/// See [`restart_at`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub(crate) at: Timestamp,
+    pub(crate) delay: Duration,
+    pub(crate) next_delay: Duration,
+}
+
+/// What the end of a run costs whose predecessors are unknown.
+pub(crate) fn first_delay(attempt: u32) -> Duration {
+    if attempt == 0 { Duration::ZERO } else { FIRST }
+}
+
+/// Like `10s`, `1m20s`, `5m0s`: as Go prints durations.
+pub(crate) fn go_duration(duration: Duration) -> String {
+    match (duration.as_secs() / 60, duration.as_secs() % 60) {
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+    }
+}

@@ -1,0 +1,144 @@
+//! What the agent remembers of a pod because nothing else shows it. Losing it costs a few tries, never a container.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use orch_controller_runtime::Note;
+use orch_ontology::Pod;
+
+use super::{Action, Failure, Rejection, Slot};
+use crate::spec::VolumesVersion;
+
+/// What the agent remembers of a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Memory {
+    /// Work under way; whether it may be given up.
+    pub(crate) busy: BTreeMap<Slot, bool>,
+    /// Whether the node takes the pod; `None` before that was decided.
+    pub(crate) admission: Option<Result<(), Rejection>>,
+    /// What the volumes show; `None` before they were set up by this process.
+    pub(crate) volumes: Option<VolumesVersion>,
+    pub(crate) volumes_failure: Option<Failure>,
+    pub(crate) sandbox_failure: Option<Failure>,
+    pub(crate) images: BTreeMap<String, Image>,
+    pub(crate) start_failures: BTreeMap<String, Failure>,
+    pub(crate) end_failure: Option<Failure>,
+    pub(crate) torn_down: bool,
+    /// Keys of notes that were told.
+    pub(crate) told: BTreeSet<String>,
+}
+
+/// What came of making the image for a run be present.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Image {
+    Present { attempt: u32 },
+    Failed(Failure),
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// As planned.
+    Done,
+    /// Try again later.
+    Failed { reason: &'static str, message: String },
+}
+
+/// The reason of a container that was created and could not be started.
+pub(crate) const RUN_CONTAINER_ERROR: &str = "RunContainerError";
+
+/// Where waiting starts for what is the node's own fault.
+const SOON: Duration = Duration::from_secs(1);
+/// Where waiting starts for what somebody has to mend.
+const LATER: Duration = Duration::from_secs(10);
+
+impl Memory {
+    pub(crate) fn begin(&mut self, action: &Action) {
+        self.busy.insert(action.slot(), action.can_be_cancelled());
+        self.torn_down &= matches!(action, Action::DeletePod | Action::TearDown { .. });
+    }
+
+    /// Takes note of how an action ended. Answers with what people should know.
+    pub(crate) fn end(&mut self, pod: Option<&Pod>, action: &Action, outcome: Outcome, now: Timestamp) -> Vec<Note> {
+        self.busy.remove(&action.slot());
+        match outcome {
+            Outcome::Done => self.succeeded(action),
+            Outcome::Failed { reason, message } => return self.failed(pod, action, reason, message, now),
+        }
+        Vec::new()
+    }
+
+    fn succeeded(&mut self, action: &Action) {
+        match action {
+            Action::SetUpVolumes { version, .. } => {
+                (self.volumes, self.volumes_failure) = (Some(version.clone()), None);
+            }
+            Action::EnsureSandbox(_) => self.sandbox_failure = None,
+            Action::EnsureImage { container, attempt, .. } => {
+                self.images.insert(container.clone(), Image::Present { attempt: *attempt });
+            }
+            Action::StartContainer(spec) => drop(self.start_failures.remove(&spec.name)),
+            Action::TearDown { .. } => (self.torn_down, self.end_failure) = (true, None),
+            Action::DeletePod | Action::RemoveSandbox(_) => self.end_failure = None,
+            Action::StopContainer { .. } | Action::RemoveContainer { .. } => {}
+        }
+    }
+
+    fn failed(
+        &mut self,
+        pod: Option<&Pod>,
+        action: &Action,
+        reason: &'static str,
+        message: String,
+        now: Timestamp,
+    ) -> Vec<Note> {
+        let warn = |reason: &str, message: String| -> Vec<Note> {
+            pod.map(|pod| Note::warning(pod, reason, message)).into_iter().collect()
+        };
+        let failure = |before: Option<&Failure>, first| Failure::after(before, first, now, reason, message.clone());
+        match action {
+            Action::SetUpVolumes { .. } => {
+                self.volumes_failure = Some(failure(self.volumes_failure.as_ref(), SOON));
+                warn("FailedMount", message)
+            }
+            Action::EnsureSandbox(_) => {
+                self.sandbox_failure = Some(failure(self.sandbox_failure.as_ref(), SOON));
+                warn("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {message}"))
+            }
+            Action::EnsureImage { container, .. } => {
+                let before = match self.images.get(container) {
+                    Some(Image::Failed(before)) => Some(before),
+                    _ => None,
+                };
+                let failure = failure(before, LATER);
+                self.images.insert(container.clone(), Image::Failed(failure));
+                warn("Failed", format!("Error: {reason}"))
+            }
+            Action::StartContainer(spec) => {
+                // Whatever went wrong, the image may be gone.
+                self.images.remove(&spec.name);
+                // What could not be started is seen as a run that ended; that says when to try again.
+                if reason != RUN_CONTAINER_ERROR {
+                    let failure = failure(self.start_failures.get(&spec.name), LATER);
+                    self.start_failures.insert(spec.name.clone(), failure);
+                }
+                warn("Failed", format!("Error: {message}"))
+            }
+            Action::StopContainer { container, .. } => {
+                self.end_failure = Some(failure(self.end_failure.as_ref(), SOON));
+                warn("FailedKillPod", format!("error killing container {container}: {message}"))
+            }
+            Action::RemoveContainer { .. }
+            | Action::RemoveSandbox(_)
+            | Action::TearDown { .. }
+            | Action::DeletePod => {
+                self.end_failure = Some(failure(self.end_failure.as_ref(), SOON));
+                tracing::warn!(%message, ?action, "cannot clean up, trying again");
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Making a pod run and keeping it running.
+
+use jiff::Timestamp;
+use orch_api::ConditionStatus;
+use orch_controller_runtime::Note;
+use orch_ontology::{Container, Pod};
+use orch_runtime::{ContainerState, ContainerStatus};
+
+use super::{
+    Action, Plan, Slot, World,
+    start::{Next, next},
+    world::is_running,
+};
+use crate::spec::{ConfigError, all_containers, sandbox_spec, volume_specs, volumes_version};
+
+/// Runs that are kept of each container: the latest and the one before, whose end and log people ask for.
+const RUNS_KEPT: usize = 2;
+
+pub(super) fn plan(world: &World<'_>, pod: &Pod, now: Timestamp) -> Plan {
+    let mut running = Running { world, pod, now, plan: Plan::default() };
+    running.default_waiting();
+    running.remove_old_runs();
+    let volumes_ready = running.set_up_volumes();
+    let wanted = running.wanted();
+    if !wanted.is_empty() && volumes_ready && running.ensure_sandbox() {
+        wanted.into_iter().for_each(|(container, next)| running.start(container, next));
+    } else {
+        wanted.into_iter().for_each(|(container, next)| running.show_backoff(container, &next));
+    }
+    running.plan
+}
+
+pub(super) struct Running<'a> {
+    pub(super) world: &'a World<'a>,
+    pub(super) pod: &'a Pod,
+    pub(super) now: Timestamp,
+    pub(super) plan: Plan,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn is_busy(&self, slot: &Slot) -> bool {
+        self.world.memory.busy.contains_key(slot)
+    }
+
+    pub(super) fn note(&mut self, key: String, note: Note) {
+        if !self.world.memory.told.contains(&key) {
+            self.plan.notes.push((key, note));
+        }
+    }
+
+    /// What containers that have not run yet wait for, unless something better is known.
+    fn default_waiting(&mut self) {
+        let reason = if self.is_initialized() { "ContainerCreating" } else { "PodInitializing" };
+        for container in all_containers(&self.pod.spec) {
+            if self.world.seen.run(&container.name).is_none() {
+                self.plan.wait(&container.name, reason, "");
+            }
+        }
+    }
+
+    fn remove_old_runs(&mut self) {
+        let seen = self.world.seen;
+        for container in all_containers(&self.pod.spec) {
+            let runs: Vec<&ContainerStatus> = seen.runs_of(&container.name).collect();
+            let is_unknown = |run: &ContainerStatus| run.state == ContainerState::Unknown;
+            let kept = runs.len().saturating_sub(RUNS_KEPT);
+            let superfluous = runs.iter().enumerate().find(|(index, run)| {
+                (*index < kept && !is_running(run)) || is_unknown(run)
+            });
+            let slot = Slot::Container(container.name.clone());
+            if let Some((_, run)) = superfluous.filter(|_| !self.is_busy(&slot)) {
+                let (id, attempt) = (run.id.clone(), run.attempt);
+                self.plan.actions.push(Action::RemoveContainer { container: container.name.clone(), id, attempt });
+            }
+        }
+    }
+
+    /// Whether containers may be started as far as volumes go.
+    fn set_up_volumes(&mut self) -> bool {
+        let (memory, was_set_up) = (self.world.memory, self.world.memory.volumes.is_some());
+        let version = match volumes_version(self.pod, self.world.sources) {
+            Ok(version) => version,
+            Err(error) => {
+                self.note_mount_failure(&error);
+                // What was shown goes on to be shown.
+                return was_set_up;
+            }
+        };
+        if memory.volumes.as_ref() == Some(&version) {
+            return true;
+        }
+        if let Some(failure) = memory.volumes_failure.as_ref().filter(|failure| failure.retry_at > self.now) {
+            self.plan.wake(failure.retry_at);
+        } else if !self.is_busy(&Slot::Pod) {
+            match volume_specs(self.pod, self.world.sources) {
+                Ok(volumes) => self.plan.actions.push(Action::SetUpVolumes { volumes, version }),
+                Err(error) => self.note_mount_failure(&error),
+            }
+        }
+        was_set_up
+    }
+
+    fn note_mount_failure(&mut self, error: &ConfigError) {
+        if let ConfigError::Invalid(message) = error {
+            let note = Note::warning(self.pod, "FailedMount", format!("MountVolume.SetUp failed: {message}"));
+            self.note(format!("mount/{message}"), note);
+        }
+    }
+
+    /// The containers that should be started, now or later.
+    fn wanted(&self) -> Vec<(&'a Container, Next)> {
+        let next = |container: &'a Container, is_init: bool| {
+            let next = next(self.world.seen, self.pod, container, is_init);
+            (container, next)
+        };
+        if !self.is_initialized() {
+            // One after the other: the first that has not succeeded.
+            let first = self.pod.spec.init_containers.iter().find(|container| !self.has_succeeded(container));
+            return first.map(|container| next(container, true)).into_iter().filter(|(_, n)| n.is_start()).collect();
+        }
+        let all = self.pod.spec.containers.iter().map(|container| next(container, false));
+        all.filter(|(_, next)| next.is_start()).collect()
+    }
+
+    /// Whether the init containers are behind us. Once they are, they stay so, even if their records are gone.
+    fn is_initialized(&self) -> bool {
+        let seen = self.world.seen;
+        let was = self.pod.status.conditions.iter().any(|condition| {
+            condition.condition_type == "Initialized" && condition.status == ConditionStatus::True
+        });
+        was || self.pod.spec.containers.iter().any(|container| seen.run(&container.name).is_some())
+            || self.pod.spec.init_containers.iter().all(|container| self.has_succeeded(container))
+    }
+
+    fn has_succeeded(&self, container: &Container) -> bool {
+        let run = self.world.seen.run(&container.name);
+        run.is_some_and(|run| matches!(&run.state, ContainerState::Exited(exit) if exit.code == 0))
+    }
+
+    /// Whether containers may be started as far as the sandbox goes.
+    fn ensure_sandbox(&mut self) -> bool {
+        let (seen, memory) = (self.world.seen, self.world.memory);
+        if seen.ready_sandbox().is_some() {
+            return true;
+        }
+        if seen.running().next().is_some() {
+            // What runs in a sandbox that lost its network is of no use to anybody.
+            self.stop_all();
+            return false;
+        }
+        if let Some(failure) = memory.sandbox_failure.as_ref().filter(|failure| failure.retry_at > self.now) {
+            self.plan.wake(failure.retry_at);
+        } else if !self.is_busy(&Slot::Pod) && !self.plan.actions.iter().any(|action| action.slot() == Slot::Pod) {
+            if seen.sandbox().is_some() {
+                let note = Note::normal(
+                    self.pod,
+                    "SandboxChanged",
+                    "Pod sandbox changed, it will be killed and re-created.",
+                );
+                self.note(format!("sandbox/{}", self.now), note);
+            }
+            let attempt = seen.sandbox().map_or(0, |sandbox| sandbox.attempt);
+            let spec = sandbox_spec(self.pod, self.world.facts, attempt);
+            self.plan.actions.push(Action::EnsureSandbox(Box::new(spec)));
+        }
+        false
+    }
+
+    fn stop_all(&mut self) {
+        let grace_seconds = crate::spec::grace_seconds(self.pod);
+        for run in self.world.seen.running() {
+            if !self.is_busy(&Slot::Stop(run.id.clone(), grace_seconds)) {
+                let (container, id) = (run.name.clone(), run.id.clone());
+                self.plan.actions.push(Action::StopContainer { container, id, grace_seconds });
+            }
+        }
+    }
+}
