@@ -1,8 +1,12 @@
-//! JSON patch (RFC 6902) and JSON merge patch (RFC 7386) with Kubernetes' limits.
+//! JSON patch (RFC 6902), JSON merge patch (RFC 7386) and strategic merge patch, with Kubernetes' limits.
+
+mod strategic;
 
 use json_patch::{PatchErrorKind, PatchOperation};
 use serde::Deserialize;
 use serde_json::Value;
+
+pub use strategic::strategic_merge_patch;
 
 /// The most operations that a JSON patch may have.
 pub const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
@@ -43,6 +47,14 @@ pub enum PatchError {
         /// The JSON pointer tested.
         path: String,
     },
+    /// An item of a map list lacks the key by which the list merges: `422`.
+    #[error("map: {item} does not contain declared merge key: {key}")]
+    NoMergeKey {
+        /// The item.
+        item: String,
+        /// The key field.
+        key: String,
+    },
     /// An operation names a place that is not there: `422`.
     #[error("operation {operation} does not apply at {path:?}: {problem}")]
     NotApplicable {
@@ -61,7 +73,7 @@ impl PatchError {
         match self {
             Self::Malformed(_) => 400,
             Self::TooManyOperations { .. } | Self::CopyTooLarge { .. } => 413,
-            Self::TestFailed { .. } | Self::NotApplicable { .. } => 422,
+            Self::TestFailed { .. } | Self::NotApplicable { .. } | Self::NoMergeKey { .. } => 422,
         }
     }
 }
