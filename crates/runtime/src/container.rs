@@ -119,7 +119,7 @@ pub struct Security {
     pub privileged: bool,
     /// On top of the default set.
     pub add_capabilities: Vec<Capability>,
-    /// Taken from the default set, before adding.
+    /// Taken away; `ALL` takes the default set away before adding, others are taken after adding.
     pub drop_capabilities: Vec<Capability>,
     /// Refuses gaining privileges by setuid files.
     pub no_new_privileges: bool,

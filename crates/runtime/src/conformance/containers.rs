@@ -97,8 +97,16 @@ pub async fn output_is_logged_in_cri_format(harness: &mut dyn Harness) {
     runtime.create_container(&spec).await.unwrap();
     runtime.start_container(&spec.id).await.unwrap();
     exit_of(&*runtime, &spec.id).await;
-    // By the time the exit is observed, all output is in the file.
-    let log = std::fs::read_to_string(&path).unwrap();
+    // A moment may pass between the exit and the last line.
+    let deadline = Instant::now() + DEADLINE;
+    let log = loop {
+        let log = std::fs::read_to_string(&path).unwrap_or_default();
+        if log.lines().count() >= 2 {
+            break log;
+        }
+        assert!(Instant::now() < deadline, "{log:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     let texts: Vec<&str> = log.lines().map(check_cri).collect();
     assert_eq!(texts, ["one", "two words"]);
 }
