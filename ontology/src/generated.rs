@@ -84,8 +84,12 @@ fn section(entry: &KindEntry) -> String {
     let _ = writeln!(text, "- apiVersion: `{}`", kind.api_version());
     let _ = writeln!(text, "- names: `{}`", names.join("`, `"));
     let _ = writeln!(text, "- scope: {scope}");
-    let subresources: Vec<&str> =
-        kind.has_status.then_some("status").into_iter().chain(entry.subresources.iter().map(|s| s.name)).collect();
+    let subresources: Vec<&str> = kind
+        .has_status
+        .then_some("status")
+        .into_iter()
+        .chain(entry.subresources.iter().map(|s| s.name))
+        .collect();
     if !subresources.is_empty() {
         let _ = writeln!(text, "- subresources: `{}`", subresources.join("`, `"));
     }
@@ -111,11 +115,15 @@ fn is_common(field: &str) -> bool {
     matches!(field, "apiVersion" | "kind" | "metadata")
 }
 
+/// The rows of a field and of what is below it. What a template holds is listed where it comes from.
 fn rows(text: &mut String, path: &str, ty: Type<'_>) {
     let _ = writeln!(text, "| `{path}` | {} | {} |", type_name(ty), one_line(ty));
     if let Some(relation) = &ty.element().node().relation
         && relation.verb == "selects"
     {
+        return;
+    }
+    if path.ends_with("template.spec") {
         return;
     }
     let below = ty.entries().filter(|entry| entry.properties().next().is_some());

@@ -26,9 +26,11 @@ pub struct Workload {
     pub metadata: Metadata,
     /// What should run.
     #[serde(default)]
+    #[schemars(extend("default" = {}))]
     pub spec: WorkloadSpec,
     /// What does run. Set by the server.
     #[serde(default)]
+    #[schemars(extend("default" = {}))]
     pub status: WorkloadStatus,
 }
 
@@ -101,9 +103,11 @@ pub struct WorkloadSpec {
     pub replicas: Option<i32>,
     /// How pods of an old template are replaced.
     #[serde(default)]
+    #[schemars(extend("default" = {}))]
     pub update: WorkloadUpdate,
     /// What each pod looks like. The server labels the pods so that it knows them; no selector is needed.
     #[serde(default)]
+    #[schemars(extend("default" = {}))]
     pub template: PodTemplateSpec,
 }
 

@@ -66,6 +66,7 @@ pub struct Pod {
     pub metadata: Metadata,
     /// What should run. Apart from images and a few other fields it cannot be changed once the pod exists.
     #[serde(default)]
+    #[schemars(extend("default" = {}))]
     pub spec: PodSpec,
     /// What does run, as the node sees it. Set by the node's agent.
     #[serde(default)]

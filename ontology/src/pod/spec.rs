@@ -116,12 +116,12 @@ pub enum DnsPolicy {
 /// What a pod to come looks like: its labels, annotations and spec.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-template" = "Pod"))]
 pub struct PodTemplateSpec {
     /// Labels and annotations of the pods.
     #[serde(default)]
     pub metadata: Metadata,
-    /// What the pods run.
+    /// What the pods run: the `spec` of a Pod.
     #[serde(default)]
-    pub spec: super::PodSpec,
+    #[schemars(extend("default" = {}))]
+    pub spec: PodSpec,
 }

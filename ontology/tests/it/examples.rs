@@ -52,7 +52,9 @@ fn lost(written: &serde_json::Value, kept: &serde_json::Value, path: &str) -> Ve
             .collect(),
         (Array(written), Array(kept)) if written.len() == kept.len() => {
             let pairs = written.iter().zip(kept).enumerate();
-            pairs.flat_map(|(index, (written, kept))| lost(written, kept, &format!("{path}[{index}]"))).collect()
+            pairs
+                .flat_map(|(index, (written, kept))| lost(written, kept, &format!("{path}[{index}]")))
+                .collect()
         }
         _ if written == kept => Vec::new(),
         _ => vec![path.to_owned()],

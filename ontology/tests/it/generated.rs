@@ -18,9 +18,7 @@ fn the_committed_files_are_in_step_with_the_types() {
     let found: BTreeMap<String, String> = std::fs::read_dir(&directory)
         .unwrap()
         .map(|file| file.unwrap())
-        .map(|file| {
-            (file.file_name().into_string().unwrap(), std::fs::read_to_string(file.path()).unwrap())
-        })
+        .map(|file| (file.file_name().into_string().unwrap(), std::fs::read_to_string(file.path()).unwrap()))
         .collect();
     let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&expected), "run `cargo xtask codegen`");

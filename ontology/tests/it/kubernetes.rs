@@ -14,7 +14,8 @@ use crate::{admit, entry, messages, yaml};
 
 /// Reads the object as Kubernetes' type and writes it again.
 fn through<T: Serialize + DeserializeOwned + Debug>(object: &Value) -> Value {
-    let read: T = serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{error}: {object:#}"));
+    let read: T =
+        serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{error}: {object:#}"));
     serde_json::to_value(read).unwrap()
 }
 
@@ -61,10 +62,7 @@ fn what_a_workload_borrows_is_shaped_as_in_kubernetes() {
     assert_eq!(through::<core::PodTemplateSpec>(&template), template);
     let status = root.property("status").unwrap();
     let condition = sample(status.property("conditions").unwrap().element(), "");
-    assert_eq!(
-        through::<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>(&condition),
-        condition
-    );
+    assert_eq!(through::<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>(&condition), condition);
 }
 
 #[test]
