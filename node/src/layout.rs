@@ -41,9 +41,14 @@ impl Layout {
         self.pod(uid).join("containers").join(container).join(format!("{attempt}.message"))
     }
 
+    /// The logs of all pods.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.data_dir.join("logs")
+    }
+
     /// The logs of one pod, named as kubelet names them.
     pub(crate) fn pod_logs(&self, pod: &Metadata) -> PathBuf {
-        self.data_dir.join("logs").join(format!("{}_{}_{}", pod.namespace(), pod.name, pod.uid))
+        self.logs().join(format!("{}_{}_{}", pod.namespace(), pod.name, pod.uid))
     }
 
     /// The log of one run of a container.

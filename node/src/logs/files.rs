@@ -20,7 +20,12 @@ pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let prefix = format!("{name}.");
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
+    let entries = match std::fs::read_dir(directory) {
+        // Nothing ran yet, or its logs are gone.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        other => other?,
+    };
+    for entry in entries {
         let entry = entry?;
         let is_rotated = |suffix: &str| suffix.starts_with(|c: char| c.is_ascii_digit());
         if entry.file_name().to_str().and_then(|n| n.strip_prefix(&prefix)).is_some_and(is_rotated) {

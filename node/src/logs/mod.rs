@@ -6,6 +6,11 @@ mod follow;
 mod render;
 mod stream;
 
+use std::{
+    io::{self, BufRead as _, Seek as _},
+    path::Path,
+};
+
 use jiff::{SignedDuration, Timestamp};
 use orch_api::Status;
 
@@ -13,6 +18,24 @@ pub(crate) use self::{
     entry::Stream,
     stream::stream,
 };
+
+/// What a container that left no message said last: up to 80 lines, up to 2 KiB. Blocking.
+pub(crate) fn last_words(log: &Path) -> io::Result<Vec<u8>> {
+    const LINES: u64 = 80;
+    const LONGEST_BYTES: usize = 2048;
+    let files = files::files(log)?;
+    let start = files::tail(&files, LINES)?;
+    let mut renderer = render::Renderer::new(&LogOptions::default());
+    let mut output = Vec::new();
+    for (index, path) in files.iter().enumerate().skip(start.file) {
+        let mut file = std::fs::File::open(path)?;
+        file.seek(io::SeekFrom::Start(if index == start.file { start.offset } else { 0 }))?;
+        for line in io::BufReader::new(file).split(b'\n') {
+            output.extend_from_slice(&renderer.line(&line?));
+        }
+    }
+    Ok(output.split_off(output.len().saturating_sub(LONGEST_BYTES)))
+}
 
 /// What a reader wants of a log: the query parameters of a pod's `log`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

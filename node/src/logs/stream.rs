@@ -75,19 +75,21 @@ impl<'a> Reader<'a> {
             (true, Some(directory)) => Some(DirectoryWatch::new(directory)?),
             _ => None,
         };
-        let mut reader = match Self::open(path, options, output).await? {
-            Some(reader) => reader,
-            None => return Ok(()),
-        };
-        let Some(watch) = watch else { return reader.read_all().await };
+        let mut reader = None;
+        let mut has_ended = watch.is_none();
         loop {
-            reader.read_all().await?;
-            if reader.renderer.is_done() {
-                return Ok(());
+            if reader.is_none() {
+                reader = Self::open(path, options, output).await?;
             }
+            if let Some(reader) = &mut reader {
+                reader.read_all().await?;
+                has_ended |= reader.renderer.is_done();
+            }
+            let Some(watch) = watch.as_ref().filter(|_| !has_ended) else { return Ok(()) };
             tokio::select! {
                 changed = watch.changed() => changed?,
-                () = &mut ended => return reader.read_all().await,
+                // Once more: what was written until then.
+                () = &mut ended => has_ended = true,
             }
         }
     }
@@ -232,6 +234,19 @@ mod tests {
         append(&log, &entry("f"));
         exit.send(()).unwrap();
         expect(&mut output, "f\n").await;
+        assert!(output.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn following_waits_for_a_log_to_begin() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("0.log");
+        let (exit, exited) = oneshot::channel::<()>();
+        let ended = Box::pin(async move { exited.await.unwrap_or_default() });
+        let mut output = stream(log.clone(), LogOptions { follow: true, ..Default::default() }, ended);
+        append(&log, &entry("first"));
+        expect(&mut output, "first\n").await;
+        exit.send(()).unwrap();
         assert!(output.next().await.is_none());
     }
 

@@ -18,10 +18,10 @@ use jiff::Timestamp;
 pub(crate) use self::{
     action::{Action, Plan, Slot, Waiting},
     admission::{Offer, Rejection, admit},
-    backoff::{Failure, go_duration},
+    backoff::Failure,
     end::{Ending, ending},
     memory::{Memory, Outcome, RUN_CONTAINER_ERROR},
-    world::{Seen, World, display},
+    world::{Seen, World, is_running},
 };
 
 /// Decides what to do for a pod now.

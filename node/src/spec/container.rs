@@ -1,8 +1,8 @@
 //! From a container of a pod to what the runtime is asked for.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use orch_ontology::{Container, Pod, Volume, VolumeMount};
+use orch_ontology::{Container, Pod, TerminationMessagePolicy, Volume, VolumeMount};
 use orch_runtime::{ContainerId, ContainerSpec, EnvVar, Mount, Propagation, SandboxId, Security, User};
 
 use super::{
@@ -33,7 +33,6 @@ pub(crate) fn container_spec(context: &EnvContext<'_>, run: &Run<'_>) -> Result<
     let (command, args) = (expanded(&container.command), expanded(&container.args));
     let mut labels = label::of_pod(&pod.metadata);
     labels.insert(label::CONTAINER_NAME.to_owned(), container.name.clone());
-    let delay = run.restart_delay.as_secs().to_string();
     let layout = facts.layout.as_ref();
     Ok(ContainerSpec {
         id: ContainerId::of_pod(&pod.metadata.uid, &container.name, run.attempt),
@@ -41,7 +40,7 @@ pub(crate) fn container_spec(context: &EnvContext<'_>, run: &Run<'_>) -> Result<
         name: container.name.clone(),
         attempt: run.attempt,
         labels,
-        annotations: [(label::RESTART_DELAY_SECONDS.to_owned(), delay)].into(),
+        annotations: annotations(run),
         image: container.image.clone(),
         command,
         args,
@@ -53,6 +52,17 @@ pub(crate) fn container_spec(context: &EnvContext<'_>, run: &Run<'_>) -> Result<
         security: security(container),
         log_path: layout.map(|layout| layout.log(&pod.metadata, &container.name, run.attempt)),
     })
+}
+
+fn annotations(run: &Run<'_>) -> BTreeMap<String, String> {
+    let policy = match run.container.termination_message_policy {
+        TerminationMessagePolicy::File => "File",
+        TerminationMessagePolicy::FallbackToLogsOnError => "FallbackToLogsOnError",
+    };
+    BTreeMap::from([
+        (label::RESTART_DELAY_SECONDS.to_owned(), run.restart_delay.as_secs().to_string()),
+        (label::TERMINATION_MESSAGE_POLICY.to_owned(), policy.to_owned()),
+    ])
 }
 
 fn mounts(pod: &Pod, facts: &NodeFacts, run: &Run<'_>) -> Result<Vec<Mount>, ConfigError> {

@@ -17,6 +17,9 @@ pub(crate) const GRACE_SECONDS: &str = "orch.dev/termination-grace-period-second
 /// On containers: the seconds after this run's end that the next run has to wait.
 pub(crate) const RESTART_DELAY_SECONDS: &str = "orch.dev/restart-delay-seconds";
 
+/// On containers: where the message of a run's end comes from, as in the API.
+pub(crate) const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
+
 pub(crate) fn of_pod(metadata: &Metadata) -> BTreeMap<String, String> {
     let labels = [(POD_UID, &*metadata.uid), (POD_NAME, &*metadata.name), (POD_NAMESPACE, metadata.namespace())];
     labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

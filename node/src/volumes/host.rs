@@ -1,6 +1,7 @@
 //! Setting volumes up and tearing them down. Blocking: to be called where that is fine.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -64,6 +65,34 @@ pub(crate) fn tear_down(layout: &Layout, uid: &str) -> Result<(), VolumeError> {
     }
     tmpfs::unmount_below(&directory).map_err(failed("unmount", &directory))?;
     fs::remove_dir_all(&directory).map_err(failed("remove", &directory))
+}
+
+/// Removes the logs of a pod.
+pub(crate) fn remove_logs(layout: &Layout, uid: &str) -> Result<(), VolumeError> {
+    let suffix = format!("_{uid}");
+    for (name, path) in directories_in(&layout.logs())? {
+        if name.ends_with(&suffix) {
+            fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The uids of all pods that have something on the disk.
+pub(crate) fn pods_on_disk(layout: &Layout) -> Result<BTreeSet<String>, VolumeError> {
+    let pods = directories_in(&layout.pods())?.into_iter().map(|(name, _)| name);
+    let logs = directories_in(&layout.logs())?.into_iter();
+    let logs = logs.filter_map(|(name, _)| name.rsplit_once('_').map(|(_, uid)| uid.to_owned()));
+    Ok(pods.chain(logs).collect())
+}
+
+fn directories_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, VolumeError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(failed("list", directory))?,
+    };
+    let names = entries.flatten().filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+    Ok(names.collect())
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError {

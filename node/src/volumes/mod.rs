@@ -6,5 +6,5 @@ mod tmpfs;
 
 pub(crate) use self::{
     atomic::{File, Payload},
-    host::{VolumeError, set_up, tear_down},
+    host::{VolumeError, pods_on_disk, remove_logs, set_up, tear_down},
 };

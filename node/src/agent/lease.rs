@@ -1,0 +1,105 @@
+//! Saying that the node lives.
+
+use std::{sync::Arc, time::Duration};
+
+use orch_api::{Api, Clock, Metadata, MicroTime, OwnerReference, Reason, Resource as _, Status};
+use orch_controller_runtime::Backoff;
+use orch_ontology::{Lease, LeaseSpec, Node};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Config;
+
+const NAMESPACE: &str = "kube-node-lease";
+/// A lease lasts for so many intervals.
+const INTERVALS: u32 = 4;
+const RETRY: Backoff = Backoff { first: Duration::from_millis(200), limit: Duration::from_secs(7) };
+
+/// Renews the node's lease.
+pub(super) struct LeaseKeeper {
+    name: String,
+    api: Api<Lease>,
+    nodes: Api<Node>,
+    clock: Arc<dyn Clock>,
+    interval: Duration,
+    /// Told when the node may have been taken for dead.
+    again: Arc<Notify>,
+    known: Option<Lease>,
+}
+
+impl LeaseKeeper {
+    pub(super) fn new(config: &Config, again: Arc<Notify>) -> Self {
+        Self {
+            name: config.name.clone(),
+            api: Api::namespaced(config.client.clone(), NAMESPACE).manager("orch-node"),
+            nodes: Api::all(config.client.clone()),
+            clock: config.clock.clone(),
+            interval: config.lease_interval,
+            again,
+            known: None,
+        }
+    }
+
+    pub(super) async fn run(mut self, cancel: CancellationToken) {
+        cancel.run_until_cancelled(self.keep()).await;
+    }
+
+    async fn keep(&mut self) {
+        let mut failures = 0;
+        let mut renewed = self.clock.now();
+        loop {
+            let outcome = self.renew().await;
+            let now = self.clock.now();
+            let wait = match outcome {
+                Ok(()) => {
+                    failures = 0;
+                    // So late that the node may have been taken for dead: see what is said about it.
+                    if Duration::try_from(now.duration_since(renewed)).is_ok_and(|gap| gap > self.interval * 2) {
+                        self.again.notify_one();
+                    }
+                    renewed = now;
+                    self.interval
+                }
+                Err(status) => {
+                    failures += 1;
+                    if status.is(&Reason::Conflict) || status.is(&Reason::NotFound) {
+                        debug!(%status, "the lease is not as it was");
+                    } else {
+                        warn!(%status, "cannot renew the node's lease, trying again");
+                    }
+                    self.known = None;
+                    RETRY.after(failures)
+                }
+            };
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), Status> {
+        let known = match self.known.take() {
+            Some(known) => Some(known),
+            None => self.api.find(&self.name).await?,
+        };
+        self.known = Some(match known {
+            Some(known) => self.api.update(&self.lease(known.metadata)).await?,
+            None => {
+                let owner = self.nodes.get(&self.name).await?.owner_reference();
+                let owner = OwnerReference { controller: None, block_owner_deletion: None, ..owner };
+                let metadata = Metadata::named(NAMESPACE.to_owned(), self.name.clone());
+                self.api.create(&self.lease(Metadata { owner_references: vec![owner], ..metadata })).await?
+            }
+        });
+        Ok(())
+    }
+
+    fn lease(&self, metadata: Metadata) -> Lease {
+        let spec = LeaseSpec {
+            holder_identity: Some(self.name.clone()),
+            lease_duration_seconds: i32::try_from((self.interval * INTERVALS).as_secs().max(1)).ok(),
+            renew_time: Some(MicroTime::new(self.clock.now())),
+            ..LeaseSpec::default()
+        };
+        Lease { metadata, spec, ..Lease::default() }
+    }
+}
