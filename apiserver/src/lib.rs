@@ -1,1 +1,124 @@
-//! Under construction.
+//! The API server: Kubernetes' API over any [`Store`], for any table of kinds.
+//!
+//! [`ApiServer`] is handed a store and a list of [`KindEntry`]s and answers HTTP ([`ApiServer::router`], to be served by
+//! `orch_transport::serve`) and calls from within the process ([`ApiServer::local_client`]) alike.
+//!
+//! It deliberately names no kind, has no handler for any, and runs nothing: what acts on objects reads and writes them
+//! through it. It does not listen by itself.
+//!
+//! # Invariants
+//!
+//! - Every request goes through `pipeline.rs`; local ones enter behind authentication.
+//! - Every write commits against the revision that it was decided upon. What is acknowledged is durable.
+//! - Reads without a `resourceVersion` see every write acknowledged before.
+//! - A watch delivers every change once and in order, or says 410.
+//!
+//! Start reading at `pipeline.rs`, then `registry/mod.rs`, then `cache/mod.rs`.
+#![deny(missing_docs)]
+
+mod accept;
+mod admission;
+mod authn;
+mod cache;
+mod decode;
+mod endpoints;
+mod incoming;
+mod kinds;
+mod local;
+mod metadata;
+mod metrics;
+mod ownership;
+mod pipeline;
+mod protobuf;
+mod registry;
+mod respond;
+mod server;
+mod status;
+mod stream;
+mod table;
+
+use std::sync::Arc;
+
+use orch_api::{Client, Clock, KindEntry};
+use orch_store::Store;
+use tokio::task::JoinHandle;
+
+pub use authn::{AUTHENTICATED, Identity, Tokens, TokensError};
+pub use kinds::KindsError;
+
+use cache::Cache;
+use kinds::Kinds;
+use local::LocalClient;
+use registry::Registry;
+use server::Server;
+
+/// What an API server is made of.
+pub struct Config {
+    /// Where objects are kept.
+    pub store: Arc<dyn Store>,
+    /// The kinds that are served.
+    pub kinds: Vec<KindEntry>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Static bearer tokens; none by default.
+    pub tokens: Tokens,
+    /// How streams (`log`, `exec`) reach the servers behind objects: `orch_transport::client_config` with a certificate
+    /// of the API server's own. Without it streams are answered with 503.
+    pub backend: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Config {
+    /// A server of these kinds, without tokens and streams.
+    pub fn new(store: Arc<dyn Store>, kinds: Vec<KindEntry>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, kinds, clock, tokens: Tokens::default(), backend: None }
+    }
+}
+
+/// A running API server. Dropping it stops the watch cache; watches and requests in flight then fail.
+pub struct ApiServer {
+    server: Arc<Server>,
+    cache: JoinHandle<()>,
+}
+
+impl ApiServer {
+    /// Starts the watch cache. Requests that come before it is loaded wait for it. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If two kinds claim the same path.
+    pub fn start(config: Config) -> Result<Self, KindsError> {
+        let kinds = Kinds::new(config.kinds)?;
+        let cache = Arc::new(Cache::new(config.store.clone(), &kinds));
+        let registry = Registry { store: config.store, kinds, cache: cache.clone(), clock: config.clock };
+        let server = Arc::new(Server::new(registry, config.tokens, config.backend));
+        Ok(Self { server, cache: tokio::spawn(cache.run()) })
+    }
+
+    /// The HTTP service: every path of the API. Callers are known by the `orch_transport::Peer` in a request's extensions
+    /// and by bearer tokens.
+    pub fn router(&self) -> axum::Router {
+        let server = self.server.clone();
+        axum::Router::new().fallback(move |request| pipeline::handle(server.clone(), request))
+    }
+
+    /// The API for someone within the process.
+    pub fn local_client(&self, identity: Identity) -> Arc<dyn Client> {
+        Arc::new(LocalClient { server: self.server.clone(), identity })
+    }
+
+    /// Completes once the watch cache has been loaded, which is when `/readyz` says so.
+    pub async fn ready(&self) {
+        self.server.registry.cache.loaded().await;
+    }
+
+    /// Ends all watches and makes `/readyz` fail, so that connections can drain. Other requests go on.
+    pub fn stop(&self) {
+        self.server.stopping.cancel();
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.server.stopping.cancel();
+        self.cache.abort();
+    }
+}

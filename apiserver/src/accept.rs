@@ -1,0 +1,115 @@
+//! What a client wants to be answered: `Accept`.
+
+use http::{HeaderMap, header};
+use orch_api::{Reason, Status};
+
+/// How an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// As it is.
+    Json,
+    /// As a table of `meta.k8s.io` in this version.
+    Table(&'static str),
+    /// Metadata only, of `meta.k8s.io` in this version.
+    Metadata(&'static str),
+}
+
+impl View {
+    /// The answer's `Content-Type`; `list` tells a list or a watch from one object.
+    pub(crate) fn content_type(self, list: bool) -> String {
+        match self {
+            Self::Json => "application/json".into(),
+            Self::Table(version) => format!("application/json;as=Table;g=meta.k8s.io;v={version}"),
+            Self::Metadata(version) => {
+                let list = if list { "List" } else { "" };
+                format!("application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v={version}")
+            }
+        }
+    }
+}
+
+/// One clause of `Accept`: the media type and its parameters.
+pub(crate) struct Clause<'a> {
+    media_type: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl Clause<'_> {
+    /// A parameter's value, or the empty string.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value)
+    }
+
+    /// Whether JSON is among what the clause accepts.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.media_type, "application/json" | "application/*" | "*/*")
+    }
+}
+
+/// The clauses of `Accept`, in order; of none, one that accepts everything. Weights are ignored, as Kubernetes does.
+pub(crate) fn clauses(headers: &HeaderMap) -> Vec<Clause<'_>> {
+    let text = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = if text.trim().is_empty() { "*/*" } else { text };
+    let clause = |text| {
+        let mut parts = str::split(text, ';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default();
+        Clause { media_type, parameters: parts.filter_map(|part| part.split_once('=')).collect() }
+    };
+    text.split(',').map(clause).collect()
+}
+
+/// The first view that the client accepts and the server has.
+///
+/// # Errors
+/// 406 if there is none.
+pub(crate) fn view(headers: &HeaderMap) -> Result<View, Status> {
+    let view = |clause: &Clause<'_>| {
+        let version = match clause.parameter("v") {
+            "v1" => "v1",
+            "v1beta1" => "v1beta1",
+            "" => "",
+            _ => return None,
+        };
+        match (clause.parameter("as"), clause.parameter("g")) {
+            _ if !clause.is_json() => None,
+            ("", "") => Some(View::Json),
+            ("Table", "meta.k8s.io") if !version.is_empty() => Some(View::Table(version)),
+            ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io") if !version.is_empty() => {
+                Some(View::Metadata(version))
+            }
+            _ => None,
+        }
+    };
+    clauses(headers).iter().find_map(view).ok_or_else(not_acceptable)
+}
+
+fn not_acceptable() -> Status {
+    Status::failure(
+        Reason::NotAcceptable,
+        "only the following media types are accepted: application/json, application/json;as=Table;v=v1;g=meta.k8s.io, \
+         application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_acceptable_view_is_taken() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+        for (accept, expected) in [
+            ("", Some(View::Json)),
+            ("*/*", Some(View::Json)),
+            (table, Some(View::Table("v1"))),
+            ("application/json;as=Table;v=v9;g=meta.k8s.io, application/json", Some(View::Json)),
+            ("application/vnd.kubernetes.protobuf,application/json", Some(View::Json)),
+            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(View::Metadata("v1"))),
+            ("text/html", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            assert_eq!(view(&headers).ok(), expected, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What every object must pass before it is stored: a list of pure checks, and one look at the namespace.
+
+use orch_api::{FieldValidation, Object as _, Status, StatusCause, StatusDetails};
+use serde_json::Value;
+
+use crate::kinds::Served;
+use crate::metadata;
+use crate::registry::{Call, Registry};
+
+/// The collection whose objects are the places that other objects live in: part of the grammar of paths.
+const NAMESPACES: &str = "namespaces";
+
+/// Completes and checks an object; `old` is the object as stored. In order: metadata, shape, then what the kind itself
+/// says (defaults, validation).
+///
+/// # Errors
+/// 422 with everything that is wrong.
+pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+    let name = object.name().to_owned();
+    kind.entry.schema.drop_nulls(object);
+    let mut errors = metadata::validate(kind.kind(), object, old);
+    errors.extend(kind.entry.schema.check_values(object));
+    if errors.is_empty() {
+        errors = (kind.entry.admit)(object, old).err().unwrap_or_default();
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(kind.kind(), &name, &errors)) }
+}
+
+/// Treats fields that the schema does not have as asked: refuses them, or drops them with or without warnings.
+///
+/// # Errors
+/// 400 under strict validation, each field with what was probably meant.
+pub(crate) fn unknown_fields(
+    kind: &Served,
+    object: &mut Value,
+    validation: FieldValidation,
+) -> Result<Vec<String>, Status> {
+    let errors = kind.entry.schema.unknown_fields(object);
+    if errors.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sentences = errors.iter().map(|error| match error.hint() {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
+    });
+    match validation {
+        FieldValidation::Strict => {
+            let (name, sentences) = (kind.kind().name, sentences.collect::<Vec<_>>().join(", "));
+            let message = format!(
+                "{name} in version {:?} cannot be handled as a {name}: strict decoding error: {sentences}",
+                kind.kind().version
+            );
+            let causes = errors.iter().map(|error| StatusCause {
+                message: error.hint().map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})")),
+                ..StatusCause::from(error)
+            });
+            let details = StatusDetails { causes: causes.collect(), ..StatusDetails::default() };
+            Err(Status::bad_request(message).about(details))
+        }
+        FieldValidation::Warn => {
+            let warnings = sentences.collect();
+            kind.entry.schema.prune(object);
+            Ok(warnings)
+        }
+        FieldValidation::Ignore => {
+            kind.entry.schema.prune(object);
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Whether a new object may be made where the request wants it.
+///
+/// # Errors
+/// 404 if there is no such namespace, 403 if it is being deleted.
+pub(crate) async fn namespace_accepts(registry: &Registry, call: &Call) -> Result<(), Status> {
+    let (Some(name), Some(namespaces)) = (call.namespace(), registry.kinds.core(NAMESPACES)) else {
+        return Ok(());
+    };
+    let key = namespaces.key(None, name)?;
+    if namespaces.window.get(&key).is_none() {
+        // It may have been made a moment ago.
+        registry.cache.catch_up().await?;
+    }
+    let namespace = namespaces.window.get(&key).ok_or_else(|| Status::not_found(namespaces.kind(), name))?;
+    let namespace: Value = serde_json::from_slice(&namespace.bytes).map_err(Status::internal)?;
+    if !namespace.is_terminating() {
+        return Ok(());
+    }
+    let why = format!("unable to create new content in namespace {name} because it is being terminated");
+    let mut status = Status::forbidden(call.kind.kind(), call.name(), &why);
+    if let Some(details) = &mut status.details {
+        details.causes.push(StatusCause {
+            reason: "NamespaceTerminating".into(),
+            message: format!("namespace {name} is being terminated"),
+            field: "metadata.namespace".into(),
+        });
+    }
+    Err(status)
+}

@@ -1,0 +1,116 @@
+//! The watch cache: one watch on the store feeds a window per kind, from which gets, lists and watches are served.
+//!
+//! - `object.rs`: an object as its wire bytes, with what selectors ask for; how it is written into the store.
+//! - `window.rs`: the present objects of one kind and its recent changes; `feed.rs`: a ring of changes and its readers.
+//! - `upstream.rs`: the one task that reads the store.
+//!
+//! # Invariants
+//!
+//! - A window changes only in the upstream task, in the order of revisions.
+//! - Once [`Cache::reached`] is `r`, every window contains every change up to `r`.
+//! - A change is serialized once, whoever watches; no watcher holds changes of its own: slow ones are cut.
+
+mod feed;
+mod object;
+mod upstream;
+mod window;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_api::{Reason, Status, StatusCause, StatusDetails};
+use orch_store::{Revision, Store};
+use tokio::sync::watch;
+
+pub(crate) use feed::{Change, Lagged, line};
+pub(crate) use object::{Cached, encode, wire};
+pub(crate) use window::{Cursor, Query, Window};
+
+use crate::kinds::{Kinds, place};
+use crate::status::from_store;
+
+/// How long a reader waits for the cache to reach a revision.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Every kind's window, and how far they have got.
+pub(crate) struct Cache {
+    store: Arc<dyn Store>,
+    windows: BTreeMap<String, Arc<Window>>,
+    reached: Arc<watch::Sender<Revision>>,
+}
+
+impl Cache {
+    /// An empty cache; [`run`](Self::run) fills it.
+    pub(crate) fn new(store: Arc<dyn Store>, kinds: &Kinds) -> Self {
+        let windows: BTreeMap<_, _> =
+            kinds.all().iter().map(|served| (place(served.kind()), served.window.clone())).collect();
+        let reached = Arc::new(watch::Sender::new(Revision::ZERO));
+        for served in kinds.all() {
+            served.window.follow(reached.clone());
+        }
+        Self { store, windows, reached }
+    }
+
+    /// Reads the store, for ever. Survives its failures.
+    pub(crate) async fn run(self: Arc<Self>) {
+        upstream::run(&self).await;
+    }
+
+    /// The revision up to which every window is complete; zero before the first load.
+    pub(crate) fn reached(&self) -> Revision {
+        *self.reached.borrow()
+    }
+
+    /// Completes once the cache has been loaded.
+    pub(crate) async fn loaded(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.reached.subscribe().wait_for(|reached| *reached > Revision::ZERO).await;
+    }
+
+    /// Waits until the cache has everything that was committed before the call.
+    ///
+    /// # Errors
+    /// If the store cannot say how far it is, or the cache does not get there in time.
+    pub(crate) async fn catch_up(&self) -> Result<(), Status> {
+        let revision = self.store.revision().await.map_err(from_store)?;
+        self.wait_for(revision).await.map_err(|_| {
+            Status::unavailable("the server's cache has not caught up with the store in time; try again")
+        })
+    }
+
+    /// Waits until the cache has reached a revision that a client named.
+    ///
+    /// # Errors
+    /// 504 as Kubernetes answers, if the cache does not get there in time.
+    pub(crate) async fn wait_for(&self, revision: Revision) -> Result<(), Status> {
+        if self.reached() >= revision {
+            return Ok(());
+        }
+        let mut reached = self.reached.subscribe();
+        match tokio::time::timeout(PATIENCE, reached.wait_for(|reached| *reached >= revision)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(too_large_revision(revision, self.reached())),
+        }
+    }
+
+    /// The window that a key belongs to.
+    fn window_of(&self, key: &str) -> Option<&Arc<Window>> {
+        let rest = key.strip_prefix(crate::kinds::ROOT)?.strip_prefix('/')?;
+        let (first, second) = rest.split_once('/')?;
+        let end = first.len() + 1 + second.find('/')?;
+        self.windows.get(&rest[..end])
+    }
+}
+
+fn too_large_revision(asked: Revision, current: Revision) -> Status {
+    let cause = StatusCause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: String::new(),
+    };
+    let details =
+        StatusDetails { causes: vec![cause], retry_after_seconds: Some(1), ..StatusDetails::default() };
+    let message = format!("Too large resource version: {asked}, current: {current}");
+    Status::failure(Reason::Timeout, message).about(details)
+}

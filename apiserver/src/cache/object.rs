@@ -1,0 +1,182 @@
+//! Objects as bytes: in the store, and on the wire.
+//!
+//! The store keeps an object's JSON without its `resourceVersion`, which is the revision of the write. `apiVersion`,
+//! `kind` and `metadata` come first, so that the revision can be put in without parsing.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use orch_api::labels::Labels;
+use orch_api::{FieldQuery, LabelQuery};
+use orch_store::{Entry, Key, Revision};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+const METADATA: &[u8] = b"\"metadata\":{";
+const REVISION: &[u8] = b"\"resourceVersion\":\"";
+
+/// An object as it is served. Never changes.
+#[derive(Debug)]
+pub(crate) struct Cached {
+    /// Where it is kept.
+    pub(crate) key: Key,
+    /// The revision that wrote it: its `resourceVersion`.
+    pub(crate) revision: Revision,
+    /// The object's JSON, with its `resourceVersion`.
+    pub(crate) bytes: Bytes,
+    labels: Labels,
+    /// The values of the kind's selectable fields, in the kind's order.
+    pub(super) fields: Box<[Box<str>]>,
+}
+
+impl Cached {
+    /// Reads what the store holds.
+    ///
+    /// # Errors
+    /// If it is not an object's JSON, which nothing but damage explains.
+    pub(crate) fn read(entry: &Entry, selectable: &[&str]) -> Result<Self, serde_json::Error> {
+        let (labels, fields) = if selectable.is_empty() {
+            let head: Head = serde_json::from_slice(&entry.value)?;
+            (head.metadata.labels, Box::default())
+        } else {
+            let object: Value = serde_json::from_slice(&entry.value)?;
+            let fields = selectable.iter().map(|field| field_of(&object, field)).collect();
+            (
+                object.get("metadata").map(HeadMetadata::deserialize).transpose()?.unwrap_or_default().labels,
+                fields,
+            )
+        };
+        let bytes = wire(&entry.value, entry.modified);
+        Ok(Self { key: entry.key.clone(), revision: entry.modified, bytes, labels, fields })
+    }
+
+    /// The object's name.
+    pub(crate) fn name(&self) -> &str {
+        self.key.as_str().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The object's namespace, if its kind has namespaces.
+    pub(crate) fn namespace(&self) -> &str {
+        self.key.as_str().rsplit('/').nth(1).unwrap_or_default()
+    }
+
+    /// Whether the object has what the selectors ask for.
+    pub(crate) fn matches(&self, labels: &LabelQuery, fields: &FieldQuery, selectable: &[&str]) -> bool {
+        labels.matches(&self.labels)
+            && fields.matches(|field| match field {
+                "metadata.name" => Some(self.name()),
+                "metadata.namespace" => Some(self.namespace()),
+                field => {
+                    let index = selectable.iter().position(|known| *known == field)?;
+                    self.fields.get(index).map(|value| &**value)
+                }
+            })
+    }
+
+    /// The same object's bytes as of another revision: what the event of its end carries.
+    pub(crate) fn bytes_as_of(&self, revision: Revision) -> Bytes {
+        let Some(start) = find(&self.bytes, REVISION).map(|at| at + REVISION.len()) else {
+            return self.bytes.clone();
+        };
+        let Some(length) = self.bytes[start..].iter().position(|byte| *byte == b'"') else {
+            return self.bytes.clone();
+        };
+        let mut bytes = BytesMut::with_capacity(self.bytes.len() + 4);
+        bytes.put_slice(&self.bytes[..start]);
+        bytes.put_slice(revision.to_string().as_bytes());
+        bytes.put_slice(&self.bytes[start + length..]);
+        bytes.freeze()
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    metadata: HeadMetadata,
+}
+
+#[derive(Deserialize, Default)]
+struct HeadMetadata {
+    #[serde(default)]
+    labels: Labels,
+}
+
+/// The value of a dotted field as selectors compare it; absent fields are empty.
+fn field_of(object: &Value, path: &str) -> Box<str> {
+    match path.split('.').try_fold(object, |value, step| value.get(step)) {
+        None | Some(Value::Null) => Box::default(),
+        Some(Value::String(text)) => text.as_str().into(),
+        Some(other) => other.to_string().into(),
+    }
+}
+
+/// What the store keeps of an object.
+pub(crate) fn encode(object: &Value) -> Result<Vec<u8>, serde_json::Error> {
+    let empty = Map::new();
+    let object = object.as_object().unwrap_or(&empty);
+    let mut out = Vec::with_capacity(1024);
+    out.push(b'{');
+    let first =
+        ["apiVersion", "kind", "metadata"].into_iter().filter_map(|name| Some((name, object.get(name)?)));
+    let rest = object.iter().map(|(name, value)| (name.as_str(), value));
+    let rest = rest.filter(|(name, _)| !matches!(*name, "apiVersion" | "kind" | "metadata"));
+    for (index, (name, value)) in first.chain(rest).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, name)?;
+        out.push(b':');
+        match (name, value) {
+            ("metadata", Value::Object(metadata)) if metadata.contains_key("resourceVersion") => {
+                let kept = metadata.iter().filter(|(name, _)| *name != "resourceVersion");
+                serde_json::to_writer(&mut out, &kept.collect::<std::collections::BTreeMap<_, _>>())?;
+            }
+            _ => serde_json::to_writer(&mut out, value)?,
+        }
+    }
+    out.push(b'}');
+    Ok(out)
+}
+
+/// What is served of what the store keeps: the same with the revision in it.
+pub(crate) fn wire(stored: &[u8], revision: Revision) -> Bytes {
+    let Some(at) = find(stored, METADATA).map(|at| at + METADATA.len()) else {
+        return Bytes::copy_from_slice(stored);
+    };
+    let mut bytes = BytesMut::with_capacity(stored.len() + REVISION.len() + 24);
+    bytes.put_slice(&stored[..at]);
+    bytes.put_slice(REVISION);
+    bytes.put_slice(revision.to_string().as_bytes());
+    bytes.put_slice(if stored.get(at) == Some(&b'}') { b"\"" } else { b"\"," });
+    bytes.put_slice(&stored[at..]);
+    bytes.freeze()
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_revision_goes_in_and_comes_out_without_parsing() {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Note", "data": {"a": "\"metadata\":{"},
+            "metadata": {"name": "n", "resourceVersion": "5", "labels": {"x": "y"}},
+        });
+        let stored = encode(&object).unwrap();
+        assert!(!String::from_utf8(stored.clone()).unwrap().contains("resourceVersion"));
+        let key = Key::new("/registry/core/notes/default/n").unwrap();
+        let entry = Entry { key, value: stored.into(), created: Revision(7), modified: Revision(7) };
+        let cached = Cached::read(&entry, &["data.a"]).unwrap();
+        let mut expected = object;
+        for (bytes, revision) in [(cached.bytes.clone(), "7"), (cached.bytes_as_of(Revision(1234)), "1234")] {
+            expected["metadata"]["resourceVersion"] = revision.into();
+            assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), expected);
+        }
+        assert_eq!((cached.name(), cached.namespace()), ("n", "default"));
+        assert!(cached.matches(&"x=y".parse().unwrap(), &FieldQuery::default(), &["data.a"]));
+    }
+}

@@ -1,0 +1,317 @@
+//! The present objects of one kind and its recent changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
+
+use orch_api::{FieldQuery, Kind, LabelQuery};
+use orch_store::{Key, Prefix, Revision};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::feed::Feed;
+use super::{Cached, Change, Lagged};
+
+/// What somebody wants to see of a kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    /// The namespace, or all.
+    pub(crate) prefix: Prefix,
+    /// Labels asked for.
+    pub(crate) labels: LabelQuery,
+    /// Field values asked for.
+    pub(crate) fields: FieldQuery,
+}
+
+/// The objects of one kind.
+pub(crate) struct Window {
+    kind: Kind,
+    selectable: &'static [&'static str],
+    state: RwLock<State>,
+    /// How far the whole cache is.
+    reached: OnceLock<Arc<watch::Sender<Revision>>>,
+}
+
+/// The objects that a query selected, and when.
+pub(crate) struct Snapshot {
+    /// In order of their keys.
+    pub(crate) objects: Vec<Arc<Cached>>,
+    /// A watch from here misses nothing and repeats nothing.
+    pub(crate) revision: Revision,
+}
+
+struct State {
+    objects: BTreeMap<Key, Arc<Cached>>,
+    /// Per selectable field: the keys of the objects that have a value, by value. Empty values are not indexed.
+    index: Vec<HashMap<Box<str>, BTreeMap<Key, Arc<Cached>>>>,
+    /// Every change.
+    all: Feed,
+    /// Per selectable field: the changes that concern a value, for values that somebody watches.
+    by_value: Vec<HashMap<Box<str>, Feed>>,
+    /// Changes after this are in `all`.
+    oldest: Revision,
+    /// The last change.
+    revision: Revision,
+    /// How often the window has been replaced; a cursor of another epoch has lost its place.
+    epoch: u64,
+}
+
+impl State {
+    fn empty(fields: usize) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            index: (0..fields).map(|_| HashMap::new()).collect(),
+            all: Feed::new(),
+            by_value: (0..fields).map(|_| HashMap::new()).collect(),
+            oldest: Revision::ZERO,
+            revision: Revision::ZERO,
+            epoch: 0,
+        }
+    }
+
+    fn insert(&mut self, object: &Arc<Cached>) -> Option<Arc<Cached>> {
+        let previous = self.remove(&object.key);
+        for (values, value) in
+            self.index.iter_mut().zip(&object.fields).filter(|(_, value)| !value.is_empty())
+        {
+            values.entry(value.clone()).or_default().insert(object.key.clone(), object.clone());
+        }
+        self.objects.insert(object.key.clone(), object.clone());
+        previous
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Arc<Cached>> {
+        let previous = self.objects.remove(key)?;
+        for (values, value) in self.index.iter_mut().zip(&previous.fields) {
+            if let Some(keys) = values.get_mut(value) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    values.remove(value);
+                }
+            }
+        }
+        Some(previous)
+    }
+
+    /// Tells those who watch the values that the object has or had.
+    fn tell_by_value(&mut self, change: &Arc<Change>) {
+        for (field, feeds) in self.by_value.iter_mut().enumerate().filter(|(_, feeds)| !feeds.is_empty()) {
+            let value =
+                |object: &Option<Arc<Cached>>| object.as_ref().and_then(|o| o.fields.get(field)).cloned();
+            let (now, before) = (value(&change.object), value(&change.previous));
+            let moved = now != before;
+            for value in [now, before.filter(|_| moved)].into_iter().flatten() {
+                let Some(feed) = feeds.get_mut(&value) else { continue };
+                if feed.has_readers() {
+                    feed.push(change.clone());
+                } else {
+                    feeds.remove(&value);
+                }
+            }
+        }
+    }
+
+    fn feed(&self, feed: &Place) -> Option<&Feed> {
+        match feed {
+            Place::All => Some(&self.all),
+            Place::Value(field, value) => self.by_value.get(*field)?.get(value),
+        }
+    }
+
+    fn select<'a>(
+        &'a self,
+        query: &'a Query,
+        selectable: &[&str],
+    ) -> impl Iterator<Item = &'a Arc<Cached>> + use<'a> {
+        let indexed = query.fields.terms.iter().filter(|term| term.equals && !term.value.is_empty());
+        let field = |name: &str| selectable.iter().position(|field| *field == name);
+        let indexed = indexed.filter_map(|term| Some((field(&term.field)?, &term.value))).next();
+        static NOTHING: BTreeMap<Key, Arc<Cached>> = BTreeMap::new();
+        let objects = match indexed {
+            Some((field, value)) => self.index[field].get(value.as_str()).unwrap_or(&NOTHING),
+            None => &self.objects,
+        };
+        let prefix = query.prefix.as_str();
+        let from: (Bound<&str>, Bound<&str>) = (Bound::Excluded(prefix), Bound::Unbounded);
+        objects
+            .range::<str, _>(from)
+            .map(|(_, object)| object)
+            .take_while(move |o| o.key.as_str().starts_with(prefix))
+    }
+}
+
+/// Which feed a cursor reads.
+#[derive(Debug, Clone)]
+enum Place {
+    All,
+    Value(usize, Box<str>),
+}
+
+impl Window {
+    pub(crate) fn new(kind: Kind, selectable: &'static [&'static str]) -> Self {
+        Self {
+            kind,
+            selectable,
+            state: RwLock::new(State::empty(selectable.len())),
+            reached: OnceLock::new(),
+        }
+    }
+
+    /// The kind of the objects.
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// The kind's selectable fields.
+    pub(crate) fn selectable(&self) -> &'static [&'static str] {
+        self.selectable
+    }
+
+    pub(super) fn follow(&self, reached: Arc<watch::Sender<Revision>>) {
+        // A window belongs to one cache, which says so once.
+        let _ = self.reached.set(reached);
+    }
+
+    /// One object. Cost: a lookup.
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Cached>> {
+        self.state.read().objects.get(key).cloned()
+    }
+
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.state.read().objects.len()
+    }
+
+    /// The objects that a query selects. Cost: the objects of the namespace, or of the selectable field's value.
+    pub(crate) fn list(&self, query: &Query) -> Snapshot {
+        let state = self.state.read();
+        let matches = |object: &&Arc<Cached>| object.matches(&query.labels, &query.fields, self.selectable);
+        let objects = state.select(query, self.selectable).filter(matches).cloned().collect();
+        Snapshot { objects, revision: self.now(&state) }
+    }
+
+    /// Up to `limit` objects in order of keys, and how many follow.
+    pub(crate) fn page(&self, query: &Query, limit: usize) -> (Snapshot, usize) {
+        let state = self.state.read();
+        let matches = |object: &&Arc<Cached>| object.matches(&query.labels, &query.fields, self.selectable);
+        let mut selected = state.select(query, self.selectable).filter(matches);
+        let objects = selected.by_ref().take(limit).cloned().collect();
+        let rest = selected.count();
+        (Snapshot { objects, revision: self.now(&state) }, rest)
+    }
+
+    /// The present objects, and a cursor on what comes after them.
+    pub(crate) fn list_and_watch(self: &Arc<Self>, query: &Query) -> (Snapshot, Cursor) {
+        let mut state = self.state.write();
+        let matches = |object: &&Arc<Cached>| object.matches(&query.labels, &query.fields, self.selectable);
+        let objects = state.select(query, self.selectable).filter(matches).cloned().collect();
+        let revision = self.now(&state);
+        (Snapshot { objects, revision }, self.cursor(&mut state, query))
+    }
+
+    /// The changes after a revision that has been reached, and a cursor on what comes after them.
+    ///
+    /// # Errors
+    /// If changes after the revision have been forgotten; tells the oldest revision that works.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        query: &Query,
+        after: Revision,
+    ) -> Result<(Vec<Arc<Change>>, Cursor), Revision> {
+        let mut state = self.state.write();
+        if after < state.oldest {
+            return Err(state.oldest);
+        }
+        let backlog = state.all.after(after).cloned().collect();
+        Ok((backlog, self.cursor(&mut state, query)))
+    }
+
+    fn cursor(self: &Arc<Self>, state: &mut State, query: &Query) -> Cursor {
+        let value_of = |(field, name): (usize, &&str)| Some((field, query.fields.required_value(name)?));
+        let place = match self.selectable.iter().enumerate().find_map(value_of) {
+            Some((field, value)) => {
+                state.by_value[field].entry(value.into()).or_insert_with(Feed::new);
+                Place::Value(field, value.into())
+            }
+            None => Place::All,
+        };
+        // The feed was made above if it was not there.
+        let (next, head) = state.feed(&place).unwrap_or(&state.all).subscribe();
+        Cursor { window: self.clone(), place, next, head, epoch: state.epoch }
+    }
+
+    /// What the objects are complete up to, under the lock that `state` holds: no change of this kind lies between the
+    /// last one applied and what the whole cache has reached.
+    fn now(&self, state: &State) -> Revision {
+        state.revision.max(self.reached.get().map_or(Revision::ZERO, |reached| *reached.borrow()))
+    }
+
+    /// Replaces everything: what happened in between is not known, so all watchers are cut.
+    pub(super) fn replace(&self, objects: Vec<Arc<Cached>>, revision: Revision) {
+        let mut fresh = State::empty(self.selectable.len());
+        for object in &objects {
+            fresh.insert(object);
+        }
+        let mut state = self.state.write();
+        *state = State { oldest: revision, revision, epoch: state.epoch + 1, ..fresh };
+    }
+
+    /// Takes in the changes of one revision: what each object is now, or that it is gone.
+    pub(super) fn apply(&self, revision: Revision, changes: Vec<(Key, Option<Arc<Cached>>)>) {
+        let mut state = self.state.write();
+        state.revision = revision;
+        for (key, object) in changes {
+            let previous = match &object {
+                Some(object) => state.insert(object),
+                None => state.remove(&key),
+            };
+            if object.is_none() && previous.is_none() {
+                continue;
+            }
+            let change = Arc::new(Change::new(revision, object, previous));
+            state.tell_by_value(&change);
+            if let Some(forgotten) = state.all.push(change) {
+                state.oldest = forgotten;
+            }
+        }
+    }
+}
+
+/// A reader's place in a window's changes.
+pub(crate) struct Cursor {
+    window: Arc<Window>,
+    place: Place,
+    next: u64,
+    head: watch::Receiver<u64>,
+    epoch: u64,
+}
+
+impl Cursor {
+    /// Up to `max` changes that have not been read yet.
+    ///
+    /// # Errors
+    /// If the reader was too slow or the window has been replaced.
+    pub(crate) fn read(&mut self, max: usize) -> Result<Vec<Arc<Change>>, Lagged> {
+        let state = self.window.state.read();
+        if state.epoch != self.epoch {
+            return Err(Lagged);
+        }
+        self.head.borrow_and_update();
+        let changes = state.feed(&self.place).ok_or(Lagged)?.from(self.next, max)?;
+        self.next += changes.len() as u64;
+        Ok(changes)
+    }
+
+    /// Waits until there may be something to read.
+    pub(crate) async fn changed(&mut self) {
+        // An error means that the window was replaced, which the next read finds out.
+        let _ = self.head.changed().await;
+    }
+
+    /// The revision that the reader has seen everything up to; `None` while there is more to read.
+    pub(crate) fn caught_up(&self) -> Option<Revision> {
+        let state = self.window.state.read();
+        let all_read = state.epoch == self.epoch && state.feed(&self.place)?.next() == self.next;
+        all_read.then(|| self.window.now(&state))
+    }
+}

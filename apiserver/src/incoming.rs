@@ -1,0 +1,99 @@
+//! From an HTTP request to a call on the API.
+
+use std::borrow::Cow;
+
+use axum::body::Body as HttpBody;
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use orch_api::{Body, MediaType, Params, Reason, Request, Status, Target, Verb};
+
+/// The largest request body: Kubernetes' limit.
+pub(crate) const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
+/// The longest program name taken from a `User-Agent`: that of a field manager.
+const MAX_AGENT_BYTES: usize = 128;
+
+/// The path, percent-decoded segment by segment.
+pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Status> {
+    let bad = |_| Status::bad_request("the path is not valid UTF-8");
+    path.split('/')
+        .skip(1)
+        .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8().map_err(bad))
+        .collect()
+}
+
+/// The resource that a path is about, if it is about one.
+pub(crate) fn target(segments: &[Cow<'_, str>]) -> Option<Target> {
+    Target::parse(segments.iter().map(AsRef::as_ref))
+}
+
+/// The request without its body.
+///
+/// # Errors
+/// 400 for parameters that cannot be read, 405 for methods that the API does not have.
+pub(crate) fn request(parts: &Parts, target: Target) -> Result<Request, Status> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut params = Params::parse(form_urlencoded::parse(query.as_bytes()))?;
+    let watch = params.other.iter().find(|(name, _)| name == "watch").map(|(_, value)| value.as_str());
+    let watch = watch.is_some_and(|value| matches!(value, "" | "1" | "true" | "True" | "TRUE" | "t" | "T"));
+    params.other.retain(|(name, _)| name != "watch");
+    let verb = match (&parts.method, target.name.is_some()) {
+        (&Method::GET | &Method::HEAD, _) if watch && target.subresource.is_none() => Verb::Watch,
+        (&Method::GET | &Method::HEAD, true) => Verb::Get,
+        (&Method::GET | &Method::HEAD, false) => Verb::List,
+        (&Method::POST, _) => Verb::Create,
+        (&Method::PUT, _) => Verb::Update,
+        (&Method::PATCH, _) => Verb::Patch,
+        (&Method::DELETE, true) => Verb::Delete,
+        (&Method::DELETE, false) => Verb::DeleteCollection,
+        _ => return Err(Status::method_not_allowed()),
+    };
+    Ok(Request { verb, target, params, body: None })
+}
+
+/// The request's body. An absent media type is JSON; an absent body is none.
+///
+/// # Errors
+/// 413 if it is too large, 415 if its media type is unknown, 400 if it does not arrive whole.
+pub(crate) async fn body(headers: &HeaderMap, body: HttpBody) -> Result<Option<Body>, Status> {
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(too_large());
+    }
+    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Err(error) => return Err(Status::bad_request(format!("the body did not arrive whole: {error}"))),
+    };
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let media_type = match headers.get(header::CONTENT_TYPE) {
+        None => MediaType::Json,
+        Some(value) => {
+            let text = value.to_str().unwrap_or_default();
+            MediaType::parse(text).ok_or_else(|| {
+                Status::unsupported_media_type(format!(
+                    "the body of the request was in an unknown format - accepted media types include: \
+                     application/json, application/yaml, application/vnd.kubernetes.protobuf, not {text}"
+                ))
+            })?
+        }
+    };
+    Ok(Some(Body { media_type, bytes }))
+}
+
+fn too_large() -> Status {
+    Status::failure(
+        Reason::RequestEntityTooLarge,
+        format!("Request entity too large: limit is {MAX_BODY_BYTES}"),
+    )
+}
+
+/// The program that asks: its `User-Agent` up to the first slash.
+pub(crate) fn agent(headers: &HeaderMap) -> String {
+    let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
+    let name = text.split('/').next().unwrap_or_default();
+    name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_AGENT_BYTES).collect()
+}

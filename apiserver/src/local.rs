@@ -1,0 +1,62 @@
+//! [`LocalClient`]: the API from within the process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use orch_api::{Client, EventType, Request, Status, Verb, WatchEvent, WatchStream};
+
+use crate::authn::Identity;
+use crate::pipeline;
+use crate::registry::{Answer, Call};
+use crate::respond::list_bytes;
+use crate::server::Server;
+
+/// A [`Client`] that enters the pipeline behind authentication: authorized, admitted and audited like every other.
+pub(crate) struct LocalClient {
+    pub(crate) server: Arc<Server>,
+    pub(crate) identity: Identity,
+}
+
+impl LocalClient {
+    fn call(&self, request: Request) -> Result<Call, Status> {
+        let call = self.server.registry.call(self.identity.clone(), self.identity.user.clone(), request)?;
+        if call.is_stream() {
+            return Err(Status::bad_request("streams are reached over HTTP only"));
+        }
+        Ok(call)
+    }
+}
+
+#[async_trait]
+impl Client for LocalClient {
+    async fn send(&self, request: Request) -> Result<Bytes, Status> {
+        if request.verb == Verb::Watch {
+            return Err(Status::bad_request("a watch is started by watch()"));
+        }
+        let call = self.call(request)?;
+        match pipeline::serve(&self.server, &call).await? {
+            Answer::Object(written) => Ok(written.bytes),
+            Answer::List(list) => Ok(list_bytes(&list)),
+            Answer::Status(status) => serde_json::to_vec(&status).map(Bytes::from).map_err(Status::internal),
+            Answer::Watch(_) => Err(Status::internal("a watch was not asked for")),
+        }
+    }
+
+    async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
+        let call = self.call(Request { verb: Verb::Watch, ..request })?;
+        let Answer::Watch(watch) = pipeline::serve(&self.server, &call).await? else {
+            return Err(Status::internal("a watch was asked for"));
+        };
+        let events = watch.events.take_until(self.server.stopping.clone().cancelled_owned());
+        let events = events.flat_map(stream::iter).map(|item| match item.event() {
+            EventType::Error => match item {
+                crate::registry::Item::Error(status) => Err(*status),
+                other => Ok(WatchEvent { event_type: EventType::Error, object: other.object() }),
+            },
+            event_type => Ok(WatchEvent { event_type, object: item.object() }),
+        });
+        Ok(events.boxed())
+    }
+}

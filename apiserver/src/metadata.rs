@@ -1,0 +1,211 @@
+//! What is wrong with an object's metadata: the same rules for every kind, in Kubernetes' words.
+
+use orch_api::labels::{Labels, validate_labels};
+use orch_api::{FieldError, FieldPath, Kind, Metadata, Object as _, names};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+/// The most bytes that all annotations of an object may have together.
+const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
+/// What only the server sets, and never changes.
+const IMMUTABLE: [&str; 6] =
+    ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
+
+/// Everything that is wrong with the metadata of an object, or with its change from `old`.
+pub(crate) fn validate(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let path = FieldPath::new("metadata");
+    let metadata = match Metadata::deserialize(&object["metadata"]) {
+        Ok(metadata) => metadata,
+        // The shape is the schema's to complain about.
+        Err(_) => return Vec::new(),
+    };
+    let mut errors = name(kind, &metadata, &path);
+    errors.extend(validate_labels(&metadata.labels, &path.child("labels")));
+    errors.extend(annotations(&metadata.annotations, &path.child("annotations")));
+    errors.extend(owners(&metadata, &path.child("ownerReferences")));
+    errors.extend(finalizers(&metadata, &path.child("finalizers")));
+    if let Some(old) = old {
+        errors.extend(immutable(object, old, &path));
+        errors.extend(no_new_finalizers(&metadata, old, &path.child("finalizers")));
+    }
+    errors
+}
+
+fn name(kind: &Kind, metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
+    // The names of places are part of DNS names, as Kubernetes has it.
+    let rule = if kind.group.is_empty() && kind.plural == "namespaces" {
+        names::dns_label
+    } else {
+        names::dns_subdomain
+    };
+    let mut errors = Vec::new();
+    if let Some(prefix) = metadata.generate_name.as_deref().filter(|_| metadata.name.is_empty()) {
+        // A prefix may end with a dash: something follows.
+        let probe = format!("{}a", prefix.strip_suffix('-').unwrap_or(prefix));
+        let problems = rule(&probe).into_iter();
+        errors.extend(problems.map(|p| FieldError::invalid(path.child("generateName"), prefix, p)));
+    }
+    if metadata.name.is_empty() {
+        errors.push(FieldError::required(path.child("name"), "name or generateName is required"));
+    } else {
+        let problems = rule(&metadata.name).into_iter();
+        errors.extend(problems.map(|p| FieldError::invalid(path.child("name"), metadata.name.as_str(), p)));
+    }
+    if kind.is_namespaced() && metadata.namespace().is_empty() {
+        errors.push(FieldError::required(path.child("namespace"), ""));
+    } else if kind.is_namespaced() {
+        let problems = names::dns_label(metadata.namespace()).into_iter();
+        errors
+            .extend(problems.map(|p| FieldError::invalid(path.child("namespace"), metadata.namespace(), p)));
+    } else if !metadata.namespace().is_empty() {
+        errors.push(FieldError::forbidden(path.child("namespace"), "not allowed on this type"));
+    }
+    errors
+}
+
+fn annotations(annotations: &Labels, path: &FieldPath) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for key in annotations.keys() {
+        let problems = names::qualified_name(&key.to_lowercase()).into_iter();
+        errors.extend(problems.map(|p| FieldError::invalid(path, key.as_str(), p)));
+    }
+    let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > MAX_ANNOTATION_BYTES {
+        errors.push(FieldError::too_long(path, "", MAX_ANNOTATION_BYTES));
+    }
+    errors
+}
+
+fn owners(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, owner) in metadata.owner_references.iter().enumerate() {
+        let path = path.index(index);
+        let required = [
+            ("apiVersion", &owner.api_version, "version must not be empty"),
+            ("kind", &owner.kind, "must not be empty"),
+            ("name", &owner.name, "must not be empty"),
+            ("uid", &owner.uid, "must not be empty"),
+        ];
+        for (field, value, detail) in required {
+            if value.is_empty() {
+                errors.push(FieldError::invalid(path.child(field), value.as_str(), detail));
+            }
+        }
+    }
+    let managing: Vec<_> =
+        metadata.owner_references.iter().filter(|owner| owner.controller == Some(true)).collect();
+    if let [first, second, ..] = managing.as_slice() {
+        let detail = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
+            first.name, second.name
+        );
+        errors.push(FieldError::invalid(path, Value::Null, detail));
+    }
+    errors
+}
+
+fn finalizers(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, finalizer) in metadata.finalizers.iter().enumerate() {
+        let problems = names::qualified_name(finalizer).into_iter();
+        errors.extend(problems.map(|p| FieldError::invalid(path.index(index), finalizer.as_str(), p)));
+    }
+    let has = |name: &str| metadata.finalizers.iter().any(|finalizer| finalizer == name);
+    if has("orphan") && has("foregroundDeletion") {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(FieldError::invalid(path, serde_json::json!(metadata.finalizers), detail));
+    }
+    errors
+}
+
+fn immutable(object: &Value, old: &Value, path: &FieldPath) -> Vec<FieldError> {
+    let (new, old) = (&object["metadata"], &old["metadata"]);
+    let changed = IMMUTABLE.iter().filter(|field| new[**field] != old[**field]);
+    changed
+        .map(|field| FieldError::invalid(path.child(field), new[*field].clone(), "field is immutable"))
+        .collect()
+}
+
+fn no_new_finalizers(metadata: &Metadata, old: &Value, path: &FieldPath) -> Vec<FieldError> {
+    if !old.is_terminating() {
+        return Vec::new();
+    }
+    let known: Vec<&str> =
+        old["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let added: Vec<&str> = metadata
+        .finalizers
+        .iter()
+        .map(String::as_str)
+        .filter(|finalizer| !known.contains(finalizer))
+        .collect();
+    if added.is_empty() {
+        return Vec::new();
+    }
+    let detail = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+    );
+    vec![FieldError::forbidden(path, detail)]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOTE: Kind = Kind::namespaced("", "v1", "Note", "notes", "note");
+
+    fn problems(metadata: Value, old: Option<Value>) -> Vec<String> {
+        let old = old.map(|old| json!({"metadata": old}));
+        validate(&NOTE, &json!({"metadata": metadata}), old.as_ref())
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn metadata_is_refused_in_kubernetes_words() {
+        let cases = [
+            (
+                json!({"name": "Web", "namespace": "a"}),
+                "metadata.name: Invalid value: \"Web\": a lowercase RFC 1123 subdomain",
+            ),
+            (json!({"namespace": "a"}), "metadata.name: Required value: name or generateName is required"),
+            (
+                json!({"name": "a", "namespace": "a", "labels": {"a b": "c"}}),
+                "metadata.labels: Invalid value: \"a b\": name part",
+            ),
+            (
+                json!({"name": "a", "namespace": "a", "finalizers": ["a/b/c"]}),
+                "metadata.finalizers[0]: Invalid value: \"a/b/c\"",
+            ),
+            (
+                json!({"name": "a", "namespace": "a", "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "n", "uid": ""}]}),
+                "metadata.ownerReferences[0].uid: Invalid value: \"\": must not be empty",
+            ),
+            (
+                json!({"name": "a", "namespace": "a", "annotations": {"a": "x".repeat(MAX_ANNOTATION_BYTES)}}),
+                "metadata.annotations: Too long: may not be more than 262144 bytes",
+            ),
+        ];
+        for (metadata, expected) in cases {
+            let problems = problems(metadata, None);
+            assert!(problems.len() == 1 && problems[0].starts_with(expected), "{expected}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn identity_cannot_be_changed_and_a_dying_object_gets_no_new_finalizers() {
+        let old = json!({"name": "a", "namespace": "n", "uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["a/b"]});
+        let mut new = old.clone();
+        assert_eq!(problems(new.clone(), Some(old.clone())), Vec::<String>::new());
+        new["uid"] = "2".into();
+        assert_eq!(
+            problems(new.clone(), Some(old.clone())),
+            ["metadata.uid: Invalid value: \"2\": field is immutable"]
+        );
+        new["uid"] = "1".into();
+        new["finalizers"] = json!(["a/b", "c/d"]);
+        assert!(problems(new, Some(old))[0].starts_with("metadata.finalizers: Forbidden: no new finalizers"));
+    }
+}

@@ -1,0 +1,219 @@
+//! A request whose kind has been found: what verbs are handed.
+
+use std::sync::Arc;
+
+use orch_api::{
+    Action, FieldQuery, FieldValidation, LabelQuery, Object as _, Params, Request, Scope, Status,
+    Subresource, Verb,
+};
+use orch_store::Key;
+use serde_json::Value;
+
+use crate::authn::Identity;
+use crate::cache::Query;
+use crate::decode;
+use crate::kinds::{Kinds, Served};
+
+/// A request whose kind has been found.
+pub(crate) struct Call {
+    /// Who asks.
+    pub(crate) identity: Identity,
+    /// The program that asks: the first word of its `User-Agent`, up to the slash.
+    pub(crate) agent: String,
+    /// The kind it is about.
+    pub(crate) kind: Arc<Served>,
+    /// What is asked.
+    pub(crate) request: Request,
+}
+
+impl Call {
+    pub(super) fn new(
+        kinds: &Kinds,
+        identity: Identity,
+        agent: String,
+        request: Request,
+    ) -> Result<Self, Status> {
+        let kind = kinds.at(&request.target).cloned().ok_or_else(Status::no_such_path)?;
+        let call = Self { identity, agent, kind, request };
+        call.check_path()?;
+        Ok(call)
+    }
+
+    fn check_path(&self) -> Result<(), Status> {
+        let target = &self.request.target;
+        match (self.kind.kind().scope, target.namespace.is_some(), target.name.is_some(), self.verb()) {
+            (Scope::Cluster, true, ..) => return Err(Status::no_such_path()),
+            (Scope::Namespaced, false, true, _) => return Err(Status::no_such_path()),
+            (Scope::Namespaced, false, _, Verb::Create | Verb::DeleteCollection) => {
+                return Err(Status::method_not_allowed());
+            }
+            (_, _, false, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete) => {
+                return Err(Status::method_not_allowed());
+            }
+            (_, _, true, Verb::List | Verb::DeleteCollection) => return Err(Status::method_not_allowed()),
+            (_, _, true, Verb::Create) if target.subresource.is_none() => {
+                return Err(Status::method_not_allowed());
+            }
+            _ => {}
+        }
+        match self.subresource() {
+            None => Ok(()),
+            Some("status") if self.kind.kind().has_status => match self.verb() {
+                Verb::Get | Verb::Update | Verb::Patch => Ok(()),
+                _ => Err(Status::method_not_allowed()),
+            },
+            Some(_) => self.action().map(drop).ok_or_else(Status::no_such_path),
+        }
+    }
+
+    /// What to do.
+    pub(crate) fn verb(&self) -> Verb {
+        self.request.verb
+    }
+
+    /// How to do it.
+    pub(crate) fn params(&self) -> &Params {
+        &self.request.params
+    }
+
+    /// The namespace of the path.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.request.target.namespace.as_deref()
+    }
+
+    /// The object's name in the path; empty for a collection.
+    pub(crate) fn name(&self) -> &str {
+        self.request.target.name.as_deref().unwrap_or_default()
+    }
+
+    /// What follows the name.
+    pub(crate) fn subresource(&self) -> Option<&str> {
+        self.request.target.subresource.as_deref()
+    }
+
+    /// The subresource's definition, for all but `status`.
+    pub(crate) fn action(&self) -> Option<&Subresource> {
+        let name = self.subresource()?;
+        self.kind.entry.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// Whether the request is to be passed on to another server.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.action().is_some_and(|subresource| matches!(subresource.action, Action::Stream(_)))
+    }
+
+    /// Where the object is kept.
+    pub(crate) fn key(&self) -> Result<Key, Status> {
+        self.kind.key(self.namespace(), self.name())
+    }
+
+    /// Who is writing, for field ownership.
+    pub(crate) fn manager(&self) -> &str {
+        self.params().field_manager.as_deref().unwrap_or(&self.agent)
+    }
+
+    /// What the request wants to see of the kind.
+    pub(crate) fn query(&self) -> Result<Query, Status> {
+        let prefix = self.kind.prefix(self.namespace())?;
+        let bad = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
+        let labels: LabelQuery =
+            self.params().label_selector.as_deref().unwrap_or_default().parse().map_err(|e| bad(&e))?;
+        let mut fields: FieldQuery =
+            self.params().field_selector.as_deref().unwrap_or_default().parse().map_err(|e| bad(&e))?;
+        fields.check(|field| self.kind.is_selectable(field)).map_err(|e| bad(&e))?;
+        if self.verb() == Verb::Watch && !self.name().is_empty() {
+            fields.terms.extend(FieldQuery::equals("metadata.name", self.name()).terms);
+        }
+        Ok(Query { prefix, labels, fields })
+    }
+
+    /// The object that the body holds: of the right kind, for the right place, without unknown fields. What was dropped
+    /// because the caller is lenient is told as warnings.
+    ///
+    /// # Errors
+    /// 400 for a malformed or misplaced body and for unknown fields, 415 for a media type that holds no object.
+    pub(crate) fn object(&self) -> Result<(Value, Vec<String>), Status> {
+        let mut object = decode::object(self.request.body.as_ref())?;
+        self.check_kind(&mut object)?;
+        self.check_place(&mut object)?;
+        let warnings = self.check_fields(&mut object)?;
+        Ok((object, warnings))
+    }
+
+    /// Refuses an object of another kind. An absent `kind` or `apiVersion` is filled in, as Kubernetes does.
+    pub(crate) fn check_kind(&self, object: &mut Value) -> Result<(), Status> {
+        let kind = self.kind.kind();
+        for (field, expected) in [("apiVersion", self.kind.api_version.as_str()), ("kind", kind.name)] {
+            if object.text(&[field]).is_empty() {
+                object[field] = expected.into();
+            }
+        }
+        if object.kind() != kind.name {
+            return Err(Status::bad_request(format!(
+                "the kind in the data ({}) does not match the expected kind ({})",
+                object.kind(),
+                kind.name
+            )));
+        }
+        if object.api_version() != self.kind.api_version {
+            return Err(Status::bad_request(format!(
+                "the API version in the data ({}) does not match the expected API version ({})",
+                object.api_version(),
+                self.kind.api_version
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses an object that names another place than the path; fills in the place where the object names none.
+    pub(crate) fn check_place(&self, object: &mut Value) -> Result<(), Status> {
+        let metadata = object
+            .as_object_mut()
+            .map(|object| object.entry("metadata").or_insert_with(|| Value::Object(Default::default())));
+        if !metadata.is_some_and(|metadata| metadata.is_object()) {
+            return Err(Status::bad_request("metadata: must be an object"));
+        }
+        match (self.namespace(), object.namespace()) {
+            (None, "") => {}
+            (None, _) => {
+                if let Some(metadata) = object["metadata"].as_object_mut() {
+                    metadata.remove("namespace");
+                }
+            }
+            (Some(expected), "") => object["metadata"]["namespace"] = expected.into(),
+            (Some(expected), found) if expected != found => {
+                return Err(Status::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
+            }
+            _ => {}
+        }
+        if !self.name().is_empty() {
+            match object.name() {
+                "" => object["metadata"]["name"] = self.name().into(),
+                found if found != self.name() => {
+                    return Err(Status::bad_request(format!(
+                        "the name of the object ({found}) does not match the name on the URL ({})",
+                        self.name()
+                    )));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Treats fields that the schema does not have as the request asks: refuse, warn, ignore.
+    pub(crate) fn check_fields(&self, object: &mut Value) -> Result<Vec<String>, Status> {
+        crate::admission::unknown_fields(
+            &self.kind,
+            object,
+            self.params().field_validation.unwrap_or_default(),
+        )
+    }
+
+    /// How strictly unknown fields are taken.
+    pub(crate) fn validation(&self) -> FieldValidation {
+        self.params().field_validation.unwrap_or_default()
+    }
+}

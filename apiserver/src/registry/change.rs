@@ -1,0 +1,178 @@
+//! From the object that somebody wants to the object that is stored. Pure.
+
+use orch_api::{Deletion, Object as _, Status, Time};
+use serde_json::{Map, Value};
+
+use super::Call;
+use super::modify::{Current, Outcome};
+use crate::kinds::Served;
+use crate::{admission, ownership};
+
+/// Which part of an object a request may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All but the status, where status is a subresource.
+    Main,
+    /// The status only.
+    Status,
+    /// Everything: the server itself has made the object (a subresource's transformation).
+    Whole,
+}
+
+impl Part {
+    /// What the path of a request is about.
+    pub(super) fn of(call: &Call) -> Self {
+        match call.subresource() {
+            Some("status") => Self::Status,
+            _ => Self::Main,
+        }
+    }
+}
+
+/// Marks who owns which field of the new object, the second argument; the first is the old one.
+pub(super) type Own<'a> = Box<dyn Fn(&Value, &mut Value, Time) -> Result<(), Status> + Send + Sync + 'a>;
+
+/// The object that somebody wants.
+pub(super) struct Wanted<'a> {
+    /// The object.
+    pub(super) object: Value,
+    /// The part of it that counts.
+    pub(super) part: Part,
+    /// The present moment.
+    pub(super) now: Time,
+    /// Who owns what.
+    pub(super) own: Own<'a>,
+}
+
+/// Field ownership by comparison: what the request changed is its manager's.
+pub(super) fn tracked(call: &Call) -> Own<'_> {
+    Box::new(move |old, new, now| {
+        ownership::record_update(
+            &call.kind,
+            old,
+            new,
+            call.manager(),
+            call.subresource().unwrap_or_default(),
+            now,
+        )
+    })
+}
+
+/// Decides what becomes of an object when somebody wants another one in its place.
+///
+/// # Errors
+/// 409 if the caller's belief (`uid`, `resourceVersion`) is wrong, 422 if the object is not valid.
+pub(super) fn change(call: &Call, current: &Current, wanted: Wanted<'_>) -> Result<Outcome, Status> {
+    let Wanted { object: mut new, part, now, own } = wanted;
+    let (kind, old) = (&*call.kind, &current.value);
+    check_beliefs(call, old, &new)?;
+    if part == Part::Status {
+        new = with_status_of(old, &new);
+    }
+    keep_server_fields(old, &mut new);
+    if part == Part::Main && kind.kind().has_status {
+        keep_status(old, &mut new);
+    }
+    admission::admit(kind, &mut new, Some(old))?;
+    if kind.kind().has_status && part != Part::Status && desired_state_differs(old, &new) {
+        let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
+        new["metadata"]["generation"] = generation.into();
+    }
+    own(old, &mut new, now)?;
+    if is_finished(kind, &new)? {
+        return Ok(Outcome::Remove(new));
+    }
+    Ok(if new == *old { Outcome::Keep } else { Outcome::Put(new) })
+}
+
+/// What the caller says of the object must be so.
+fn check_beliefs(call: &Call, old: &Value, new: &Value) -> Result<(), Status> {
+    let kind = call.kind.kind();
+    if !new.uid().is_empty() && new.uid() != old.uid() {
+        let why = format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            new.uid(),
+            old.uid()
+        );
+        return Err(Status::conflict(kind, old.name(), why));
+    }
+    let asked = new.resource_version();
+    if !asked.is_empty() && asked != "0" {
+        if asked.parse::<u64>().is_err() {
+            let error = orch_api::FieldError::invalid(
+                "metadata.resourceVersion",
+                asked,
+                "must be an unsigned integer",
+            );
+            return Err(Status::invalid(kind, old.name(), &[error]));
+        }
+        if asked != old.resource_version() {
+            return Err(Status::stale(kind, old.name()));
+        }
+    }
+    Ok(())
+}
+
+/// The old object with the new one's status. Of the metadata, only what tells the caller's belief is taken.
+fn with_status_of(old: &Value, new: &Value) -> Value {
+    let mut object = old.clone();
+    if let Some(fields) = object.as_object_mut() {
+        match new.get("status") {
+            Some(status) => drop(fields.insert("status".into(), status.clone())),
+            None => drop(fields.remove("status")),
+        }
+    }
+    object
+}
+
+fn keep_status(old: &Value, new: &mut Value) {
+    if let Some(fields) = new.as_object_mut() {
+        match old.get("status") {
+            Some(status) => drop(fields.insert("status".into(), status.clone())),
+            None => drop(fields.remove("status")),
+        }
+    }
+}
+
+/// Fields that are the server's: what the caller leaves out is kept; what the caller changes is found by validation.
+fn keep_server_fields(old: &Value, new: &mut Value) {
+    let empty = Map::new();
+    let from = old["metadata"].as_object().unwrap_or(&empty);
+    let Some(to) = new.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if let Some(value) = from.get(field).filter(|_| !to.contains_key(field)) {
+            to.insert(field.into(), value.clone());
+        }
+    }
+    to.remove("selfLink");
+    for field in ["generation", "resourceVersion"] {
+        match from.get(field) {
+            Some(value) => drop(to.insert(field.into(), value.clone())),
+            None => drop(to.remove(field)),
+        }
+    }
+}
+
+/// Whether anything but metadata and status differs.
+fn desired_state_differs(old: &Value, new: &Value) -> bool {
+    let desired = |object: &Value| -> Vec<(String, Value)> {
+        let fields = object.as_object().into_iter().flatten();
+        let fields = fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"));
+        fields.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    desired(old) != desired(new)
+}
+
+/// Whether deletion was asked for and nothing holds the object any longer.
+pub(super) fn is_finished(kind: &Served, object: &Value) -> Result<bool, Status> {
+    let metadata = &object["metadata"];
+    let has_finalizers = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    if !object.is_terminating()
+        || has_finalizers
+        || metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0
+    {
+        return Ok(false);
+    }
+    let deletion = (kind.entry.deletion)(&mut object.clone(), Some(0))?;
+    Ok(deletion != Deletion::Held)
+}

@@ -1,0 +1,197 @@
+//! `delete`: at once, gracefully, or when finalizers let go.
+
+use orch_api::{Body, Deletion, Object as _, Propagation, Status, Time};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::modify::{Current, Done, Outcome};
+use super::{Answer, Call, Registry};
+use crate::decode;
+
+/// The owner loses what it owns before it goes; what it owned stays.
+const ORPHAN: &str = "orphan";
+/// What the owner owns goes before the owner does.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// How to delete: query parameters, overruled by the body.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Options {
+    grace_seconds: Option<i64>,
+    propagation: Option<Propagation>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeleteOptions {
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    api_version: Option<String>,
+    #[serde(default)]
+    grace_period_seconds: Option<i64>,
+    #[serde(default)]
+    preconditions: Option<Preconditions>,
+    #[serde(default)]
+    orphan_dependents: Option<bool>,
+    #[serde(default)]
+    propagation_policy: Option<String>,
+    #[serde(default)]
+    dry_run: Option<Vec<String>>,
+    #[serde(default)]
+    ignore_store_read_error_with_cluster_breaking_potential: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Preconditions {
+    #[serde(default)]
+    uid: Option<String>,
+    #[serde(default)]
+    resource_version: Option<String>,
+}
+
+impl Options {
+    /// Reads the options of a request.
+    ///
+    /// # Errors
+    /// 400 if the body is not `DeleteOptions` or they contradict each other.
+    pub(super) fn read(call: &Call) -> Result<Self, Status> {
+        let params = call.params();
+        let mut options = Self {
+            grace_seconds: params.grace_period_seconds,
+            propagation: params.propagation,
+            dry_run: params.dry_run,
+            ..Self::default()
+        };
+        if let Some(body) = call.request.body.as_ref().filter(|body| !body.bytes.is_empty()) {
+            options.overrule(body)?;
+        }
+        if options.grace_seconds.is_some_and(|seconds| seconds < 0) {
+            // As Kubernetes: a negative grace period is one second.
+            options.grace_seconds = Some(1);
+        }
+        Ok(options)
+    }
+
+    fn overrule(&mut self, body: &Body) -> Result<(), Status> {
+        let bad = |error: String| Status::bad_request(format!("DeleteOptions: {error}"));
+        let sent = DeleteOptions::deserialize(decode::object(Some(body))?)
+            .map_err(|error| bad(error.to_string()))?;
+        if sent.kind.as_deref().is_some_and(|kind| kind != "DeleteOptions") {
+            return Err(bad(format!("the body is of kind {:?}", sent.kind.unwrap_or_default())));
+        }
+        let _ = (sent.api_version, sent.ignore_store_read_error_with_cluster_breaking_potential);
+        self.grace_seconds = sent.grace_period_seconds.or(self.grace_seconds);
+        let policy = sent.propagation_policy.as_deref().map(Propagation::parse).transpose()?;
+        if policy.is_some() && sent.orphan_dependents.is_some() {
+            return Err(bad("orphanDependents and deletionPropagation cannot be both set".into()));
+        }
+        let orphan =
+            sent.orphan_dependents.map(|yes| if yes { Propagation::Orphan } else { Propagation::Background });
+        self.propagation = policy.or(orphan).or(self.propagation);
+        match sent.dry_run.unwrap_or_default().as_slice() {
+            [] => {}
+            [all] if all == "All" => self.dry_run = true,
+            other => {
+                return Err(bad(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")));
+            }
+        }
+        let preconditions = sent.preconditions.unwrap_or_default();
+        (self.uid, self.resource_version) = (preconditions.uid, preconditions.resource_version);
+        Ok(())
+    }
+
+    fn check(&self, call: &Call, object: &Value) -> Result<(), Status> {
+        let failed = |what: &str, asked: &str, found: &str| {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}"
+            );
+            Status::conflict(call.kind.kind(), object.name(), why)
+        };
+        if let Some(uid) = self.uid.as_deref().filter(|uid| *uid != object.uid()) {
+            return Err(failed("UID", uid, object.uid()));
+        }
+        if let Some(asked) =
+            self.resource_version.as_deref().filter(|asked| *asked != object.resource_version())
+        {
+            return Err(failed("ResourceVersion", asked, object.resource_version()));
+        }
+        Ok(())
+    }
+}
+
+/// Deletes the object, or marks it for deletion if something must happen before.
+pub(super) async fn delete(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    let options = Options::read(call)?;
+    let now = Time::new(registry.clock.now());
+    match registry.remove(call, &options, now).await? {
+        Done::Removed(object) => {
+            Ok(Answer::Status(Status::success(call.kind.kind(), object.name(), object.uid())))
+        }
+        done => done.answer(Vec::new()),
+    }
+}
+
+impl Registry {
+    /// Deletes one object as the options say.
+    pub(super) async fn remove(&self, call: &Call, options: &Options, now: Time) -> Result<Done, Status> {
+        self.modify_as(call, options.dry_run, |current| decide(call, current, options, now)).await
+    }
+}
+
+/// What a delete makes of an object. Pure.
+fn decide(call: &Call, current: &Current, options: &Options, now: Time) -> Result<Outcome, Status> {
+    options.check(call, &current.value)?;
+    let mut object = current.value.clone();
+    let deletion = (call.kind.entry.deletion)(&mut object, options.grace_seconds)?;
+    object["metadata"]["resourceVersion"] = current.value["metadata"]["resourceVersion"].clone();
+    set_propagation(&mut object, options.propagation);
+    let finalizers =
+        object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    let seconds = match deletion {
+        Deletion::Grace { seconds } => seconds.max(0),
+        Deletion::Now | Deletion::Held => 0,
+    };
+    if seconds == 0 && !finalizers && deletion != Deletion::Held {
+        return Ok(Outcome::Remove(object));
+    }
+    mark(&mut object, seconds, now);
+    Ok(if object == current.value { Outcome::Keep } else { Outcome::Put(object) })
+}
+
+/// Sets when the object is due. Once set, it only moves nearer.
+fn mark(object: &mut Value, seconds: i64, now: Time) {
+    let terminating = object.is_terminating();
+    let metadata = &mut object["metadata"];
+    if terminating && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) <= seconds {
+        return;
+    }
+    let due = now.timestamp().checked_add(jiff::SignedDuration::from_secs(seconds)).map_or(now, Time::new);
+    metadata["deletionTimestamp"] = due.to_string().into();
+    metadata["deletionGracePeriodSeconds"] = seconds.into();
+    // Deletion is a change of what is desired.
+    if let Some(generation) = metadata["generation"].as_i64() {
+        metadata["generation"] = (generation + 1).into();
+    }
+}
+
+/// Asks the garbage collector, by finalizers, for what should happen to what the object owns.
+fn set_propagation(object: &mut Value, propagation: Option<Propagation>) {
+    let Some(propagation) = propagation else { return };
+    let finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let mut finalizers: Vec<Value> =
+        finalizers.into_iter().filter(|finalizer| *finalizer != ORPHAN && *finalizer != FOREGROUND).collect();
+    match propagation {
+        Propagation::Orphan => finalizers.push(json!(ORPHAN)),
+        Propagation::Foreground => finalizers.push(json!(FOREGROUND)),
+        Propagation::Background => {}
+    }
+    let Some(metadata) = object["metadata"].as_object_mut() else { return };
+    match finalizers.is_empty() {
+        true => drop(metadata.remove("finalizers")),
+        false => drop(metadata.insert("finalizers".into(), finalizers.into())),
+    }
+}

@@ -1,0 +1,47 @@
+//! `deletecollection`: delete what a selector selects.
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use orch_api::{Reason, Request, Status, Time, Verb};
+
+use super::delete::Options;
+use super::modify::Done;
+use super::{Answer, Call, List, Registry};
+use crate::cache::Cached;
+
+/// Objects deleted at a time.
+const CONCURRENCY: usize = 16;
+
+/// Deletes the selected objects and answers with them as they were left. What is gone already is passed over.
+pub(super) async fn delete_collection(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    let options = Options::read(call)?;
+    let query = call.query()?;
+    registry.cache.catch_up().await?;
+    let snapshot = call.kind.window.list(&query);
+    let now = Time::new(registry.clock.now());
+    let options = &options;
+    let deleted = stream::iter(snapshot.objects).map(|object| async move {
+        let one = one(call, &object);
+        match registry.remove(&one, options, now).await {
+            Ok(Done::Put(bytes)) => Ok(Some(bytes)),
+            Ok(Done::Removed(_)) => Ok(Some(object.bytes.clone())),
+            Err(status) if status.is(&Reason::NotFound) => Ok(None),
+            Err(status) => Err(status),
+        }
+    });
+    let items: Vec<_> = deleted.buffered(CONCURRENCY).try_collect().await?;
+    Ok(Answer::List(List {
+        kind: call.kind.clone(),
+        items: items.into_iter().flatten().collect(),
+        revision: registry.cache.reached().max(snapshot.revision),
+        cont: String::new(),
+        remaining: None,
+    }))
+}
+
+fn one(call: &Call, object: &Arc<Cached>) -> Call {
+    let target = call.request.target.clone().named(object.name());
+    let request = Request { verb: Verb::Delete, target, params: call.request.params.clone(), body: None };
+    Call { identity: call.identity.clone(), agent: call.agent.clone(), kind: call.kind.clone(), request }
+}

@@ -1,0 +1,190 @@
+//! `list`: the objects of a kind, whole or by page, as of one revision.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use orch_api::{Reason, Status, VersionMatch};
+use orch_store::{Key, ReadAt, Revision, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Call, List, Registry};
+use crate::cache::{Cached, Query};
+use crate::status::from_store;
+
+/// The moment a list shows.
+enum Moment {
+    /// Now: everything committed before the request.
+    Now,
+    /// This revision or any later one.
+    AtLeast(Revision),
+    /// This revision and no other, after this key.
+    Exactly(Revision, Option<Key>),
+}
+
+/// Answers with the objects that the request selects.
+pub(super) async fn list(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    let query = call.query()?;
+    let limit = call.params().limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    match moment(call)? {
+        Moment::Now => registry.cache.catch_up().await?,
+        Moment::AtLeast(revision) => {
+            registry.cache.loaded().await;
+            registry.cache.wait_for(revision).await?;
+        }
+        Moment::Exactly(revision, from) => return at(registry, call, &query, revision, from, limit).await,
+    }
+    Ok(Answer::List(from_cache(call, &query, limit)))
+}
+
+fn from_cache(call: &Call, query: &Query, limit: usize) -> List {
+    let (snapshot, rest) = call.kind.window.page(query, limit);
+    let last = snapshot.objects.last().filter(|_| rest > 0);
+    let cont = last.map_or_else(String::new, |last| Token::encode(snapshot.revision, query, &last.key));
+    let items = snapshot.objects.iter().map(|object| object.bytes.clone()).collect();
+    List {
+        kind: call.kind.clone(),
+        items,
+        revision: snapshot.revision,
+        cont,
+        remaining: remaining(query, rest as u64),
+    }
+}
+
+/// The number of objects that follow is told only where no selector leaves some of them out, as Kubernetes does.
+fn remaining(query: &Query, rest: u64) -> Option<u64> {
+    (query.labels.is_empty() && query.fields.is_empty()).then_some(rest)
+}
+
+/// A page as of a revision of the past, from the store.
+async fn at(
+    registry: &Registry,
+    call: &Call,
+    query: &Query,
+    revision: Revision,
+    from: Option<Key>,
+    limit: usize,
+) -> Result<Answer, Status> {
+    let selectable = call.kind.window.selectable();
+    let selects_all = query.labels.is_empty() && query.fields.is_empty();
+    let mut items: Vec<(Key, Bytes)> = Vec::new();
+    let (mut from, mut rest) = (from, 0);
+    loop {
+        // Without selectors one read is one page; with them, as many are read as it takes.
+        let ask = if selects_all && limit != usize::MAX {
+            limit - items.len()
+        } else {
+            limit.saturating_add(1).min(1_000)
+        };
+        let page = registry.store.list(&query.prefix, ReadAt::Exactly(revision), from.as_ref(), ask).await;
+        let page = page.map_err(|error| read_failed(error, revision))?;
+        for entry in &page.entries {
+            let object = Cached::read(entry, selectable).map_err(Status::internal)?;
+            if object.matches(&query.labels, &query.fields, selectable) {
+                items.push((object.key.clone(), object.bytes));
+            }
+        }
+        rest = if selects_all { page.remaining } else { rest };
+        from = page.more;
+        if from.is_none() || items.len() > limit || (selects_all && items.len() >= limit) {
+            break;
+        }
+    }
+    let more = from.is_some() || items.len() > limit;
+    items.truncate(limit);
+    let cont = match items.last() {
+        Some((last, _)) if more => Token::encode(revision, query, last),
+        _ => String::new(),
+    };
+    let items = items.into_iter().map(|(_, bytes)| bytes).collect();
+    Ok(Answer::List(List {
+        kind: call.kind.clone(),
+        items,
+        revision,
+        cont,
+        remaining: remaining(query, rest),
+    }))
+}
+
+fn read_failed(error: StoreError, asked: Revision) -> Status {
+    match error {
+        StoreError::Future { current, .. } => {
+            let message = format!("Too large resource version: {asked}, current: {current}");
+            Status::failure(Reason::Timeout, message)
+        }
+        other => from_store(other),
+    }
+}
+
+fn moment(call: &Call) -> Result<Moment, Status> {
+    let params = call.params();
+    let asked = revision_asked(call)?;
+    if let Some(cont) = &params.cont {
+        if asked.is_some_and(|asked| asked > Revision::ZERO) {
+            return Err(Status::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
+        }
+        let (revision, key) = Token::decode(cont, &call.query()?)?;
+        return Ok(Moment::Exactly(revision, Some(key)));
+    }
+    match (asked, params.resource_version_match) {
+        (None, Some(_)) => {
+            Err(Status::bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        }
+        (None, None) => Ok(Moment::Now),
+        (Some(Revision::ZERO), Some(VersionMatch::Exact)) => {
+            Err(Status::bad_request("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""))
+        }
+        (Some(asked), Some(VersionMatch::Exact)) => Ok(Moment::Exactly(asked, None)),
+        // Kubernetes takes a page at a revision, without a word on how, for that very revision.
+        (Some(asked), None) if params.limit.is_some() && asked > Revision::ZERO => {
+            Ok(Moment::Exactly(asked, None))
+        }
+        (Some(asked), _) => Ok(Moment::AtLeast(asked)),
+    }
+}
+
+/// The `resourceVersion` of the request.
+///
+/// # Errors
+/// 400 if it is not a revision.
+pub(super) fn revision_asked(call: &Call) -> Result<Option<Revision>, Status> {
+    let Some(text) = &call.params().resource_version else { return Ok(None) };
+    match text.parse() {
+        Ok(revision) => Ok(Some(Revision(revision))),
+        Err(_) => Err(Status::bad_request(format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ))),
+    }
+}
+
+/// What `continue` holds: opaque to clients.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    v: String,
+    rv: u64,
+    /// The last key of the page before, below the prefix.
+    start: String,
+}
+
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+impl Token {
+    fn encode(revision: Revision, query: &Query, last: &Key) -> String {
+        let start = last.as_str().strip_prefix(query.prefix.as_str()).unwrap_or_default().to_owned();
+        let token = Self { v: TOKEN_VERSION.into(), rv: revision.0, start };
+        URL_SAFE_NO_PAD.encode(serde_json::json!(token).to_string())
+    }
+
+    fn decode(text: &str, query: &Query) -> Result<(Revision, Key), Status> {
+        let bad =
+            || Status::bad_request("continue key is not valid: it was not made by this server for this list");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
+        let token: Self = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+        let key = Key::new(format!("{}{}", query.prefix, token.start)).map_err(|_| bad())?;
+        if token.v != TOKEN_VERSION || token.start.split('/').any(|step| step == "..") {
+            return Err(bad());
+        }
+        Ok((Revision(token.rv), key))
+    }
+}

@@ -1,0 +1,75 @@
+//! The verbs on objects, the same for every kind. One file each.
+//!
+//! - `call.rs`: what a verb is handed; `answer.rs`: what it hands back.
+//! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache.
+//! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`.
+//!   What they share is `change.rs` (from the object wanted to the object stored; pure) and `modify.rs` (read, decide,
+//!   commit, and again if somebody was faster).
+
+mod answer;
+mod apply;
+mod call;
+mod change;
+mod create;
+mod delete;
+mod delete_collection;
+mod get;
+mod list;
+mod modify;
+mod patch;
+mod subresource;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use orch_api::{Clock, Request, Status, Verb};
+use orch_store::Store;
+
+pub(crate) use answer::{Answer, List, Written};
+pub(crate) use call::Call;
+pub(crate) use watch::{Item, Watch};
+
+use crate::authn::Identity;
+use crate::cache::Cache;
+use crate::kinds::Kinds;
+
+/// Everything that verbs work on.
+pub(crate) struct Registry {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) kinds: Kinds,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Registry {
+    /// Finds out what a request is about.
+    ///
+    /// # Errors
+    /// 404 if there is no such kind or subresource, 400 or 405 if the path and the verb do not fit together.
+    pub(crate) fn call(&self, identity: Identity, agent: String, request: Request) -> Result<Call, Status> {
+        Call::new(&self.kinds, identity, agent, request)
+    }
+
+    /// Carries out a request.
+    ///
+    /// # Errors
+    /// Whatever the verb says.
+    pub(crate) async fn serve(&self, call: &Call) -> Result<Answer, Status> {
+        match (call.verb(), call.subresource()) {
+            (Verb::Get, None) => get::get(self, call).await,
+            (Verb::Get, Some(_)) => subresource::get(self, call).await,
+            (Verb::List, _) => list::list(self, call).await,
+            (Verb::Watch, _) => watch::watch(self, call).await,
+            (Verb::Create, None) => create::create(self, call).await,
+            (Verb::Create, Some(_)) => subresource::transform(self, call).await,
+            (Verb::Update, None) => update::update(self, call).await,
+            (Verb::Update, Some("status")) => update::update(self, call).await,
+            (Verb::Update, Some(_)) => subresource::transform(self, call).await,
+            (Verb::Patch, _) => patch::patch(self, call).await,
+            (Verb::Delete, None) => delete::delete(self, call).await,
+            (Verb::DeleteCollection, None) => delete_collection::delete_collection(self, call).await,
+            (Verb::Delete | Verb::DeleteCollection, Some(_)) => Err(Status::method_not_allowed()),
+        }
+    }
+}

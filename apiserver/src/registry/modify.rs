@@ -1,0 +1,180 @@
+//! Read, decide, commit; again if somebody was faster.
+
+use bytes::Bytes;
+use orch_api::{Object as _, Status};
+use orch_store::{Entry, Key, Revision, StoreError, Write};
+use serde_json::Value;
+
+use super::{Answer, Call, Registry, Written};
+use crate::cache::{encode, wire};
+use crate::status::from_store;
+
+/// An object as it is, to decide upon.
+pub(crate) struct Current {
+    /// The object, with its `resourceVersion`.
+    pub(crate) value: Value,
+    /// Its JSON.
+    pub(crate) bytes: Bytes,
+    /// The revision that wrote it.
+    pub(crate) revision: Revision,
+    /// Read from the cache, so perhaps out of date: what is decided on it counts only once it is committed.
+    stale: bool,
+}
+
+/// What becomes of an object.
+pub(crate) enum Outcome {
+    /// It becomes this.
+    Put(Value),
+    /// It stays as it is.
+    Keep,
+    /// It goes; this was its last state.
+    Remove(Value),
+}
+
+/// What has become of it.
+pub(crate) enum Done {
+    /// It is this now.
+    Put(Bytes),
+    /// It is gone; this was its last state.
+    Removed(Value),
+}
+
+impl Done {
+    /// The answer of a write: the object as it is now, or as it last was.
+    pub(crate) fn answer(self, warnings: Vec<String>) -> Result<Answer, Status> {
+        let bytes = match self {
+            Self::Put(bytes) => bytes,
+            Self::Removed(value) => serde_json::to_vec(&value).map_err(Status::internal)?.into(),
+        };
+        Ok(Answer::Object(Written { code: 200, bytes, warnings }))
+    }
+}
+
+impl Registry {
+    /// Changes an object: `decide` is asked, with the object as it is, until its decision is committed or is a refusal.
+    ///
+    /// `decide` is pure. It is first asked about the cached object, which saves a read; a refusal or a "nothing to do"
+    /// found there is asked again about the stored one.
+    ///
+    /// # Errors
+    /// 404 if there is no such object, what `decide` says, or what the store says.
+    pub(super) async fn modify(
+        &self,
+        call: &Call,
+        decide: impl Fn(&Current) -> Result<Outcome, Status>,
+    ) -> Result<Done, Status> {
+        self.modify_as(call, call.params().dry_run, decide).await
+    }
+
+    /// As [`modify`](Self::modify), where the body says whether this is a dry run.
+    pub(super) async fn modify_as(
+        &self,
+        call: &Call,
+        dry_run: bool,
+        decide: impl Fn(&Current) -> Result<Outcome, Status>,
+    ) -> Result<Done, Status> {
+        let key = call.key()?;
+        let mut current = self.current(call, &key).await?;
+        loop {
+            // Neither the cache nor the store has it, or somebody has just deleted it.
+            let Some(read) = &current else { return Err(Status::not_found(call.kind.kind(), call.name())) };
+            let outcome = match decide(read) {
+                Ok(Outcome::Keep) | Err(_) if read.stale => {
+                    current = self.stored(&key).await?;
+                    continue;
+                }
+                decision => decision?,
+            };
+            match self.carry_out(dry_run, &key, read, outcome).await {
+                Err(StoreError::Conflict { current: None, .. }) => current = None,
+                Err(StoreError::Conflict { current: Some(entry), .. }) => current = Some(parse(&entry)?),
+                Err(other) => return Err(from_store(other)),
+                Ok(done) => return Ok(done),
+            }
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        dry_run: bool,
+        key: &Key,
+        current: &Current,
+        outcome: Outcome,
+    ) -> Result<Done, StoreError> {
+        Ok(match outcome {
+            Outcome::Keep => Done::Put(current.bytes.clone()),
+            Outcome::Put(value) => {
+                let stored = Bytes::from(encode(&value).map_err(invalid)?);
+                let revision = match dry_run {
+                    true => current.revision,
+                    false => {
+                        self.store
+                            .commit(&[Write::update(key.clone(), current.revision, stored.clone())])
+                            .await?
+                    }
+                };
+                Done::Put(wire(&stored, revision))
+            }
+            Outcome::Remove(mut value) => {
+                if !dry_run {
+                    let revision = self.store.commit(&[Write::delete(key.clone(), current.revision)]).await?;
+                    value["metadata"]["resourceVersion"] = revision.to_string().into();
+                }
+                Done::Removed(value)
+            }
+        })
+    }
+
+    /// Stores a new object. `None` if there is one of this name already.
+    pub(super) async fn insert(
+        &self,
+        call: &Call,
+        key: &Key,
+        value: &Value,
+    ) -> Result<Option<Bytes>, Status> {
+        let stored = Bytes::from(encode(value).map_err(Status::internal)?);
+        if call.params().dry_run {
+            let taken = self.store.get(key, orch_store::ReadAt::Latest).await.map_err(from_store)?.is_some();
+            return Ok((!taken).then_some(stored));
+        }
+        match self.store.commit(&[Write::create(key.clone(), stored.clone())]).await {
+            Ok(revision) => Ok(Some(wire(&stored, revision))),
+            Err(StoreError::Conflict { .. }) => Ok(None),
+            Err(other) => Err(from_store(other)),
+        }
+    }
+
+    /// The object as cached, or else as stored.
+    pub(super) async fn current(&self, call: &Call, key: &Key) -> Result<Option<Current>, Status> {
+        match call.kind.window.get(key) {
+            Some(object) => {
+                let value = serde_json::from_slice(&object.bytes).map_err(Status::internal)?;
+                Ok(Some(Current {
+                    value,
+                    bytes: object.bytes.clone(),
+                    revision: object.revision,
+                    stale: true,
+                }))
+            }
+            None => self.stored(key).await,
+        }
+    }
+
+    async fn stored(&self, key: &Key) -> Result<Option<Current>, Status> {
+        let entry = self.store.get(key, orch_store::ReadAt::Latest).await.map_err(from_store)?;
+        entry.as_ref().map(parse).transpose()
+    }
+}
+
+fn parse(entry: &Entry) -> Result<Current, Status> {
+    let bytes = wire(&entry.value, entry.modified);
+    let value: Value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
+    if value.name().is_empty() {
+        return Err(Status::internal(format!("{} does not hold an object", entry.key)));
+    }
+    Ok(Current { value, bytes, revision: entry.modified, stale: false })
+}
+
+fn invalid(error: serde_json::Error) -> StoreError {
+    StoreError::Invalid { reason: error.to_string() }
+}

@@ -1,0 +1,71 @@
+//! `patch`: change an object by a JSON patch, a JSON merge patch, or server-side apply.
+
+use orch_api::patch::{PatchError, json_patch, merge_patch};
+use orch_api::{Body, FieldError, MediaType, Reason, Status, Time};
+use serde_json::Value;
+
+use super::change::{Part, Wanted, change, tracked};
+use super::{Answer, Call, Registry};
+use crate::{admission, decode};
+
+/// Changes the object as the body says.
+pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    if call.subresource().is_some_and(|name| name != "status") {
+        return Err(Status::method_not_allowed());
+    }
+    let body = call.request.body.as_ref().ok_or_else(|| Status::bad_request("the request has no body"))?;
+    let merge: fn(&Value, &Value) -> Result<Value, PatchError> = match body.media_type {
+        MediaType::JsonPatch => json_patch,
+        MediaType::MergePatch => merge_patch,
+        MediaType::Apply => return super::apply::apply(registry, call, body).await,
+        other => return Err(unsupported(other)),
+    };
+    if call.params().force {
+        return Err(Status::bad_request("force: Forbidden: may not be specified for non-apply patch"));
+    }
+    merged(registry, call, body, merge).await
+}
+
+async fn merged(
+    registry: &Registry,
+    call: &Call,
+    body: &Body,
+    merge: fn(&Value, &Value) -> Result<Value, PatchError>,
+) -> Result<Answer, Status> {
+    let patch = decode::patch(body)?;
+    let now = Time::new(registry.clock.now());
+    let warnings = parking_lot::Mutex::new(Vec::new());
+    let done = registry
+        .modify(call, |current| {
+            let mut object = merge(&current.value, &patch).map_err(|error| failed(call, &error))?;
+            if !object.is_object() {
+                return Err(Status::bad_request("the patch leaves something that is not an object"));
+            }
+            call.check_kind(&mut object)?;
+            call.check_place(&mut object)?;
+            *warnings.lock() = admission::unknown_fields(&call.kind, &mut object, call.validation())?;
+            change(call, current, Wanted { object, part: Part::of(call), now, own: tracked(call) })
+        })
+        .await?;
+    done.answer(warnings.into_inner())
+}
+
+fn failed(call: &Call, error: &PatchError) -> Status {
+    match error.code() {
+        400 => Status::bad_request(error.to_string()),
+        413 => Status::failure(Reason::RequestEntityTooLarge, error.to_string()),
+        _ => {
+            let error = FieldError::invalid("patch", Value::Null, error.to_string());
+            Status::invalid(call.kind.kind(), call.name(), &[error])
+        }
+    }
+}
+
+fn unsupported(media_type: MediaType) -> Status {
+    let accepted =
+        [MediaType::JsonPatch, MediaType::MergePatch, MediaType::Apply].map(MediaType::as_str).join(", ");
+    Status::unsupported_media_type(format!(
+        "the body of the request was in an unknown format - accepted media types include: {accepted}, not {}",
+        media_type.as_str()
+    ))
+}

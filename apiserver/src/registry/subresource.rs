@@ -1,0 +1,55 @@
+//! Subresources: `status` is read like the object; the others turn a body into a change of the object. Streams are passed
+//! on before they get here.
+
+use orch_api::{Action, Object as _, Status, Time};
+use serde_json::Value;
+
+use super::change::{Part, Wanted, change, tracked};
+use super::{Answer, Call, Registry};
+use crate::decode;
+
+/// Reads `status`: the whole object. Other subresources cannot be read.
+pub(super) async fn get(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    match call.subresource() {
+        Some("status") => super::get::get(registry, call).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// Turns the stored object and the body into the object to store.
+pub(super) async fn transform(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    let subresource = call.action().ok_or_else(Status::no_such_path)?;
+    let Action::Transform(transform) = subresource.action else {
+        return Err(Status::bad_request(format!(
+            "{} is a stream: it is reached over HTTP only",
+            subresource.name
+        )));
+    };
+    let body = decode::object(call.request.body.as_ref())?;
+    let kind = &subresource.kind;
+    if !body.kind().is_empty() && body.kind() != kind.name {
+        return Err(Status::bad_request(format!(
+            "the kind in the data ({}) does not match the expected kind ({})",
+            body.kind(),
+            kind.name
+        )));
+    }
+    let now = Time::new(registry.clock.now());
+    let done = registry
+        .modify(call, |current| {
+            let mut object = transform(&current.value, &body, now.timestamp())?;
+            // The body speaks for itself; the object's own revision is no belief of the caller.
+            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.remove("resourceVersion");
+            }
+            change(call, current, Wanted { object, part: Part::Whole, now, own: tracked(call) })
+        })
+        .await?;
+    // A body of another kind (`Binding`) is a command and answered as such; one of the same kind is the object.
+    if kind.name == call.kind.kind().name {
+        return done.answer(Vec::new());
+    }
+    let mut created = Status::success(call.kind.kind(), "", "");
+    (created.code, created.details) = (201, None);
+    Ok(Answer::Status(created))
+}

@@ -1,0 +1,263 @@
+//! `watch`: the present objects if asked for, then every change, from the cache's rings.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, unfold};
+use orch_api::{Clock, EventType, INITIAL_EVENTS_END, Reason, Status, VersionMatch};
+use orch_store::Revision;
+use serde_json::json;
+
+use super::list::revision_asked;
+use super::{Call, Registry};
+use crate::cache::{Cached, Change, Cursor, Query, Window, line};
+use crate::kinds::Served;
+use crate::registry::Answer;
+
+/// How often a quiet watch that wants bookmarks gets one.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a watch lasts if the client does not say: between half an hour and an hour, so that not all end at once.
+const SHORTEST_SECONDS: u64 = 1800;
+/// Changes taken from the ring at a time.
+const BATCH: usize = 256;
+
+/// Events of one kind, in batches. Ends with an error event, or when its time is up.
+pub(crate) struct Watch {
+    /// The kind of the objects.
+    pub(crate) kind: Arc<Served>,
+    /// The events.
+    pub(crate) events: BoxStream<'static, Vec<Item>>,
+}
+
+/// One event of a watch; its bytes are shared with every other watcher where they are the same.
+pub(crate) enum Item {
+    /// Something has happened to an object.
+    Change(Arc<Change>, EventType),
+    /// The object was there when the watch began.
+    Present(Arc<Cached>),
+    /// A bookmark: its object.
+    Bookmark(Bytes),
+    /// The watch has failed and ends.
+    Error(Box<Status>),
+}
+
+impl Item {
+    /// What kind of event it is.
+    pub(crate) fn event(&self) -> EventType {
+        match self {
+            Self::Change(_, event) => *event,
+            Self::Present(_) => EventType::Added,
+            Self::Bookmark(_) => EventType::Bookmark,
+            Self::Error(_) => EventType::Error,
+        }
+    }
+
+    /// The event's object as JSON.
+    pub(crate) fn object(&self) -> Bytes {
+        match self {
+            Self::Change(change, event) => change.object(*event),
+            Self::Present(object) => object.bytes.clone(),
+            Self::Bookmark(object) => object.clone(),
+            Self::Error(status) => serde_json::to_vec(status).unwrap_or_default().into(),
+        }
+    }
+
+    /// The event as a line.
+    pub(crate) fn line(&self) -> Bytes {
+        match self {
+            Self::Change(change, event) => change.line(*event),
+            other => line(other.event(), &other.object()),
+        }
+    }
+}
+
+/// Where a watch starts.
+enum Start {
+    /// With the present objects, as of now.
+    Now,
+    /// With the present objects, as of this revision or later.
+    AtLeast(Revision),
+    /// With what comes after this revision.
+    After(Revision),
+}
+
+/// Starts a watch.
+pub(super) async fn watch(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    let query = call.query()?;
+    let window = &call.kind.window;
+    let (mut pending, cursor) = match start(call)? {
+        Start::Now => {
+            registry.cache.catch_up().await?;
+            present(window, &query)
+        }
+        Start::AtLeast(revision) => {
+            registry.cache.loaded().await;
+            registry.cache.wait_for(revision).await?;
+            present(window, &query)
+        }
+        Start::After(revision) => {
+            registry.cache.loaded().await;
+            registry.cache.wait_for(revision).await?;
+            after(window, &query, revision)?
+        }
+    };
+    let params = call.params();
+    if params.send_initial_events == Some(true) {
+        // Taken under the same lock as the objects: nothing lies between them.
+        let revision = cursor.start;
+        pending.push_back(Item::Bookmark(bookmark(&call.kind, revision, true)));
+    }
+    let seconds =
+        params.timeout_seconds.unwrap_or_else(|| SHORTEST_SECONDS + rand::random_range(0..SHORTEST_SECONDS));
+    let state = Watcher {
+        kind: call.kind.clone(),
+        query,
+        pending,
+        cursor: cursor.cursor,
+        wants_bookmarks: params.allow_watch_bookmarks,
+        last_bookmark: Revision::ZERO,
+        next_bookmark: registry.clock.sleep(BOOKMARK_INTERVAL),
+        end: registry.clock.sleep(Duration::from_secs(seconds)),
+        clock: registry.clock.clone(),
+        over: false,
+    };
+    Ok(Answer::Watch(Watch { kind: call.kind.clone(), events: unfold(state, Watcher::next).boxed() }))
+}
+
+struct Started {
+    cursor: Cursor,
+    start: Revision,
+}
+
+fn present(window: &Arc<Window>, query: &Query) -> (VecDeque<Item>, Started) {
+    let (snapshot, cursor) = window.list_and_watch(query);
+    (snapshot.objects.into_iter().map(Item::Present).collect(), Started { cursor, start: snapshot.revision })
+}
+
+fn after(
+    window: &Arc<Window>,
+    query: &Query,
+    revision: Revision,
+) -> Result<(VecDeque<Item>, Started), Status> {
+    let (backlog, cursor) = window.watch(query, revision).map_err(|oldest| too_old(revision, oldest))?;
+    let items = backlog.into_iter().filter_map(|change| item(window, query, change)).collect();
+    Ok((items, Started { cursor, start: revision }))
+}
+
+fn item(window: &Window, query: &Query, change: Arc<Change>) -> Option<Item> {
+    if !query.prefix.contains(change.key()?) {
+        return None;
+    }
+    let selects = |object: &Cached| object.matches(&query.labels, &query.fields, window.selectable());
+    change.event(selects).map(|event| Item::Change(change, event))
+}
+
+fn too_old(asked: Revision, oldest: Revision) -> Status {
+    Status::expired(format!("too old resource version: {asked} ({oldest})"))
+}
+
+fn start(call: &Call) -> Result<Start, Status> {
+    let params = call.params();
+    let asked = revision_asked(call)?;
+    match (params.send_initial_events, params.resource_version_match) {
+        (Some(true), Some(VersionMatch::NotOlderThan)) if params.allow_watch_bookmarks => Ok(match asked {
+            None => Start::Now,
+            Some(revision) => Start::AtLeast(revision),
+        }),
+        (Some(true), Some(VersionMatch::NotOlderThan)) => Err(Status::bad_request(
+            "sendInitialEvents: Forbidden: sendInitialEvents is forbidden unless allowWatchBookmarks is true",
+        )),
+        (Some(_), None | Some(VersionMatch::Exact)) => Err(Status::bad_request(
+            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )),
+        (None, Some(_)) => Err(Status::bad_request(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        )),
+        (Some(false), Some(_)) => Ok(Start::After(asked.unwrap_or_default())),
+        (None, None) => Ok(match asked {
+            None => Start::Now,
+            Some(Revision::ZERO) => Start::AtLeast(Revision::ZERO),
+            Some(revision) => Start::After(revision),
+        }),
+    }
+}
+
+struct Watcher {
+    kind: Arc<Served>,
+    query: Query,
+    pending: VecDeque<Item>,
+    cursor: Cursor,
+    wants_bookmarks: bool,
+    last_bookmark: Revision,
+    next_bookmark: BoxFuture<'static, ()>,
+    end: BoxFuture<'static, ()>,
+    clock: Arc<dyn Clock>,
+    over: bool,
+}
+
+impl Watcher {
+    /// The next events, and the watcher after them.
+    async fn next(mut self) -> Option<(Vec<Item>, Self)> {
+        loop {
+            if !self.pending.is_empty() {
+                let count = self.pending.len().min(BATCH);
+                return Some((self.pending.drain(..count).collect(), self));
+            }
+            if self.over {
+                return None;
+            }
+            match self.cursor.read(BATCH) {
+                Err(_) => return Some((vec![self.cut()], self)),
+                Ok(changes) if !changes.is_empty() => {
+                    let window = self.kind.window.clone();
+                    self.pending
+                        .extend(changes.into_iter().filter_map(|change| item(&window, &self.query, change)));
+                    // Many changes in a row may not concern this watcher: let others run.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(_) => {}
+            }
+            tokio::select! {
+                () = self.cursor.changed() => {}
+                () = &mut self.end => {
+                    self.over = true;
+                    self.push_bookmark();
+                }
+                () = &mut self.next_bookmark, if self.wants_bookmarks => {
+                    self.next_bookmark = self.clock.sleep(BOOKMARK_INTERVAL);
+                    self.push_bookmark();
+                }
+            }
+        }
+    }
+
+    fn cut(&mut self) -> Item {
+        self.over = true;
+        let message =
+            "too old resource version: the watch has fallen behind; list again and watch from there";
+        Item::Error(Box::new(Status::failure(Reason::Expired, message)))
+    }
+
+    fn push_bookmark(&mut self) {
+        let Some(revision) = self.cursor.caught_up().filter(|revision| *revision > self.last_bookmark) else {
+            return;
+        };
+        if self.wants_bookmarks {
+            self.last_bookmark = revision;
+            self.pending.push_back(Item::Bookmark(bookmark(&self.kind, revision, false)));
+        }
+    }
+}
+
+fn bookmark(kind: &Served, revision: Revision, initial_events_end: bool) -> Bytes {
+    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    if initial_events_end {
+        metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+    }
+    json!({"kind": kind.kind().name, "apiVersion": kind.api_version, "metadata": metadata}).to_string().into()
+}
