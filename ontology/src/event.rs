@@ -80,7 +80,7 @@ impl Resource for Event {
         "involvedObject.fieldPath",
         "reason",
         "reportingComponent",
-        "source",
+        "source.component",
         "type",
     ];
 

@@ -24,8 +24,20 @@ fn schema_file(kind: &Kind) -> String {
     format!("{group}_{}_{}.schema.json", kind.version, kind.name)
 }
 
+/// Keys in alphabetical order, whether or not `serde_json` was built to keep the order of insertion.
 fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
+    format!("{:#}\n", sorted(value))
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<&String, &Value> = fields.iter().collect();
+            fields.into_iter().map(|(name, field)| (name.clone(), sorted(field))).collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        scalar => scalar.clone(),
+    }
 }
 
 /// The kinds and how they relate.

@@ -1,10 +1,12 @@
 //! The vocabulary against Kubernetes' own types, its examples, and what is derived from it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod columns;
 mod examples;
 mod generated;
 mod kubernetes;
 mod lifecycle;
+mod pods;
 mod validation;
 
 use orch_api::{FieldError, KindEntry};
