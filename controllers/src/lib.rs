@@ -4,4 +4,7 @@
 //! planners: a pure function from a world to a plan. Start reading at [`workload`], then [`run`].
 #![deny(missing_docs)]
 
+pub mod garbage;
+pub mod namespace;
+pub mod service_account;
 pub mod workload;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use orch_api::{ConditionStatus, Metadata, Resource};
-use orch_ontology::{Pod, PodPhase, PodTemplateSpec, Workload, labels};
+use orch_ontology::{Conditions, Pod, PodPhase, PodTemplateSpec, Workload, labels};
 use serde::{Deserialize, Serialize};
 
 use super::rollout::Rollout;
@@ -64,7 +64,7 @@ impl PodView {
             revision: number(labels::REVISION).unwrap_or_default(),
             attempt: number(ATTEMPT).and_then(|attempt| attempt.try_into().ok()).unwrap_or_default(),
             node: pod.spec.node_name.as_str().to_owned(),
-            phase: pod.status.phase.unwrap_or_default(),
+            phase: pod.phase(),
             ready_since: ready_since(pod),
             restarts: pod.status.container_statuses.iter().map(|status| status.restart_count).sum(),
             created_at: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.timestamp()),
@@ -85,8 +85,8 @@ impl PodView {
 }
 
 fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    let mut conditions = pod.status.conditions.iter();
-    let ready = conditions.find(|c| c.condition_type == "Ready" && c.status == ConditionStatus::True)?;
+    let ready =
+        pod.status.conditions.of_type(Pod::READY).filter(|ready| ready.status == ConditionStatus::True)?;
     Some(ready.last_transition_time.map_or(Timestamp::UNIX_EPOCH, |time| time.timestamp()))
 }
 

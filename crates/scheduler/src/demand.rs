@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orch_ontology::{Container, Pod, Protocol, ResourceList};
+use orch_ontology::{Pod, Protocol, ResourceList};
 
 /// Amounts of the resources that every node has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,60 +45,24 @@ const LEAST: Weight = Weight { cpu_milli: 100, memory_bytes: 200 * 1024 * 1024 }
 
 impl Demand {
     pub(crate) fn of(pod: &Pod) -> Self {
-        let mut requests = Requests::default();
-        for container in &pod.spec.containers {
-            requests.add(&Requests::of(container));
-        }
-        // Init containers run one at a time, before the others: the largest of them is what must be there.
-        for container in &pod.spec.init_containers {
-            requests.raise_to(&Requests::of(container));
-        }
+        let requests = amounts_of(&pod.requests());
+        let amount = |name: &str| requests.get(name).copied().unwrap_or_default();
         let amounts = Amounts {
-            cpu_milli: requests.get("cpu"),
-            memory_bytes: requests.get("memory"),
-            storage_bytes: requests.get("ephemeral-storage"),
+            cpu_milli: amount("cpu"),
+            memory_bytes: amount("memory"),
+            storage_bytes: amount("ephemeral-storage"),
             pods: 1,
         };
         let weight = Weight {
             cpu_milli: if amounts.cpu_milli == 0 { LEAST.cpu_milli } else { amounts.cpu_milli },
             memory_bytes: if amounts.memory_bytes == 0 { LEAST.memory_bytes } else { amounts.memory_bytes },
         };
-        Self { amounts, extended: requests.extended(), ports: host_ports(pod), weight }
-    }
-}
-
-/// Amounts by resource; CPU in thousandths.
-#[derive(Default)]
-struct Requests(BTreeMap<String, i64>);
-
-impl Requests {
-    fn of(container: &Container) -> Self {
-        let resources = &container.resources;
-        let mut amounts = amounts_of(&resources.limits);
-        amounts.extend(amounts_of(&resources.requests));
-        Self(amounts)
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (name, amount) in &other.0 {
-            let sum = self.0.entry(name.clone()).or_default();
-            *sum = sum.saturating_add(*amount);
-        }
-    }
-
-    fn raise_to(&mut self, other: &Self) {
-        for (name, amount) in &other.0 {
-            let present = self.0.entry(name.clone()).or_default();
-            *present = (*present).max(*amount);
-        }
-    }
-
-    fn get(&self, name: &str) -> i64 {
-        self.0.get(name).copied().unwrap_or_default()
-    }
-
-    fn extended(self) -> Vec<(String, i64)> {
-        self.0.into_iter().filter(|(name, amount)| is_extended(name) && *amount > 0).collect()
+        let extended =
+            requests.into_iter().filter(|(name, amount)| is_extended(name) && *amount > 0).collect();
+        let ports = pod.spec.host_ports();
+        let ports =
+            ports.map(|(protocol, ip, port)| HostPort { protocol, ip: ip.to_owned(), port }).collect();
+        Self { amounts, extended, ports, weight }
     }
 }
 
@@ -141,15 +105,4 @@ impl HostPort {
     fn is_wildcard(&self) -> bool {
         matches!(self.ip.as_str(), "" | "0.0.0.0")
     }
-}
-
-fn host_ports(pod: &Pod) -> Vec<HostPort> {
-    let ports = pod.spec.containers.iter().flat_map(|container| &container.ports);
-    ports
-        .filter_map(|port| {
-            let own = pod.spec.host_network.then_some(port.container_port);
-            let host_port = port.host_port.filter(|port| *port > 0).or(own)?;
-            Some(HostPort { protocol: port.protocol, ip: port.host_ip.clone(), port: host_port })
-        })
-        .collect()
 }

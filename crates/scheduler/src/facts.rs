@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orch_api::ConditionStatus;
-use orch_ontology::{Node, Taint, TaintEffect, Toleration, TolerationOperator, labels};
+use orch_ontology::{Node, Taint, TaintEffect, Toleration, labels};
 
 use crate::demand::{Amounts, amounts_of, is_extended};
 
@@ -23,9 +22,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     pub(crate) fn of(node: &Node) -> Self {
-        let status = &node.status;
-        let given = if status.allocatable.is_empty() { &status.capacity } else { &status.allocatable };
-        let given = amounts_of(given);
+        let given = amounts_of(node.allocatable());
         let amount = |name: &str| given.get(name).copied().unwrap_or_default();
         let allocatable = Amounts {
             cpu_milli: amount("cpu"),
@@ -50,11 +47,9 @@ impl Facts {
 fn effective_taints(node: &Node) -> Vec<Taint> {
     let mut taints: Vec<Taint> =
         node.spec.taints.iter().cloned().map(|t| Taint { time_added: None, ..t }).collect();
-    let mut conditions = node.status.conditions.iter();
-    let ready = conditions.any(|c| c.condition_type == "Ready" && c.status == ConditionStatus::True);
     let says_so =
         taints.iter().any(|t| [labels::TAINT_NOT_READY, labels::TAINT_UNREACHABLE].contains(&t.key.as_str()));
-    if !ready && !says_so {
+    if !node.is_ready() && !says_so {
         let (key, effect) = (labels::TAINT_NOT_READY.to_owned(), TaintEffect::NoSchedule);
         taints.push(Taint { key, effect, ..Taint::default() });
     }
@@ -63,18 +58,7 @@ fn effective_taints(node: &Node) -> Vec<Taint> {
 
 /// Whether some toleration tolerates the taint.
 pub(crate) fn tolerated(tolerations: &[Toleration], taint: &Taint) -> bool {
-    tolerations.iter().any(|toleration| tolerates(toleration, taint))
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let effect = toleration.effect.is_none_or(|effect| effect == taint.effect);
-    let key = toleration.key.is_empty() || toleration.key == taint.key;
-    effect
-        && key
-        && match toleration.operator.unwrap_or_default() {
-            TolerationOperator::Exists => true,
-            TolerationOperator::Equal => toleration.value == taint.value,
-        }
+    tolerations.iter().any(|toleration| toleration.tolerates(taint))
 }
 
 /// FNV-1a, then mixed: stable across processes and versions, unlike the standard library's hashers.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use orch_ontology::{Node, Pod, PodPhase};
+use orch_ontology::{Node, Pod};
 
 use crate::demand::{Amounts, Demand, HostPort, Weight};
 use crate::facts::Facts;
@@ -66,7 +66,7 @@ impl Snapshot {
     /// which room has become free, if so.
     pub fn set_pod(&mut self, pod: &Arc<Pod>) -> Option<String> {
         let node = pod.spec.node_name.as_str();
-        if node.is_empty() || has_ended(pod) {
+        if node.is_empty() || pod.is_terminal() {
             return self.remove_pod(&pod.metadata.uid);
         }
         self.put(pod.clone(), node)
@@ -182,8 +182,4 @@ impl Slot {
             }
         }
     }
-}
-
-fn has_ended(pod: &Pod) -> bool {
-    matches!(pod.status.phase, Some(PodPhase::Succeeded | PodPhase::Failed))
 }

@@ -1,0 +1,78 @@
+//! Whether an object's owners are still there.
+
+use orch_api::{Kind, Metadata, OwnerReference, Params, Reason, Request, Status, Target, Verb};
+use orch_controller_runtime::{ObjectKey, PartialObject};
+
+use super::{Collector, FOREGROUND, Owner, OwnerState};
+
+/// How many owners are remembered to be gone.
+const REMEMBERED: usize = 4096;
+
+impl Collector {
+    /// The object's owners. Those that the caches don't show are looked for on the server.
+    pub(super) async fn owners(&self, kind: &Kind, metadata: &Metadata) -> Result<Vec<Owner>, Status> {
+        let mut owners = Vec::new();
+        for reference in &metadata.owner_references {
+            let state = self.owner_state(kind, metadata, reference).await?;
+            owners.push(Owner { reference: reference.clone(), state });
+        }
+        Ok(owners)
+    }
+
+    async fn owner_state(
+        &self,
+        dependent_kind: &Kind,
+        dependent: &Metadata,
+        reference: &OwnerReference,
+    ) -> Result<OwnerState, Status> {
+        let Some(place) = self.graph.kind_of(reference) else { return Ok(OwnerState::Unknown) };
+        let (kind, cache) = &self.graph.kinds[place];
+        if kind.is_namespaced() && !dependent_kind.is_namespaced() {
+            // An object of the cluster cannot belong to one in a namespace: which namespace would it be?
+            return Ok(OwnerState::Unknown);
+        }
+        if self.absent.lock().contains(&reference.uid) {
+            return Ok(OwnerState::Absent);
+        }
+        let key = ObjectKey::of_owner(dependent, reference, kind.is_namespaced());
+        let cached = cache.get(&key).map(|owner| owner.metadata.clone());
+        let found = match cached.filter(|owner| owner.uid == reference.uid) {
+            Some(owner) => Some(owner),
+            None => self.ask(kind, &key).await?.filter(|owner| owner.uid == reference.uid),
+        };
+        Ok(match found {
+            Some(owner) if is_waiting(&owner) => OwnerState::Waiting,
+            Some(_) => OwnerState::Present,
+            None => {
+                self.remember_absent(&reference.uid);
+                OwnerState::Absent
+            }
+        })
+    }
+
+    async fn ask(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Metadata>, Status> {
+        let target = Target::in_namespace(kind, key.namespace.clone()).named(key.name.clone());
+        let request = Request { verb: Verb::Get, target, params: Params::default(), body: None };
+        match self.executor.client.send(request).await {
+            Ok(answer) => {
+                let object: PartialObject = serde_json::from_slice(&answer).map_err(Status::internal)?;
+                Ok(Some(object.metadata))
+            }
+            Err(status) if status.is(&Reason::NotFound) => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    fn remember_absent(&self, uid: &str) {
+        let mut absent = self.absent.lock();
+        if absent.len() >= REMEMBERED {
+            absent.pop_first();
+        }
+        absent.insert(uid.to_owned());
+    }
+}
+
+/// Whether the owner waits for its dependents to go.
+fn is_waiting(owner: &Metadata) -> bool {
+    owner.is_terminating() && owner.finalizers.iter().any(|name| name == FOREGROUND)
+}
