@@ -1,1 +1,8 @@
-fn main() {}
+//! `orchctl`, the client.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    orch_cli::ctl::main().await
+}

@@ -147,7 +147,7 @@ fn directories_are_read_by_name_and_urls_are_refused() {
         )
         .unwrap();
     };
-    ["b.yaml", "a.yml", "notes.txt", "sub/c.json"].map(write);
+    ["b.yaml", "a.yml", "notes.txt", "sub/c.json"].into_iter().for_each(write);
     let names = |recursive| {
         let read = read(&[Input::Path(directory.path().to_owned())], recursive);
         read.into_iter().map(|manifest| manifest.unwrap().object.name().to_owned()).collect::<Vec<_>>()

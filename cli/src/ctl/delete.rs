@@ -1,0 +1,212 @@
+//! `delete`: takes objects away.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use orch_api::{Object as _, Params, Propagation, Request, Target, Verb};
+use orch_client::{Accept, ApiResource};
+use serde_json::Value;
+
+use super::apply::DryRun;
+use super::files::{FileArgs, Placed};
+use super::output::{BAD, paint, print};
+use super::wait::{self, Goal, parse_duration};
+use super::{Failure, Session, order, select};
+
+/// Delete objects, and wait until they are gone
+///
+/// What an object owns is deleted with it, unless --cascade=orphan.
+#[derive(Parser, Debug)]
+#[command(after_help = "\
+Examples:
+  orchctl delete workload web
+  orchctl delete -f workload.yaml
+  orchctl delete pods -l app=web --wait=false
+  orchctl delete pod web-0 --grace-period=0 --force")]
+pub(super) struct Args {
+    /// Kinds, or a kind and names, or kind/name
+    #[arg(value_name = "KIND | KIND/NAME", required_unless_present = "filename")]
+    words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
+    scope: super::get::Scope,
+    /// All objects of the kind
+    #[arg(long)]
+    all: bool,
+    /// Wait until the objects are gone
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    wait: bool,
+    /// Give up waiting after this time; 0 never does
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
+    timeout: Duration,
+    /// How many seconds the objects have to end
+    #[arg(long, value_name = "SECONDS")]
+    grace_period: Option<u32>,
+    /// Delete at once, whatever still runs: needs --grace-period=0, or implies it
+    #[arg(long)]
+    force: bool,
+    /// What happens to what the objects own
+    #[arg(long, value_name = "HOW", default_value = "background")]
+    cascade: Cascade,
+    /// Have everything checked as if it were done, but delete nothing
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_value = "none", default_missing_value = "server")]
+    dry_run: DryRun,
+    /// An object that is not there is no error
+    #[arg(long)]
+    ignore_not_found: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cascade {
+    /// It is deleted afterwards
+    Background,
+    /// It is deleted first
+    Foreground,
+    /// It stays
+    Orphan,
+}
+
+/// An object to delete.
+struct Doomed {
+    label: String,
+    target: Target,
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    if args.force && args.grace_period.is_some_and(|seconds| seconds > 0) {
+        return Err(Failure::new("--force deletes at once: it goes with --grace-period=0 only"));
+    }
+    let (doomed, unreadable) = if args.files.filename.is_empty() {
+        (selected(session, &args).await?, 0)
+    } else {
+        from_files(session, &args).await
+    };
+    let mut failed = unreadable;
+    let mut going = Vec::new();
+    for object in doomed {
+        match delete(session, &object, &args).await {
+            Ok(Some(uid)) => going.push((object, uid)),
+            Ok(None) => {}
+            Err(failure) => {
+                failure.report();
+                failed += 1;
+            }
+        }
+    }
+    if args.wait && args.dry_run == DryRun::None {
+        wait_until_gone(session, going, args.timeout).await?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What refers to others goes before them.
+async fn from_files(session: &Session, args: &Args) -> (Vec<Doomed>, usize) {
+    let (mut manifests, mut failed) = args.files.read();
+    order::by_references(&mut manifests);
+    let mut doomed = Vec::new();
+    for manifest in manifests.into_iter().rev() {
+        match Placed::new(session, manifest).await {
+            Ok(placed) => {
+                let target = placed.collection().named(placed.manifest.object.name());
+                doomed.push(Doomed { label: label(placed.resource, placed.manifest.object.name()), target });
+            }
+            Err(failure) => {
+                failure.report();
+                failed += 1;
+            }
+        }
+    }
+    (doomed, failed)
+}
+
+async fn selected(session: &Session, args: &Args) -> Result<Vec<Doomed>, Failure> {
+    let by_query = args.all || args.scope.selector.is_some() || args.scope.field_selector.is_some();
+    let mut doomed = Vec::new();
+    for selection in select::parse(session.discovery().await?, &args.words)? {
+        for (name, target) in selection.names.iter().zip(selection.targets(session).await?) {
+            doomed.push(Doomed { label: label(selection.resource, name), target });
+        }
+        if !selection.names.is_empty() {
+            continue;
+        }
+        if !by_query {
+            return Err(Failure::new(format!("delete which {}?", selection.resource.plural))
+                .hint("give names, -l, --field-selector or --all".to_owned()));
+        }
+        let collection = args.scope.collection(session, &selection).await?;
+        let (items, _) = session.list(collection, args.scope.params()).await?;
+        doomed.extend(items.iter().map(|item| {
+            let namespace = Some(item.namespace()).filter(|namespace| !namespace.is_empty());
+            let target = selection.resource.collection(namespace).named(item.name());
+            Doomed { label: label(selection.resource, item.name()), target }
+        }));
+    }
+    if doomed.is_empty() {
+        anstream::eprintln!("No resources found.");
+    }
+    Ok(doomed)
+}
+
+fn label(resource: &ApiResource, name: &str) -> String {
+    format!("{} {name:?}", resource.prefix())
+}
+
+/// Answers with the uid of the object that is going; none if there was nothing to delete.
+async fn delete(session: &Session, object: &Doomed, args: &Args) -> Result<Option<String>, Failure> {
+    let params = Params {
+        dry_run: args.dry_run == DryRun::Server,
+        grace_period_seconds: args.grace_period.map(i64::from).or(args.force.then_some(0)),
+        propagation: Some(match args.cascade {
+            Cascade::Background => Propagation::Background,
+            Cascade::Foreground => Propagation::Foreground,
+            Cascade::Orphan => Propagation::Orphan,
+        }),
+        ..Params::default()
+    };
+    let request = Request { verb: Verb::Delete, target: object.target.clone(), params, body: None };
+    session.log(&request);
+    let answer = match session.client().await?.send_as(request, Accept::Json).await {
+        Err(status) if status.code == 404 && args.ignore_not_found => return Ok(None),
+        answer => answer?,
+    };
+    let answer: Value = serde_json::from_slice(&answer)?;
+    let how = if args.force { "force deleted" } else { "deleted" };
+    print(&format!("{} {}{}\n", object.label, paint(Some(BAD), how), args.dry_run.suffix()))?;
+    // The object while it ends, or a status about it if it is gone.
+    let uids = [answer.uid(), answer.text(&["details", "uid"])];
+    Ok(uids.into_iter().find(|uid| !uid.is_empty()).map(str::to_owned))
+}
+
+async fn wait_until_gone(
+    session: &Session,
+    going: Vec<(Doomed, String)>,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let progress = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} waiting until {msg} is gone ({elapsed})") {
+        progress.set_style(style);
+    }
+    progress.enable_steady_tick(Duration::from_millis(100));
+    let waiting = async {
+        for (object, uid) in &going {
+            progress.set_message(object.label.clone());
+            let collection = Target { name: None, ..object.target.clone() };
+            let name = object.target.name.as_deref().unwrap_or_default();
+            wait::wait_for(session, collection, name, Some(uid), &Goal::Delete, false).await?;
+        }
+        Ok(())
+    };
+    let outcome = match timeout.is_zero() {
+        true => waiting.await,
+        false => tokio::time::timeout(timeout, waiting).await.unwrap_or_else(|_| {
+            let hint =
+                "the deletion goes on; finalizers or a node that does not answer may hold it".to_owned();
+            Err(Failure::new("timed out waiting until everything is gone").hint(hint))
+        }),
+    };
+    progress.finish_and_clear();
+    outcome
+}

@@ -1,0 +1,92 @@
+//! `describe`: everything about an object, for people.
+
+mod sections;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use jiff::Timestamp;
+use orch_api::{Object as _, Params};
+use orch_client::ApiResource;
+use serde_json::Value;
+
+use super::get::Scope;
+use super::output::print;
+use super::{Failure, Session, schema, select};
+
+/// Show everything about objects, with the events that are about them
+#[derive(Parser, Debug)]
+#[command(after_help = "\
+Examples:
+  orchctl describe workload web
+  orchctl describe pods -l app=web
+  orchctl describe node/n1")]
+pub(super) struct Args {
+    /// Kinds, or a kind and names, or kind/name
+    #[arg(required = true, value_name = "KIND | KIND/NAME")]
+    words: Vec<String>,
+    #[command(flatten)]
+    scope: Scope,
+    /// Show the events that are about the objects
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    show_events: bool,
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    let mut first = true;
+    for selection in select::parse(session.discovery().await?, &args.words)? {
+        let objects = if selection.names.is_empty() {
+            let target = args.scope.collection(session, &selection).await?;
+            session.list(target, args.scope.params()).await?.0
+        } else {
+            let mut objects = Vec::new();
+            for target in selection.targets(session).await? {
+                objects.push(session.get(target).await?);
+            }
+            objects
+        };
+        for object in objects {
+            let events = if args.show_events { events(session, &object).await? } else { Vec::new() };
+            let space = if std::mem::take(&mut first) { "" } else { "\n\n" };
+            let text = sections::render(
+                &object,
+                &secret_fields(selection.resource),
+                &events,
+                args.show_events,
+                Timestamp::now(),
+            );
+            print(&format!("{space}{text}"))?;
+        }
+    }
+    if first {
+        anstream::eprintln!("No resources found.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The top-level fields whose values are bytes, of which only the size is shown.
+fn secret_fields(resource: &ApiResource) -> Vec<String> {
+    let Some(schema) = schema::built_in(&resource.api_version(), &resource.kind) else { return Vec::new() };
+    let is_bytes = |field: &str| {
+        schema
+            .at(field)
+            .and_then(|ty| ty.entries())
+            .is_some_and(|entry| entry.format.as_deref() == Some("byte"))
+    };
+    schema.root().properties().map(|(name, _)| name.to_owned()).filter(|name| is_bytes(name)).collect()
+}
+
+/// The events about an object, oldest first; none from a server without events.
+async fn events(session: &Session, object: &Value) -> Result<Vec<Value>, Failure> {
+    let discovery = session.discovery().await?;
+    let Ok(resource) = discovery.resolve("events.v1.").or_else(|_| discovery.resolve("events")) else {
+        return Ok(Vec::new());
+    };
+    // Events about objects of the cluster are in some namespace: look into all.
+    let namespace = Some(object.namespace()).filter(|namespace| !namespace.is_empty());
+    let params =
+        Params { field_selector: Some(format!("involvedObject.uid={}", object.uid())), ..Params::default() };
+    let (mut events, _) = session.list(resource.collection(namespace), params).await?;
+    events.sort_by_cached_key(|event| sections::last_seen(event).to_owned());
+    Ok(events)
+}

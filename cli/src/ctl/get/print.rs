@@ -1,0 +1,85 @@
+//! Objects whole: YAML, JSON, names, or fields of them.
+
+use std::process::ExitCode;
+
+use orch_api::{Object as _, Status};
+use serde_json::{Value, json};
+
+use super::{Args, Output};
+use crate::ctl::output::{print, yaml};
+use crate::ctl::select::{self, Selection};
+use crate::ctl::{Failure, Session};
+
+pub(super) async fn run(
+    session: &Session,
+    selections: &[Selection<'_>],
+    args: &Args,
+) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    let mut objects = Vec::new();
+    let mut revision = String::new();
+    for selection in selections {
+        if selection.names.is_empty() {
+            let target = args.scope.collection(session, selection).await?;
+            let (items, listed) = session.list(target, args.scope.params()).await?;
+            objects.extend(items.into_iter().map(|item| with_kind(item, selection)));
+            revision = listed;
+        }
+        for (target, name) in selection.targets(session).await?.into_iter().zip(&selection.names) {
+            match session.find(target).await? {
+                Some(object) => objects.push(object),
+                None if args.ignore_not_found => {}
+                None => code = not_found(selection, name).report(),
+            }
+        }
+    }
+    let single = matches!(selections, [one] if one.names.len() == 1);
+    if single && objects.is_empty() {
+        return Ok(code);
+    }
+    if args.output == Output::Name {
+        let discovery = session.discovery().await?;
+        let labels = objects.iter().filter_map(|object| {
+            let resource = discovery.of_kind(object.api_version(), object.kind())?;
+            Some(format!("{}\n", select::label(resource, object.name())))
+        });
+        print(&labels.collect::<String>())?;
+        return Ok(code);
+    }
+    let mut shown = if single { objects.swap_remove(0) } else { list(objects, revision) };
+    print(&text(&mut shown, args)?)?;
+    Ok(code)
+}
+
+/// One object in the form that is wanted.
+pub(super) fn text(object: &mut Value, args: &Args) -> Result<String, Failure> {
+    if !args.show_managed_fields {
+        yaml::hide_managed_fields(object);
+    }
+    match &args.output {
+        Output::Json => yaml::to_json(object),
+        Output::JsonPath(template) => Ok(template.render(object)),
+        _ => yaml::to_yaml(object),
+    }
+}
+
+fn list(items: Vec<Value>, revision: String) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": revision}, "items": items})
+}
+
+/// The items of a list do not say what they are.
+pub(super) fn with_kind(mut object: Value, selection: &Selection<'_>) -> Value {
+    if object.kind().is_empty() {
+        object["apiVersion"] = selection.resource.api_version().into();
+        object["kind"] = selection.resource.kind.as_str().into();
+    }
+    object
+}
+
+fn not_found(selection: &Selection<'_>, name: &str) -> Failure {
+    Status::failure(
+        orch_api::Reason::NotFound,
+        format!("{} {name:?} not found", selection.resource.resource()),
+    )
+    .into()
+}

@@ -1,0 +1,242 @@
+//! Objects as lines of a table that the server makes.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use orch_api::{Object as _, Params, Request, Target, Verb};
+use orch_client::Accept;
+use serde_json::Value;
+
+use super::{Args, Output};
+use crate::ctl::output::table::Table;
+use crate::ctl::output::{FAINT, age, paint, print};
+use crate::ctl::select::{self, Selection};
+use crate::ctl::{Failure, Session};
+
+const PAGE: u64 = 500;
+
+pub(super) async fn run(
+    session: &Session,
+    selections: &[Selection<'_>],
+    args: &Args,
+) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    let mut printed = 0;
+    for selection in selections {
+        let form = Form::new(selection, args, selections.len() > 1);
+        let (table, missing) = if selection.names.is_empty() {
+            (collection(session, selection, args, &form).await?.0, Vec::new())
+        } else {
+            named(session, selection, &form, args.ignore_not_found).await?
+        };
+        if !table.rows.is_empty() {
+            let space = if printed > 0 { "\n" } else { "" };
+            print(&format!("{space}{}", table.render(!args.no_headers)))?;
+            printed += 1;
+        }
+        for failure in missing {
+            code = failure.report();
+        }
+    }
+    let asked_by_name = selections.iter().any(|selection| !selection.names.is_empty());
+    if printed == 0 && !asked_by_name {
+        nothing_found(session, selections, args).await?;
+    }
+    Ok(code)
+}
+
+async fn nothing_found(session: &Session, selections: &[Selection<'_>], args: &Args) -> Result<(), Failure> {
+    let namespaced = selections.iter().any(|selection| selection.resource.namespaced);
+    let place = if namespaced && !args.scope.all_namespaces {
+        format!(" in {} namespace", session.namespace().await?)
+    } else {
+        String::new()
+    };
+    anstream::eprintln!("{}", paint(Some(FAINT), &format!("No resources found{place}.")));
+    Ok(())
+}
+
+/// All rows of a collection and its revision.
+pub(super) async fn collection(
+    session: &Session,
+    selection: &Selection<'_>,
+    args: &Args,
+    form: &Form,
+) -> Result<(Table, String), Failure> {
+    let target = args.scope.collection(session, selection).await?;
+    let mut table = Table::default();
+    let mut cont = None;
+    loop {
+        let params = Params { limit: Some(PAGE), cont: cont.take(), ..args.scope.params() };
+        let request = Request { verb: Verb::List, target: target.clone(), params, body: None };
+        let page = session.call_as(request, Accept::Table).await?;
+        form.add(&mut table, &page);
+        let text = |name: &str| page["metadata"][name].as_str().unwrap_or_default().to_owned();
+        cont = Some(text("continue")).filter(|cont| !cont.is_empty());
+        if cont.is_none() {
+            return Ok((table, text("resourceVersion")));
+        }
+    }
+}
+
+async fn named(
+    session: &Session,
+    selection: &Selection<'_>,
+    form: &Form,
+    ignore_not_found: bool,
+) -> Result<(Table, Vec<Failure>), Failure> {
+    let (mut table, mut missing) = (Table::default(), Vec::new());
+    for target in selection.targets(session).await? {
+        match one(session, target).await {
+            Ok(answer) => form.add(&mut table, &answer),
+            Err(status) if status.code == 404 && ignore_not_found => {}
+            Err(status) if status.code == 404 => missing.push(status.into()),
+            Err(status) => return Err(status.into()),
+        }
+    }
+    Ok((table, missing))
+}
+
+async fn one(session: &Session, target: Target) -> Result<Value, orch_api::Status> {
+    let request = Request { verb: Verb::Get, target, params: Params::default(), body: None };
+    session.log(&request);
+    let client = session.client().await.map_err(|_| orch_api::Status::unavailable("not connected"))?;
+    let answer = client.send_as(request, Accept::Table).await?;
+    serde_json::from_slice(&answer).map_err(orch_api::Status::internal)
+}
+
+/// Which columns are shown.
+pub(super) struct Form {
+    wide: bool,
+    with_namespace: bool,
+    with_labels: bool,
+    /// What stands before each name where several kinds are shown.
+    prefix: Option<String>,
+}
+
+impl Form {
+    pub(super) fn new(selection: &Selection<'_>, args: &Args, several: bool) -> Self {
+        Self {
+            wide: args.output == Output::Wide,
+            with_namespace: args.scope.all_namespaces && selection.resource.namespaced,
+            with_labels: args.show_labels,
+            prefix: several.then(|| selection.resource.prefix()),
+        }
+    }
+
+    /// Adds the rows of an answer: a `Table`, or objects from a server that does not make tables.
+    pub(super) fn add(&self, table: &mut Table, answer: &Value) {
+        if answer["kind"] == "Table" {
+            self.add_table(table, answer);
+        } else if let Some(items) = answer["items"].as_array() {
+            items.iter().for_each(|item| self.add_object(table, item));
+        } else {
+            self.add_object(table, answer);
+        }
+    }
+
+    fn add_table(&self, table: &mut Table, answer: &Value) {
+        let empty = Vec::new();
+        let columns = answer["columnDefinitions"].as_array().unwrap_or(&empty);
+        let shown: Vec<usize> = (0..columns.len())
+            .filter(|i| self.wide || columns[*i]["priority"].as_i64().unwrap_or(0) == 0)
+            .collect();
+        // The events of a watch carry the columns only once.
+        if table.heading.is_empty() && !columns.is_empty() {
+            let names = shown.iter().map(|i| columns[*i]["name"].as_str().unwrap_or_default().to_uppercase());
+            table.heading = self.heading(names);
+        }
+        for row in answer["rows"].as_array().unwrap_or(&empty) {
+            let cells = row["cells"].as_array().unwrap_or(&empty);
+            let all: Vec<usize> = (0..cells.len()).collect();
+            let shown = if columns.is_empty() { &all } else { &shown };
+            let cells = shown.iter().filter_map(|i| cells.get(*i)).map(cell);
+            table.rows.push(self.row(cells, &row["object"]));
+        }
+    }
+
+    fn add_object(&self, table: &mut Table, object: &Value) {
+        if table.heading.is_empty() {
+            table.heading = self.heading(["NAME".to_owned(), "AGE".to_owned()]);
+        }
+        let age = age::since(object.text(&["metadata", "creationTimestamp"]), Timestamp::now());
+        table.rows.push(self.row([object.name().to_owned(), age], object));
+    }
+
+    fn heading(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
+        let before = self.with_namespace.then(|| "NAMESPACE".to_owned());
+        let after = self.with_labels.then(|| "LABELS".to_owned());
+        before.into_iter().chain(names).chain(after).collect()
+    }
+
+    fn row(&self, cells: impl IntoIterator<Item = String>, object: &Value) -> Vec<String> {
+        let mut cells: Vec<String> = cells.into_iter().collect();
+        if let (Some(prefix), Some(name)) = (&self.prefix, cells.first_mut()) {
+            *name = select::join(prefix, name);
+        }
+        let before = self.with_namespace.then(|| object.namespace().to_owned());
+        let after = self.with_labels.then(|| labels(object));
+        before.into_iter().chain(cells).chain(after).collect()
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "<none>".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn labels(object: &Value) -> String {
+    let pairs = object
+        .labels()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    let text = pairs.collect::<Vec<_>>().join(",");
+    if text.is_empty() { "<none>".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn show(form: &Form, answer: &Value) -> String {
+        let mut table = Table::default();
+        form.add(&mut table, answer);
+        anstream::adapter::strip_str(&table.render(true)).to_string()
+    }
+
+    fn answer() -> Value {
+        json!({"kind": "Table", "columnDefinitions": [{"name": "Name", "priority": 0}, {"name": "Ready"}, {"name": "Node", "priority": 1}],
+            "rows": [{"cells": ["web", "1/1", "n1"], "object": {"metadata": {"namespace": "shop", "labels": {"a": "b", "c": "d"}}}},
+                     {"cells": ["db", 0, null], "object": {"metadata": {"namespace": "shop"}}}]})
+    }
+
+    #[test]
+    fn columns_are_shown_as_asked() {
+        let form = |wide, with_namespace, with_labels, prefix: Option<&str>| Form {
+            wide,
+            with_namespace,
+            with_labels,
+            prefix: prefix.map(str::to_owned),
+        };
+        assert_eq!(show(&form(false, false, false, None), &answer()), "NAME   READY\nweb    1/1\ndb     0\n");
+        assert_eq!(
+            show(&form(true, true, true, Some("pod")), &answer()),
+            "NAMESPACE   NAME      READY   NODE     LABELS\n\
+             shop        pod/web   1/1     n1       a=b,c=d\n\
+             shop        pod/db    0       <none>   <none>\n"
+        );
+    }
+
+    #[test]
+    fn a_server_without_tables_gives_name_and_age() {
+        let form = Form { wide: false, with_namespace: false, with_labels: false, prefix: None };
+        let list = json!({"kind": "PodList", "items": [{"metadata": {"name": "web"}}]});
+        assert_eq!(show(&form, &list), "NAME   AGE\nweb    <unknown>\n");
+    }
+}

@@ -1,0 +1,194 @@
+//! The part of kubectl's JSONPath templates that people use: text, `{.a.b[0].c}`, `{.items[*].x}`, `{['a.b']}`, `{"\n"}`.
+//!
+//! Filters, ranges, slices and recursive descent are refused by name rather than misread.
+
+use serde_json::Value;
+
+/// A template: text and paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Path(Vec<Step>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(i64),
+    All,
+}
+
+impl Template {
+    /// Reads a template. A bare path such as `.status.phase` is one without its braces.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with('.') {
+            return Ok(Self(vec![Part::Path(path(text)?)]));
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            let (inside, after) =
+                after.split_once('}').ok_or_else(|| format!("`{{` without `}}` in {text:?}"))?;
+            parts.push(expression(inside.trim())?);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The template with its paths filled in; several values of a path are separated by spaces. What is not there is
+    /// empty.
+    pub(super) fn render(&self, object: &Value) -> String {
+        let show = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Path(steps) => find(object, steps).into_iter().map(text_of).collect::<Vec<_>>().join(" "),
+        };
+        self.0.iter().map(show).collect()
+    }
+
+    /// The values that the template's paths lead to.
+    pub(super) fn values<'v>(&self, object: &'v Value) -> Vec<&'v Value> {
+        let paths = self.0.iter().filter_map(|part| match part {
+            Part::Path(steps) => Some(steps),
+            Part::Text(_) => None,
+        });
+        paths.flat_map(|steps| find(object, steps)).collect()
+    }
+}
+
+fn expression(inside: &str) -> Result<Part, String> {
+    if inside.len() >= 2 && inside.starts_with('"') && inside.ends_with('"') {
+        let text =
+            serde_json::from_str(inside).map_err(|error| format!("{inside} is not a text: {error}"))?;
+        return Ok(Part::Text(text));
+    }
+    if inside.starts_with("range") || inside == "end" {
+        return Err("`range` is not supported; use -o json with a program such as jq".into());
+    }
+    path(inside).map(Part::Path)
+}
+
+fn path(text: &str) -> Result<Vec<Step>, String> {
+    let mut rest = text.trim_start_matches('$').trim_start_matches('@');
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        if rest.starts_with("..") {
+            return Err(format!("recursive descent (`..`) is not supported in {text:?}"));
+        }
+        if let Some(after) = rest.strip_prefix('[') {
+            let (inside, after) =
+                after.split_once(']').ok_or_else(|| format!("`[` without `]` in {text:?}"))?;
+            steps.push(bracket(inside.trim(), text)?);
+            rest = after;
+            continue;
+        }
+        let name = rest.strip_prefix('.').unwrap_or(rest);
+        let (key, after) = key(name);
+        match key.as_str() {
+            "" if after.is_empty() => break,
+            "" if after.starts_with('[') => {}
+            "*" => steps.push(Step::All),
+            _ => steps.push(Step::Key(key)),
+        }
+        rest = after;
+    }
+    Ok(steps)
+}
+
+/// A key up to the next `.` or `[`, where `\.` is a dot of the key.
+fn key(text: &str) -> (String, &str) {
+    let mut key = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => key.extend(chars.next().map(|(_, c)| c)),
+            '.' | '[' => return (key, &text[at..]),
+            c => key.push(c),
+        }
+    }
+    (key, "")
+}
+
+fn bracket(inside: &str, text: &str) -> Result<Step, String> {
+    if inside == "*" {
+        return Ok(Step::All);
+    }
+    if let Ok(index) = inside.parse() {
+        return Ok(Step::Index(index));
+    }
+    match inside.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        Some(key) => Ok(Step::Key(key.replace("\\.", "."))),
+        None => Err(format!("`[{inside}]` in {text:?} is not supported; use an index, `*` or a quoted key")),
+    }
+}
+
+fn find<'v>(object: &'v Value, steps: &[Step]) -> Vec<&'v Value> {
+    steps
+        .iter()
+        .fold(vec![object], |values, step| values.into_iter().flat_map(|value| take(value, step)).collect())
+}
+
+fn take<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
+    match (step, value) {
+        (Step::Key(key), Value::Object(map)) => map.get(key).into_iter().collect(),
+        (Step::All, Value::Array(items)) => items.iter().collect(),
+        (Step::All, Value::Object(map)) => map.values().collect(),
+        (Step::Index(index), Value::Array(items)) => {
+            let from_end = usize::try_from(-index).ok().and_then(|back| items.len().checked_sub(back));
+            let at = usize::try_from(*index).ok().or(from_end);
+            at.and_then(|at| items.get(at)).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn templates_are_filled_in() {
+        let object =
+            json!({"items": [{"n": "a", "ip": 1}, {"n": "b", "l": {"x.y/z": true}}], "m": {"k": null}});
+        for (template, expected) in [
+            (".items[0].n", "a"),
+            ("{.items[*].n}", "a b"),
+            ("{.items[-1].n}", "b"),
+            ("{range}", "`range` is not"),
+            ("name={.items[0].n}{\"\\n\"}", "name=a\n"),
+            ("{.items[1].l.x\\.y/z}", "true"),
+            ("{.items[1].l['x.y/z']}", "true"),
+            ("{$.items[0]}", "{\"ip\":1,\"n\":\"a\"}"),
+            ("{.nothing.here}", ""),
+            ("{.items[9].n}{.m.k}", ""),
+            ("{..n}", "recursive descent"),
+            ("{.items[?(@.n==\"a\")]}", "`[?(@.n==\"a\")]`"),
+            ("{.items", "`{` without"),
+        ] {
+            let shown =
+                Template::parse(template).map_or_else(|error| error, |template| template.render(&object));
+            assert!(
+                shown == expected || (!expected.is_empty() && shown.starts_with(expected)),
+                "{template}: {shown}"
+            );
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `logs`: what containers have written.
+
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::Parser;
+use futures::stream::{BoxStream, SelectAll};
+use futures::{StreamExt as _, TryStreamExt as _};
+use orch_api::{Object as _, Params, Request, Verb};
+use serde_json::Value;
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
+use tokio_util::io::StreamReader;
+
+use super::output::paint;
+use super::wait::parse_duration;
+use super::{Failure, Session, pods};
+
+/// Show what containers have written
+///
+/// Of an object other than a pod, the logs of all pods that it owns are shown, each line behind the name of its pod.
+#[derive(Parser, Debug)]
+#[command(after_help = "\
+Examples:
+  # A pod's log, and what is added to it; of a workload's pods together
+  orchctl logs -f web-7d9f
+  orchctl logs -f workload/web --tail=10
+
+  # Of the container that ran before the last restart
+  orchctl logs web-7d9f --previous")]
+pub(super) struct Args {
+    /// A pod, or kind/name
+    #[arg(value_name = "POD | KIND/NAME", required_unless_present = "selector")]
+    object: Option<String>,
+    /// Of all pods with these labels
+    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "object")]
+    selector: Option<String>,
+    /// Go on as more is written
+    #[arg(short, long)]
+    follow: bool,
+    /// Of the container before its last restart
+    #[arg(short, long)]
+    previous: bool,
+    /// Of this container
+    #[arg(short, long, value_name = "NAME")]
+    container: Option<String>,
+    /// Of all containers of the pod
+    #[arg(long, conflicts_with = "container")]
+    all_containers: bool,
+    /// Only the last lines
+    #[arg(long, value_name = "LINES")]
+    tail: Option<u64>,
+    /// Only what is younger than this: 30s, 5m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    since: Option<std::time::Duration>,
+    /// Show when each line was written
+    #[arg(long)]
+    timestamps: bool,
+    /// Show the name of the pod and container before each line
+    #[arg(long)]
+    prefix: bool,
+}
+
+/// A log to show, and what stands before its lines.
+struct Source {
+    request: Request,
+    prefix: String,
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    let pods = match (&args.object, &args.selector) {
+        (Some(object), _) => pods::behind(session, object, "log").await?,
+        (None, Some(selector)) => pods::labelled(session, selector, "log").await?,
+        (None, None) => return Err(Failure::new("name a pod, or kind/name, or labels with -l")),
+    };
+    let mut sources = Vec::new();
+    for pod in &pods {
+        for container in wanted(pod, &args) {
+            sources.push(source(session, pod, container, &args, pods.len() > 1).await?);
+        }
+    }
+    // One log after the other keeps their order; followed ones are shown as they come.
+    if args.follow { show_together(session, sources).await } else { show_in_turn(session, sources).await }
+}
+
+fn wanted(pod: &Value, args: &Args) -> Vec<Option<String>> {
+    match &args.container {
+        Some(name) => vec![Some(name.clone())],
+        None if args.all_containers => pods::containers(pod).into_iter().map(Some).collect(),
+        None => vec![pods::containers(pod).into_iter().next()],
+    }
+}
+
+async fn source(
+    session: &Session,
+    pod: &Value,
+    container: Option<String>,
+    args: &Args,
+    several: bool,
+) -> Result<Source, Failure> {
+    let several_containers =
+        args.container.is_none() && !args.all_containers && pods::containers(pod).len() > 1;
+    if let Some(name) = container.as_ref().filter(|_| several_containers) {
+        anstream::eprintln!("Defaulted container {name:?} out of: {}", pods::containers(pod).join(", "));
+    }
+    let given = [
+        container.clone().map(|name| ("container", name)),
+        args.follow.then(|| ("follow", "true".into())),
+        args.previous.then(|| ("previous", "true".into())),
+        args.timestamps.then(|| ("timestamps", "true".into())),
+        args.tail.map(|lines| ("tailLines", lines.to_string())),
+        args.since.map(|since| ("sinceSeconds", since.as_secs().max(1).to_string())),
+    ];
+    let other = given.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+    let target = pods::target(session, pod, "log").await?.subresource("log");
+    let request =
+        Request { verb: Verb::Get, target, params: Params { other, ..Params::default() }, body: None };
+    let prefix = match several || args.prefix || args.all_containers {
+        true => prefix(pod.name(), container.as_deref().unwrap_or_default()),
+        false => String::new(),
+    };
+    Ok(Source { request, prefix })
+}
+
+/// `[pod/web-1/web] `, in a colour that a pod keeps.
+fn prefix(pod: &str, container: &str) -> String {
+    const COLOURS: [AnsiColor; 5] =
+        [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Blue];
+    let sum: usize = pod.bytes().map(usize::from).sum();
+    let style: Style = COLOURS[sum % COLOURS.len()].on_default();
+    format!("{} ", paint(Some(style), &format!("[pod/{pod}/{container}]")))
+}
+
+type Lines = BoxStream<'static, Result<Vec<u8>, Failure>>;
+
+async fn lines(session: &Session, source: &Source) -> Result<Lines, Failure> {
+    session.log(&source.request);
+    let body = session.client().await?.stream(source.request.clone()).await?;
+    let reader = StreamReader::new(body.map_err(std::io::Error::other));
+    let prefix = source.prefix.clone();
+    let lines = FramedRead::new(reader, AnyDelimiterCodec::new(b"\n".to_vec(), Vec::new())).map(
+        move |line| match line {
+            Ok(line) => Ok([prefix.as_bytes(), &line, b"\n"].concat()),
+            Err(AnyDelimiterCodecError::Io(error)) => Err(Failure::new(error.to_string())),
+            Err(error) => Err(Failure::new(format!("the log cannot be read: {error}"))),
+        },
+    );
+    Ok(lines.boxed())
+}
+
+async fn show_in_turn(session: &Session, sources: Vec<Source>) -> Result<ExitCode, Failure> {
+    let several = sources.len() > 1;
+    let mut code = ExitCode::SUCCESS;
+    for source in sources {
+        let shown = async { show(lines(session, &source).await?).await };
+        match shown.await {
+            Err(failure) if several => code = failure.report(),
+            shown => shown?,
+        }
+    }
+    Ok(code)
+}
+
+async fn show_together(session: &Session, sources: Vec<Source>) -> Result<ExitCode, Failure> {
+    let mut all = SelectAll::new();
+    for source in &sources {
+        all.push(lines(session, source).await?);
+    }
+    show(all.boxed()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(mut lines: Lines) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout();
+    while let Some(line) = lines.next().await {
+        std::io::Write::write_all(&mut stdout, &line?)?;
+        std::io::Write::flush(&mut stdout)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! `orchctl`: what people type.
+//!
+//! A verb is one file with its arguments, its examples and a `run`. No verb knows a kind: what there is, is learned from
+//! the server by discovery, and how it is shown from its schema. What is printed is made by pure functions in
+//! [`output`], always coloured; the stream takes the colours out unless it is a terminal.
+
+mod api_resources;
+mod apply;
+mod completion;
+mod config;
+mod create;
+mod delete;
+mod describe;
+mod exec;
+mod explain;
+mod failure;
+mod files;
+mod get;
+mod jsonpath;
+mod logs;
+mod order;
+mod output;
+mod pods;
+mod scale;
+mod schema;
+mod select;
+mod session;
+mod version;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use failure::Failure;
+use session::{Session, SessionArgs};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Orch's client: applies manifests, shows what is there, and reaches into running containers.
+#[derive(Parser)]
+#[command(name = "orchctl", version, styles = STYLES, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # Make what the files say, and change what is there already
+  orchctl apply -f workload.yaml
+
+  # See it, and everything about it
+  orchctl get workloads,pods
+  orchctl describe workload web
+
+  # Wait until it is there, then look into it
+  orchctl wait workload/web --for=condition=Available --timeout=60s
+  orchctl logs -f workload/web
+  orchctl exec workload/web -- ps
+
+  # What can be written into a manifest
+  orchctl explain workload.spec
+
+A verb's own help says more: orchctl get --help";
+
+#[derive(Subcommand)]
+enum Verb {
+    Apply(apply::Args),
+    Create(create::Args),
+    Get(get::Args),
+    Describe(describe::Args),
+    Delete(delete::Args),
+    Logs(logs::Args),
+    Exec(exec::Args),
+    Wait(wait::Args),
+    Scale(scale::Args),
+    Explain(explain::Args),
+    ApiResources(api_resources::Args),
+    Config(config::Args),
+    Version(version::Args),
+    Completion(completion::Args),
+}
+
+/// Runs `orchctl` with this process's arguments. 0: done. 1: failed, and standard error says why. 2: the arguments make no
+/// sense. `exec` answers with the command's own code.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let session = Session::new(cli.session);
+    match cli.verb {
+        Verb::Apply(args) => apply::run(&session, args).await,
+        Verb::Create(args) => create::run(&session, args).await,
+        Verb::Get(args) => get::run(&session, args).await,
+        Verb::Describe(args) => describe::run(&session, args).await,
+        Verb::Delete(args) => delete::run(&session, args).await,
+        Verb::Logs(args) => logs::run(&session, args).await,
+        Verb::Exec(args) => exec::run(&session, args).await,
+        Verb::Wait(args) => wait::run(&session, args).await,
+        Verb::Scale(args) => scale::run(&session, args).await,
+        Verb::Explain(args) => explain::run(&session, args).await,
+        Verb::ApiResources(args) => api_resources::run(&session, args).await,
+        Verb::Config(args) => config::run(&session, &args),
+        Verb::Version(args) => version::run(&session, args).await,
+        Verb::Completion(args) => completion::run(&args, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

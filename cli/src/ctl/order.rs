@@ -1,0 +1,89 @@
+//! In which order manifests are applied: what is referred to comes before what refers to it.
+//!
+//! The order is read from the ontology: kinds of the cluster first, because the others live in them, and then by the
+//! longest chain of references. Kinds that it does not know come last, in the order in which they were written.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use orch_api::{KindEntry, Object as _, split_api_version};
+use orch_client::manifest::Manifest;
+use orch_ontology::KINDS;
+
+static RANKS: LazyLock<BTreeMap<(&'static str, &'static str), usize>> = LazyLock::new(|| ranks(&KINDS));
+
+/// Sorts manifests; those of one rank stay in their order.
+pub(super) fn by_references(manifests: &mut [Manifest]) {
+    manifests.sort_by_key(|manifest| {
+        let (group, _) = split_api_version(manifest.object.api_version());
+        RANKS.get(&(group, manifest.object.kind())).copied().unwrap_or(usize::MAX)
+    });
+}
+
+fn ranks(kinds: &[KindEntry]) -> BTreeMap<(&'static str, &'static str), usize> {
+    let rank = |entry: &KindEntry| match entry.kind.is_namespaced() {
+        false => 0,
+        true => 1 + depth(kinds, entry.kind.name, &mut Vec::new()),
+    };
+    kinds.iter().map(|entry| ((entry.kind.group, entry.kind.name), rank(entry))).collect()
+}
+
+/// The length of the longest chain of references that begins at a kind. A cycle is entered once.
+fn depth(kinds: &[KindEntry], name: &str, above: &mut Vec<String>) -> usize {
+    let Some(entry) = kinds.iter().find(|entry| entry.kind.name == name) else { return 0 };
+    if above.iter().any(|seen| seen == name) {
+        return 0;
+    }
+    above.push(name.to_owned());
+    let referred = entry.schema.relations().into_iter().filter(|at| at.relation.verb == "references");
+    let targets: Vec<String> =
+        referred.map(|at| at.relation.target).filter(|target| target != name).collect();
+    let owned = entry.owns.iter().map(|kind| kind.name.to_owned());
+    let deepest = targets.into_iter().chain(owned).map(|target| 1 + depth(kinds, &target, above)).max();
+    above.pop();
+    deepest.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(kinds: &[(&str, &str)]) -> Vec<String> {
+        let text: String = kinds
+            .iter()
+            .map(|(version, kind)| format!("---\napiVersion: {version}\nkind: {kind}\n"))
+            .collect();
+        let mut manifests: Vec<_> = Manifest::parse("x", &text).into_iter().map(Result::unwrap).collect();
+        by_references(&mut manifests);
+        manifests.iter().map(|manifest| manifest.object.kind().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_referred_to_comes_first() {
+        let written = [
+            ("example.com/v1", "Zebra"),
+            ("orch.dev/v1", "Workload"),
+            ("v1", "Pod"),
+            ("v1", "Secret"),
+            ("example.com/v1", "Ant"),
+            ("v1", "ConfigMap"),
+            ("v1", "Namespace"),
+        ];
+        assert_eq!(order(&written), ["Namespace", "Secret", "ConfigMap", "Pod", "Workload", "Zebra", "Ant"]);
+    }
+
+    #[test]
+    fn every_kind_that_refers_comes_after_its_target() {
+        let rank = |name: &str| RANKS.iter().find(|((_, kind), _)| *kind == name).map(|(_, rank)| *rank);
+        for entry in KINDS.iter().filter(|entry| entry.kind.is_namespaced()) {
+            for at in entry.schema.relations().iter().filter(|at| at.relation.verb == "references") {
+                let (from, to) = (rank(entry.kind.name), rank(&at.relation.target));
+                assert!(
+                    to.is_none() || from > to || at.relation.target == entry.kind.name,
+                    "{} {at:?}",
+                    entry.kind.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What is printed: pure functions from data to text with ANSI colours, and [`print`], which writes it.
+
+pub(super) mod age;
+pub(super) mod snippet;
+pub(super) mod table;
+pub(super) mod yaml;
+
+use std::io::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const WAITING: Style = AnsiColor::Yellow.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+pub(super) const HEADING: Style = Style::new().bold();
+pub(super) const FAINT: Style = Style::new().dimmed();
+
+/// Writes text to standard output at once. Colours are taken out unless it is a terminal; `NO_COLOR` and
+/// `CLICOLOR_FORCE` decide otherwise.
+pub(super) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = anstream::stdout();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// The colour of a word that says how something is; none for any other word.
+pub(super) fn style_of_state(word: &str) -> Option<Style> {
+    const GOOD_WORDS: [&str; 10] = [
+        "Running",
+        "Ready",
+        "Active",
+        "Available",
+        "Succeeded",
+        "Completed",
+        "Bound",
+        "Healthy",
+        "True",
+        "Normal",
+    ];
+    const WAITING_WORDS: [&str; 8] = [
+        "Pending",
+        "ContainerCreating",
+        "PodInitializing",
+        "Terminating",
+        "Progressing",
+        "Unknown",
+        "Warning",
+        "SchedulingDisabled",
+    ];
+    let bad = ["BackOff", "Err", "Failed", "NotReady", "OOMKilled", "Evicted", "Unschedulable", "Lost"];
+    if bad.iter().any(|part| word.contains(part)) {
+        Some(BAD)
+    } else if WAITING_WORDS.iter().any(|known| word.contains(known)) {
+        Some(WAITING)
+    } else if GOOD_WORDS.contains(&word) {
+        Some(GOOD)
+    } else {
+        None
+    }
+}
+
+/// `text` in a colour; the text alone if there is none.
+pub(super) fn paint(style: Option<Style>, text: &str) -> String {
+    match style {
+        Some(style) => format!("{style}{text}{style:#}"),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Which objects a command is about: `pods`, `po,wl`, `all`, `pod a b`, `pod/a workload/b`.
+
+use orch_api::Target;
+use orch_client::{ApiResource, Discovery};
+
+use super::{Failure, Session};
+
+/// Objects of one kind: some by name, or the whole collection.
+#[derive(Debug)]
+pub(super) struct Selection<'a> {
+    /// The kind.
+    pub(super) resource: &'a ApiResource,
+    /// The names; empty: all objects.
+    pub(super) names: Vec<String>,
+}
+
+/// Reads the words that follow a verb.
+pub(super) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Vec<Selection<'a>>, Failure> {
+    let Some((first, rest)) = words.split_first() else {
+        return Err(Failure::new("what kind of object?")
+            .hint("name one, such as `pods`; `orchctl api-resources` lists them".to_owned()));
+    };
+    if words.iter().any(|word| word.contains('/')) {
+        return slashed(discovery, words);
+    }
+    let mut resources = Vec::new();
+    for word in first.split(',').filter(|word| !word.is_empty()) {
+        match discovery.category(word) {
+            category if category.is_empty() => resources.push(discovery.resolve(word)?),
+            category => resources.extend(category),
+        }
+    }
+    let selection = |resource| Selection { resource, names: rest.to_vec() };
+    Ok(resources.into_iter().map(selection).collect())
+}
+
+fn slashed<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Vec<Selection<'a>>, Failure> {
+    let mut selections: Vec<Selection<'a>> = Vec::new();
+    for word in words {
+        let Some((kind, name)) = word.split_once('/').filter(|(_, name)| !name.is_empty()) else {
+            let hint = "write every object as kind/name, or one kind followed by names".to_owned();
+            return Err(Failure::new(format!("{word:?} is not of the form kind/name")).hint(hint));
+        };
+        let resource = discovery.resolve(kind)?;
+        match selections.iter_mut().find(|selection| selection.resource == resource) {
+            Some(selection) => selection.names.push(name.to_owned()),
+            None => selections.push(Selection { resource, names: vec![name.to_owned()] }),
+        }
+    }
+    Ok(selections)
+}
+
+impl Selection<'_> {
+    /// Where to find each of the named objects.
+    pub(super) async fn targets(&self, session: &Session) -> Result<Vec<Target>, Failure> {
+        let collection = self.resource.collection(Some(session.namespace().await?));
+        Ok(self.names.iter().map(|name| collection.clone().named(name.as_str())).collect())
+    }
+}
+
+/// `workload.orch.dev/web`, as messages name an object.
+pub(super) fn label(resource: &ApiResource, name: &str) -> String {
+    join(&resource.prefix(), name)
+}
+
+/// A name behind its kind.
+pub(super) fn join(prefix: &str, name: &str) -> String {
+    format!("{prefix}/{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(words: &[&str], expected: &str) {
+        let resource = |plural: &str, short: &str, categories: &[&str]| ApiResource {
+            plural: plural.into(),
+            short_names: vec![short.into()],
+            categories: categories.iter().map(|c| (*c).to_owned()).collect(),
+            verbs: vec!["list".into()],
+            ..ApiResource::default()
+        };
+        let resources = vec![
+            resource("pods", "po", &["all"]),
+            resource("workloads", "wl", &["all"]),
+            resource("nodes", "no", &[]),
+        ];
+        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        let discovery = Discovery { resources };
+        let shown = match parse(&discovery, &words) {
+            Ok(selections) => {
+                let show = |s: &Selection<'_>| format!("{}[{}]", s.resource.plural, s.names.join(" "));
+                selections.iter().map(show).collect::<Vec<_>>().join(" ")
+            }
+            Err(failure) => format!("{failure:?}").split('"').nth(1).unwrap_or_default().to_owned(),
+        };
+        assert!(shown.starts_with(expected), "{words:?}: {shown}");
+    }
+
+    #[test]
+    fn objects_are_named_as_in_kubectl() {
+        check(&["po"], "pods[]");
+        check(&["pods", "a", "b"], "pods[a b]");
+        check(&["po,wl"], "pods[] workloads[]");
+        check(&["all"], "pods[] workloads[]");
+        check(&["po/a", "wl/b", "po/c"], "pods[a c] workloads[b]");
+        check(&["po/a", "b"], "\\");
+        check(&["po/"], "\\");
+        check(&["poodles"], "the server has no resource type");
+        check(&[], "what kind of object?");
+    }
+}

@@ -1,0 +1,281 @@
+//! `wait`: until objects are as they should be.
+
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+use futures::StreamExt as _;
+use orch_api::{EventType, Object as _, Params, Request, Status, Target, Verb};
+use serde_json::Value;
+
+use super::jsonpath::Template;
+use super::output::{GOOD, paint, print};
+use super::{Failure, Session, select};
+
+/// Wait until objects have a condition, a value, or are gone
+#[derive(Parser, Debug)]
+#[command(after_help = "\
+Examples:
+  orchctl wait workload/web --for=condition=Available --timeout=60s
+  orchctl wait pod -l app=web --for=condition=Ready
+  orchctl wait pod/web --for=jsonpath='{.status.phase}'=Running
+  orchctl wait pod/web --for=delete")]
+pub(super) struct Args {
+    /// Kinds, or a kind and names, or kind/name
+    #[arg(required = true, value_name = "KIND | KIND/NAME")]
+    words: Vec<String>,
+    /// condition=TYPE[=STATUS], jsonpath='{PATH}'[=VALUE], create or delete
+    #[arg(long = "for", value_name = "WHAT")]
+    goal: Goal,
+    /// Give up after this time: 30s, 5m; 0 looks once
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    scope: super::get::Scope,
+    /// All objects of the kind
+    #[arg(long)]
+    all: bool,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Goal {
+    Condition { condition_type: String, status: String },
+    JsonPath { template: Template, value: Option<String> },
+    Create,
+    Delete,
+}
+
+impl FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(condition) = text.strip_prefix("condition=") {
+            let (condition_type, status) = condition.split_once('=').unwrap_or((condition, "True"));
+            return Ok(Self::Condition {
+                condition_type: condition_type.to_owned(),
+                status: status.to_owned(),
+            });
+        }
+        if let Some(rest) = text.strip_prefix("jsonpath=") {
+            let end = rest.rfind('}').map_or(0, |at| at + 1);
+            let (template, value) = match rest[end..].split_once('=') {
+                Some((more, value)) => (&rest[..end + more.len()], Some(value.to_owned())),
+                None => (rest, None),
+            };
+            return Ok(Self::JsonPath { template: Template::parse(template)?, value });
+        }
+        match text {
+            "delete" => Ok(Self::Delete),
+            "create" => Ok(Self::Create),
+            _ => Err("expected condition=TYPE, jsonpath='{PATH}'=VALUE, create or delete".into()),
+        }
+    }
+}
+
+impl Goal {
+    /// Whether an object, or its absence, is what is waited for.
+    pub(super) fn is_met(&self, object: Option<&Value>) -> bool {
+        let Some(object) = object else { return *self == Self::Delete };
+        match self {
+            Self::Create => true,
+            Self::Delete => false,
+            Self::Condition { condition_type, status } => {
+                let conditions = object["status"]["conditions"].as_array();
+                conditions.into_iter().flatten().any(|condition| {
+                    condition.text(&["type"]).eq_ignore_ascii_case(condition_type)
+                        && condition.text(&["status"]).eq_ignore_ascii_case(status)
+                        && is_current(object, condition)
+                })
+            }
+            Self::JsonPath { template, value } => match value {
+                Some(value) => template.render(object) == *value,
+                None => !template.values(object).is_empty(),
+            },
+        }
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Delete => "deleted",
+            Self::Create => "created",
+            _ => "condition met",
+        }
+    }
+}
+
+/// A condition found before the object was last changed says nothing about what it is now.
+fn is_current(object: &Value, condition: &Value) -> bool {
+    let observed =
+        condition["observedGeneration"].as_i64().or_else(|| object["status"]["observedGeneration"].as_i64());
+    match (observed, object["metadata"]["generation"].as_i64()) {
+        (Some(observed), Some(generation)) => observed >= generation,
+        _ => true,
+    }
+}
+
+/// `30s`, `5m`, `1h30m`; a number alone is seconds.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| "expected a duration such as 30s, 5m or 1h30m".to_owned())?;
+    Duration::try_from(span).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    let waiting = wait_for_all(session, &args);
+    let looked_once = args.timeout.is_zero();
+    let timeout = if looked_once { Duration::from_secs(10) } else { args.timeout };
+    match tokio::time::timeout(timeout, waiting).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure::new(format!("timed out waiting for {}", args.words.join(" ")))
+            .hint(format!("`orchctl describe {}` shows how it stands", args.words.join(" ")))),
+    }
+}
+
+async fn wait_for_all(session: &Session, args: &Args) -> Result<ExitCode, Failure> {
+    let selections = select::parse(session.discovery().await?, &args.words)?;
+    let mut found = 0;
+    for selection in &selections {
+        let collection = args.scope.collection(session, selection).await?;
+        let names = match selection.names.is_empty() {
+            false => selection.names.iter().map(|name| (collection.clone(), name.clone())).collect(),
+            true => names(session, collection, args).await?,
+        };
+        for (collection, name) in names {
+            wait_for(session, collection, &name, None, &args.goal, args.timeout.is_zero()).await?;
+            let label = select::label(selection.resource, &name);
+            print(&format!("{label} {}\n", paint(Some(GOOD), args.goal.outcome())))?;
+            found += 1;
+        }
+    }
+    if found == 0 && args.goal != Goal::Delete {
+        return Err(Failure::new("no matching objects"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn names(session: &Session, collection: Target, args: &Args) -> Result<Vec<(Target, String)>, Failure> {
+    if !args.all && args.scope.selector.is_none() && args.scope.field_selector.is_none() {
+        return Err(Failure::new("wait for which objects?")
+            .hint("give names, -l, --field-selector or --all".to_owned()));
+    }
+    let (items, _) = session.list(collection.clone(), args.scope.params()).await?;
+    let place = |item: &Value| Target {
+        namespace: Some(item.namespace().to_owned()).filter(|namespace| !namespace.is_empty()),
+        ..collection.clone()
+    };
+    Ok(items.iter().map(|item| (place(item), item.name().to_owned())).collect())
+}
+
+/// Waits until the object of this name is as it should be; with `uid`, another object of the same name counts as none.
+pub(super) async fn wait_for(
+    session: &Session,
+    collection: Target,
+    name: &str,
+    uid: Option<&str>,
+    goal: &Goal,
+    once: bool,
+) -> Result<(), Failure> {
+    let params = Params { field_selector: Some(format!("metadata.name={name}")), ..Params::default() };
+    loop {
+        let (items, revision) = session.list(collection.clone(), params.clone()).await?;
+        let object = items.first().filter(|object| uid.is_none_or(|uid| object.uid() == uid));
+        if goal.is_met(object) {
+            return Ok(());
+        }
+        if object.is_none() && !matches!(goal, Goal::Create | Goal::Delete) {
+            let message = format!("{} {name:?} not found", collection.plural);
+            return Err(Failure::new(message).hint("wait until it is there with --for=create".to_owned()));
+        }
+        if once {
+            return Err(Failure::new(format!("{name} is not what was waited for")));
+        }
+        let params = Params { resource_version: Some(revision), ..params.clone() };
+        let request = Request { verb: Verb::Watch, target: collection.clone(), params, body: None };
+        if follow(session, request, uid, goal).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Follows one object. False if the watch ends first, or its revision is too old: then it is time to look again.
+async fn follow(
+    session: &Session,
+    request: Request,
+    uid: Option<&str>,
+    goal: &Goal,
+) -> Result<bool, Failure> {
+    session.log(&request);
+    let client: &dyn orch_api::Client = session.client().await?;
+    let mut events = match client.watch(request).await {
+        Err(status) if status.code == 410 => return Ok(false),
+        events => events?,
+    };
+    while let Some(event) = events.next().await {
+        let event = event?;
+        let object = match event.event_type {
+            EventType::Bookmark => continue,
+            EventType::Error => match serde_json::from_slice::<Status>(&event.object)? {
+                status if status.code == 410 => return Ok(false),
+                status => return Err(status.into()),
+            },
+            EventType::Deleted => None,
+            EventType::Added | EventType::Modified => Some(serde_json::from_slice::<Value>(&event.object)?),
+        };
+        let object = object.filter(|object| uid.is_none_or(|uid| object.uid() == uid));
+        if goal.is_met(object.as_ref()) {
+            return Ok(true);
+        }
+        if object.is_none() && !matches!(goal, Goal::Create | Goal::Delete) {
+            return Err(Failure::new("the object was deleted meanwhile"));
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn goals_are_met_by_what_they_say() {
+        let pod = json!({"metadata": {"generation": 2}, "status": {"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True"}, {"type": "Old", "status": "True", "observedGeneration": 1},
+            {"type": "Failed", "status": "False"}]}});
+        for (goal, expected) in [
+            ("condition=Ready", true),
+            ("condition=ready=true", true),
+            ("condition=Old", false),
+            ("condition=Failed", false),
+            ("condition=Failed=False", true),
+            ("condition=Missing", false),
+            ("jsonpath={.status.phase}=Running", true),
+            ("jsonpath={.status.phase}=Pending", false),
+            ("jsonpath={.status.podIP}", false),
+            ("jsonpath=.status.phase=Running", true),
+            ("create", true),
+            ("delete", false),
+        ] {
+            let goal: Goal = goal.parse().unwrap_or_else(|error| panic!("{goal}: {error}"));
+            assert_eq!(goal.is_met(Some(&pod)), expected, "{goal:?}");
+        }
+        assert!(Goal::Delete.is_met(None));
+        assert!(!"condition=Ready".parse::<Goal>().unwrap().is_met(None));
+        assert!("ready".parse::<Goal>().is_err());
+    }
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        for (text, seconds) in [("30s", 30), ("5m", 300), ("1h30m", 5400), ("7", 7), ("0", 0)] {
+            assert_eq!(parse_duration(text).unwrap().as_secs(), seconds, "{text}");
+        }
+        assert!(parse_duration("soon").is_err());
+        assert!(parse_duration("-5s").is_err());
+    }
+}
