@@ -33,7 +33,9 @@ impl DirectoryWatch {
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_ONLYDIR;
         inotify.add_watch(directory, changes)?;
-        Ok(Self(AsyncFd::with_interest(Descriptor(inotify), Interest::READABLE)?))
+        #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned by what is registered, as it demands")]
+        let watched = AsyncFd::with_interest(Descriptor(inotify), Interest::READABLE)?;
+        Ok(Self(watched))
     }
 
     /// Returns when something changed since the last call. May be dropped and called again without missing a change.

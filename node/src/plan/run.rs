@@ -50,8 +50,10 @@ impl<'a> Running<'a> {
 
     /// What containers that have not run yet wait for, unless something better is known.
     fn default_waiting(&mut self) {
-        let reason = if self.is_initialized() { "ContainerCreating" } else { "PodInitializing" };
-        for container in all_containers(&self.pod.spec) {
+        let (spec, is_initialized) = (&self.pod.spec, self.is_initialized());
+        let reason = if is_initialized { "ContainerCreating" } else { "PodInitializing" };
+        let still_to_run = if is_initialized { &[] } else { spec.init_containers.as_slice() };
+        for container in still_to_run.iter().chain(&spec.containers) {
             if self.world.seen.run(&container.name).is_none() {
                 self.plan.wait(&container.name, reason, "");
             }

@@ -78,6 +78,10 @@ fn of_no_run(
         ..ContainerStatus::default()
     };
     let Some(prior) = prior else { return fresh };
+    if waiting.is_none() && prior.state.terminated.is_some() {
+        // An init container that is over.
+        return prior.clone();
+    }
     let ended = if prior.state.running.is_some() { unseen(prior) } else { prior.state.clone() };
     if is_ending {
         // The records go before the pod does; what was reported of them stays.
