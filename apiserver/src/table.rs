@@ -1,7 +1,7 @@
 //! Objects as other clients want to see them: rows of a table, or metadata only.
 
 use jiff::Timestamp;
-use orch_api::{Object as _, Status};
+use orch_api::{Column, Status};
 use serde_json::{Value, json};
 
 use crate::kinds::Served;
@@ -54,22 +54,21 @@ pub(crate) fn table(
 }
 
 fn definitions(kind: &Served) -> Vec<Value> {
-    let column = |name: &str, of: &str, format: &str, description: &str, priority: i32| json!({"name": name, "type": of, "format": format, "description": description, "priority": priority});
-    let own = kind.entry.columns.iter().map(|c| column(c.name, c.cell_type, "", c.description, c.priority));
-    let (narrow, wide): (Vec<_>, Vec<_>) = own.partition(|column| column["priority"] == 0);
-    let name = column("Name", "string", "name", "The object's name, unique in its namespace.", 0);
-    let age = column("Age", "string", "", "How long ago the object was made.", 0);
-    [name].into_iter().chain(narrow).chain([age]).chain(wide).collect()
+    let definition = |column: &Column| {
+        let format = if column.name == "Name" { "name" } else { "" };
+        json!({
+            "name": column.name,
+            "type": column.cell_type,
+            "format": format,
+            "description": column.description,
+            "priority": column.priority,
+        })
+    };
+    kind.entry.columns.iter().map(definition).collect()
 }
 
 fn row(kind: &Served, object: &Value, include: Include, version: &str, now: Timestamp) -> Value {
-    let cell = |wide: bool| {
-        let columns = kind.entry.columns.iter().filter(move |column| (column.priority > 0) == wide);
-        columns.map(|column| (column.cell)(object, now)).collect::<Vec<_>>()
-    };
-    let name = json!(object.name());
-    let age = json!(age(object.text(&["metadata", "creationTimestamp"]), now));
-    let cells: Vec<Value> = [name].into_iter().chain(cell(false)).chain([age]).chain(cell(true)).collect();
+    let cells: Vec<Value> = kind.entry.columns.iter().map(|column| (column.cell)(object, now)).collect();
     match include {
         Include::None => json!({"cells": cells}),
         Include::Metadata => json!({"cells": cells, "object": partial(object, version)}),
@@ -84,59 +83,4 @@ pub(crate) fn partial(object: &Value, version: &str) -> Value {
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": object["metadata"],
     })
-}
-
-fn age(since: &str, now: Timestamp) -> String {
-    match since.parse::<Timestamp>() {
-        Ok(since) => human_duration(now.duration_since(since).as_secs()),
-        Err(_) => "<unknown>".into(),
-    }
-}
-
-/// How Kubernetes says a duration to people: two digits, at most two units.
-fn human_duration(seconds: i64) -> String {
-    let two = |major: i64, unit: &str, minor: i64, small: &str| match minor {
-        0 => format!("{major}{unit}"),
-        _ => format!("{major}{unit}{minor}{small}"),
-    };
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        ..-1 => "<invalid>".into(),
-        ..0 => "0s".into(),
-        ..120 => format!("{seconds}s"),
-        ..600 => two(minutes, "m", seconds % 60, "s"),
-        ..10_800 => format!("{minutes}m"),
-        ..28_800 => two(hours, "h", minutes % 60, "m"),
-        ..172_800 => format!("{hours}h"),
-        ..691_200 => two(days, "d", hours % 24, "h"),
-        ..63_072_000 => format!("{days}d"),
-        ..252_288_000 => two(days / 365, "y", days % 365, "d"),
-        _ => format!("{}y", days / 365),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_as_kubectl_prints_them() {
-        let (minute, hour, day) = (60, 3600, 86_400);
-        for (seconds, expected) in [
-            (-5, "<invalid>"),
-            (0, "0s"),
-            (119, "119s"),
-            (2 * minute, "2m"),
-            (9 * minute + 5, "9m5s"),
-            (179 * minute, "179m"),
-            (3 * hour + 2 * minute, "3h2m"),
-            (47 * hour, "47h"),
-            (2 * day + hour, "2d1h"),
-            (100 * day, "100d"),
-            (800 * day, "2y70d"),
-            (4000 * day, "10y"),
-        ] {
-            assert_eq!(human_duration(seconds), expected);
-        }
-    }
 }

@@ -15,7 +15,8 @@ pub(super) enum Part {
     Main,
     /// The status only.
     Status,
-    /// Everything: the server itself has made the object (a subresource's transformation).
+    /// Everything: the server itself has made the object (a subresource's transformation). The rules for what people may
+    /// change do not apply: a pod's node is set by its `binding` and by nothing else.
     Whole,
 }
 
@@ -73,7 +74,9 @@ pub(super) fn change(call: &Call, current: &Current, wanted: Wanted<'_>) -> Resu
     if part == Part::Main && kind.kind().has_status {
         keep_status(old, &mut new);
     }
-    admission::admit(kind, &mut new, Some(old))?;
+    if part != Part::Whole {
+        admission::admit(kind, &mut new, Some(old))?;
+    }
     if kind.kind().has_status && part != Part::Status && desired_state_differs(old, &new) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
         new["metadata"]["generation"] = generation.into();
