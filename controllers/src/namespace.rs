@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use orch_api::{
-    ConditionStatus, Kind, List, Metadata, Params, Request, Status, Target, Time, Verb,
-};
+use orch_api::{ConditionStatus, Kind, List, Metadata, Params, Request, Status, Target, Time, Verb};
 use orch_controller_runtime::{
     Action, Cache, Context, Controller, Executor, ObjectKey, Outcome, PartialObject, Plan, Reconciler, Write,
 };

@@ -29,6 +29,20 @@ pub trait Planner: Send + Sync + 'static {
     fn plan(world: &Self::World, now: Timestamp) -> Plan;
 }
 
+impl<P: Planner> Planner for Arc<P> {
+    type World = P::World;
+
+    const NAME: &'static str = P::NAME;
+
+    fn observe(&self, key: &ObjectKey) -> Option<Self::World> {
+        P::observe(self, key)
+    }
+
+    fn plan(world: &Self::World, now: Timestamp) -> Plan {
+        P::plan(world, now)
+    }
+}
+
 /// A planner with what carries its plans out.
 pub(crate) struct Planned<P> {
     pub(crate) planner: P,

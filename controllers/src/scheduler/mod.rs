@@ -1,0 +1,150 @@
+//! The scheduler: gives every pod without a node one, by [`orch_scheduler::place`].
+//!
+//! The snapshot follows the caches change by change. A placement counts from the moment it is decided, not when its binding
+//! has come back around: many bindings are under way at once. A pod that fits nowhere waits until a change makes room on some
+//! node; it is not tried again for any other reason.
+
+mod decisions;
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use orch_api::{Api, Clock, Status, Time};
+use orch_controller_runtime::{
+    Backoff, Cache, Context, Note, ObjectKey, Outcome, Reconciler, Recorder, WorkQueue, Write, work,
+};
+use orch_ontology::{Binding, Conditions, Node, ObjectReference, Pod, PodCondition};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use decisions::{Decision, Decisions};
+use state::State;
+
+const NAME: &str = "default-scheduler";
+/// Bindings under way at once.
+const WORKERS: usize = 256;
+const RETRY: Backoff = Backoff { first: Duration::from_millis(50), limit: Duration::from_secs(10) };
+
+struct Scheduler {
+    pods: Arc<Cache<Pod>>,
+    api: Api<Pod>,
+    executor: orch_controller_runtime::Executor,
+    recorder: Recorder,
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+    decisions: Decisions,
+}
+
+/// Runs the scheduler until cancelled. What it decides can be read from `decisions`.
+pub async fn run(context: Context, decisions: Decisions, cancel: CancellationToken) {
+    let queue = Arc::new(WorkQueue::new(context.clock.clone(), RETRY));
+    let state = Arc::new(Mutex::new(State::default()));
+    let (pods, nodes) = (context.caches.of::<Pod>(), context.caches.of::<Node>());
+    follow(&nodes, &pods, &state, &queue);
+    if cancel.run_until_cancelled(context.caches.synced()).await.is_none() {
+        return;
+    }
+    info!(controller = NAME, workers = WORKERS, "controller runs");
+    let recorder = context.recorder.component(NAME);
+    let executor = orch_controller_runtime::Executor {
+        client: context.client.clone(),
+        caches: context.caches.clone(),
+        recorder: recorder.clone(),
+        field_manager: NAME,
+    };
+    let api = Api::all(context.client.clone()).manager(NAME);
+    let scheduler = Scheduler { pods, api, executor, recorder, clock: context.clock, state, decisions };
+    work(Arc::new(scheduler), queue, WORKERS, cancel).await;
+}
+
+/// Keeps the snapshot in step with the caches, and queues pods that have become placeable.
+fn follow(
+    nodes: &Cache<Node>,
+    pods: &Cache<Pod>,
+    state: &Arc<Mutex<State>>,
+    queue: &Arc<WorkQueue<ObjectKey>>,
+) {
+    let (nodes_state, nodes_queue) = (state.clone(), queue.clone());
+    nodes.subscribe(move |change| {
+        let retry = match change.new {
+            Some(node) => nodes_state.lock().node_changed(node),
+            None => nodes_state.lock().node_removed(&change.key.name),
+        };
+        retry.into_iter().for_each(|key| nodes_queue.add(key));
+    });
+    let (pods_state, pods_queue) = (state.clone(), queue.clone());
+    pods.subscribe(move |change| {
+        let retry = pods_state.lock().pod_changed(change.old, change.new);
+        retry.into_iter().for_each(|key| pods_queue.add(key));
+    });
+}
+
+#[async_trait]
+impl Reconciler for Scheduler {
+    type Key = ObjectKey;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Status> {
+        let Some(pod) = self.pods.get(key).filter(|pod| state::is_waiting(pod)) else {
+            return Ok(Outcome::Done);
+        };
+        let Some(placement) = self.state.lock().place(&pod) else { return Ok(Outcome::Done) };
+        let node = placement.node.clone();
+        let message = node.is_none().then(|| placement.message());
+        self.decisions.remember(&pod, self.clock.now(), placement);
+        match (node, message) {
+            (Some(node), _) => self.bind(&pod, &node).await?,
+            (None, message) => self.refuse(&pod, &message.unwrap_or_default()).await?,
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+impl Scheduler {
+    async fn bind(&self, pod: &Arc<Pod>, node: &str) -> Result<(), Status> {
+        let mut binding = Binding { metadata: pod.metadata.clone(), ..Binding::default() };
+        binding.metadata = orch_api::Metadata {
+            uid: binding.metadata.uid,
+            ..orch_api::Metadata::named(binding.metadata.namespace, binding.metadata.name)
+        };
+        binding.target =
+            ObjectReference { kind: "Node".into(), name: node.to_owned(), ..ObjectReference::default() };
+        let api =
+            Api::<Pod>::namespaced(self.executor.client.clone(), pod.metadata.namespace()).manager(NAME);
+        match api.post(&pod.metadata.name, "binding", &binding).await {
+            Ok(_) => {
+                let (namespace, name) = (pod.metadata.namespace(), &pod.metadata.name);
+                let message = format!("Successfully assigned {namespace}/{name} to {node}");
+                self.recorder.record(Note::normal(&**pod, "Scheduled", message));
+                Ok(())
+            }
+            Err(status) => {
+                let now = self.pods.get(&ObjectKey::of(&pod.metadata));
+                self.state.lock().forget(pod, now.as_ref());
+                if status.code == 404 { Ok(()) } else { Err(status) }
+            }
+        }
+    }
+
+    /// Says that the pod fits nowhere, and why; once, as long as the reasons are the same.
+    async fn refuse(&self, pod: &Arc<Pod>, message: &str) -> Result<(), Status> {
+        let said = pod.status.conditions.of_type(Pod::SCHEDULED);
+        if said.is_some_and(|condition| condition.message == message) {
+            return Ok(());
+        }
+        self.recorder.record(Note::warning(&**pod, "FailedScheduling", message));
+        let mut conditions = pod.status.conditions.clone();
+        let now = Time::new(self.clock.now());
+        conditions.put(PodCondition::new(Pod::SCHEDULED, false, "Unschedulable", message, now));
+        let write = Write::merge_status(&**pod, json!({"conditions": conditions}));
+        let plan = orch_controller_runtime::Plan { status: Some(write), ..Default::default() };
+        self.executor.execute(plan).await
+    }
+}

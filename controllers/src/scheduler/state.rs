@@ -1,0 +1,223 @@
+//! What the scheduler knows: the snapshot, and the pods that fit nowhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use orch_controller_runtime::ObjectKey;
+use orch_ontology::{Node, Pod, UnsatisfiableConstraintAction};
+use orch_scheduler::{Placement, Snapshot, place, try_node};
+
+const NAMES: [&str; 2] = ["", "default-scheduler"];
+
+/// The snapshot, and the pods that fit nowhere in it.
+#[derive(Default)]
+pub(super) struct State {
+    snapshot: Snapshot,
+    unplaceable: BTreeMap<ObjectKey, Arc<Pod>>,
+}
+
+/// Whether the pod waits for us to place it.
+pub(super) fn is_waiting(pod: &Pod) -> bool {
+    let ours = NAMES.contains(&pod.spec.scheduler_name.as_str());
+    ours && !pod.is_scheduled() && !pod.is_terminating() && !pod.is_terminal()
+}
+
+impl State {
+    /// Decides about a pod, and counts it where it goes. None if it has been placed already and the cache doesn't show it
+    /// yet.
+    pub(super) fn place(&mut self, pod: &Arc<Pod>) -> Option<Placement> {
+        if self.snapshot.node_of(&pod.metadata.uid).is_some() {
+            return None;
+        }
+        let placement = place(&self.snapshot, pod);
+        match &placement.node {
+            Some(node) => self.snapshot.assume(pod, node),
+            None => drop(self.unplaceable.insert(ObjectKey::of(&pod.metadata), pod.clone())),
+        }
+        Some(placement)
+    }
+
+    /// Takes back a placement whose binding has failed. `now` is the pod as the cache shows it.
+    pub(super) fn forget(&mut self, pod: &Pod, now: Option<&Arc<Pod>>) {
+        let bound = now.filter(|now| now.metadata.uid == pod.metadata.uid && now.is_scheduled());
+        match bound {
+            Some(now) => drop(self.snapshot.set_pod(now)),
+            None => drop(self.snapshot.remove_pod(&pod.metadata.uid)),
+        }
+    }
+
+    /// Takes in a node. Answers the pods to try again.
+    pub(super) fn node_changed(&mut self, node: &Node) -> Vec<ObjectKey> {
+        let relevant = self.snapshot.set_node(node);
+        if relevant { self.placeable_on(&node.metadata.name) } else { Vec::new() }
+    }
+
+    /// Takes out a node. That can only help a pod whose spread the node's group held back.
+    pub(super) fn node_removed(&mut self, name: &str) -> Vec<ObjectKey> {
+        self.snapshot.remove_node(name);
+        self.take_if(|_, pod| spreads_hard(pod))
+    }
+
+    /// Takes in a change of a pod. Answers the pods to try: itself if it waits, and those for which it has made room.
+    pub(super) fn pod_changed(&mut self, old: Option<&Arc<Pod>>, new: Option<&Arc<Pod>>) -> Vec<ObjectKey> {
+        let mut freed = Vec::new();
+        let replaced = |old: &&Arc<Pod>| new.is_none_or(|new| new.metadata.uid != old.metadata.uid);
+        if let Some(old) = old.filter(replaced) {
+            self.unplaceable.remove(&ObjectKey::of(&old.metadata));
+            freed.extend(self.snapshot.remove_pod(&old.metadata.uid));
+        }
+        let mut retry = Vec::new();
+        if let Some(new) = new {
+            let key = ObjectKey::of(&new.metadata);
+            if is_waiting(new) {
+                retry.extend(self.news_of_waiting(&key, old, new));
+            } else {
+                self.unplaceable.remove(&key);
+                freed.extend(self.snapshot.set_pod(new));
+            }
+        }
+        freed.iter().for_each(|node| retry.extend(self.placeable_on(node)));
+        retry
+    }
+
+    /// A waiting pod is tried when it is new or asks for something else; not because we wrote why it waits.
+    fn news_of_waiting(
+        &mut self,
+        key: &ObjectKey,
+        old: Option<&Arc<Pod>>,
+        new: &Arc<Pod>,
+    ) -> Option<ObjectKey> {
+        let same = old.is_some_and(|old| {
+            old.metadata.uid == new.metadata.uid
+                && old.spec == new.spec
+                && old.metadata.labels == new.metadata.labels
+        });
+        match self.unplaceable.get_mut(key) {
+            Some(known) if same => {
+                *known = new.clone();
+                None
+            }
+            _ => {
+                self.unplaceable.remove(key);
+                Some(key.clone())
+            }
+        }
+    }
+
+    /// The pods that now fit on the node. A pod whose spread is limited may fit elsewhere for the same reason.
+    fn placeable_on(&mut self, node: &str) -> Vec<ObjectKey> {
+        self.take_if(|snapshot, pod| {
+            spreads_hard(pod) || try_node(snapshot, pod, node).is_some_and(|verdict| verdict.fits())
+        })
+    }
+
+    fn take_if(&mut self, test: impl Fn(&Snapshot, &Pod) -> bool) -> Vec<ObjectKey> {
+        let Self { snapshot, unplaceable } = self;
+        let taken: Vec<_> =
+            unplaceable.iter().filter(|(_, pod)| test(snapshot, pod)).map(|(key, _)| key.clone()).collect();
+        for key in &taken {
+            unplaceable.remove(key);
+        }
+        taken
+    }
+}
+
+fn spreads_hard(pod: &Pod) -> bool {
+    let hard = UnsatisfiableConstraintAction::DoNotSchedule;
+    pod.spec.topology_spread_constraints.iter().any(|constraint| constraint.when_unsatisfiable == hard)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node(name: &str, cpu: &str) -> Node {
+        serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "status": {"allocatable": {"cpu": cpu, "memory": "1Gi", "pods": "10"},
+                       "conditions": [{"type": "Ready", "status": "True"}]},
+        }))
+        .unwrap()
+    }
+
+    fn pod(name: &str, cpu: &str, more: Value) -> Arc<Pod> {
+        let mut pod = json!({
+            "metadata": {"name": name, "namespace": "default", "uid": name},
+            "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]},
+        });
+        json_patch(&mut pod, &more);
+        Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    fn json_patch(target: &mut Value, patch: &Value) {
+        match patch.as_object() {
+            Some(fields) => fields.iter().for_each(|(key, value)| json_patch(&mut target[key], value)),
+            None => *target = patch.clone(),
+        }
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new("default", name)
+    }
+
+    /// A full node, and a pod that waits.
+    fn crowded() -> (State, Arc<Pod>, Arc<Pod>) {
+        let mut state = State::default();
+        state.node_changed(&node("n1", "2"));
+        let (first, second) = (pod("first", "2", json!({})), pod("second", "1", json!({})));
+        assert_eq!(state.pod_changed(None, Some(&first)), [key("first")]);
+        assert_eq!(state.place(&first).unwrap().node.as_deref(), Some("n1"));
+        assert_eq!(state.pod_changed(None, Some(&second)), [key("second")]);
+        assert_eq!(state.place(&second).unwrap().node, None);
+        (state, first, second)
+    }
+
+    #[test]
+    fn a_placement_counts_before_its_binding_is_seen_and_is_made_once() {
+        let (mut state, first, _) = crowded();
+        assert!(state.place(&first).is_none());
+    }
+
+    #[test]
+    fn a_failed_binding_gives_the_room_back() {
+        let (mut state, first, second) = crowded();
+        state.forget(&first, None);
+        assert_eq!(state.place(&second).unwrap().node.as_deref(), Some("n1"));
+    }
+
+    #[test]
+    fn a_waiting_pod_is_tried_again_when_it_would_fit_and_not_before() {
+        let (mut state, first, _) = crowded();
+        assert_eq!(state.node_changed(&node("n1", "2")), [], "a heartbeat");
+        assert_eq!(state.node_changed(&node("n2", "500m")), [], "too small");
+        assert_eq!(state.pod_changed(Some(&first), None), [key("second")], "room is freed");
+        assert_eq!(state.node_changed(&node("n3", "4")), [], "it is being tried already");
+    }
+
+    #[test]
+    fn our_own_word_about_a_waiting_pod_does_not_wake_it() {
+        let (mut state, _, second) = crowded();
+        let told = pod("second", "1", json!({"metadata": {"resourceVersion": "2"}}));
+        assert_eq!(state.pod_changed(Some(&second), Some(&told)), []);
+        assert_eq!(state.node_changed(&node("n2", "1")), [key("second")]);
+    }
+
+    #[test]
+    fn a_pod_that_ends_makes_room() {
+        let (mut state, first, _) = crowded();
+        let bound = pod("first", "2", json!({"spec": {"nodeName": "n1"}}));
+        assert_eq!(state.pod_changed(Some(&first), Some(&bound)), []);
+        let ended = pod("first", "2", json!({"spec": {"nodeName": "n1"}, "status": {"phase": "Succeeded"}}));
+        assert_eq!(state.pod_changed(Some(&bound), Some(&ended)), [key("second")]);
+    }
+
+    #[test]
+    fn pods_of_other_schedulers_and_pods_on_their_way_out_are_left_alone() {
+        let other = pod("p", "1", json!({"spec": {"schedulerName": "mine"}}));
+        let going = pod("p", "1", json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+        assert!(is_waiting(&pod("p", "1", json!({}))));
+        assert!(!is_waiting(&other) && !is_waiting(&going));
+    }
+}
