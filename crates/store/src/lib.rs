@@ -1,8 +1,8 @@
 //! The `Store` seam: a small, durable, versioned map from keys to bytes, with transactions and watches.
 //!
 //! Everything Orch remembers is behind [`Store`]. Two real backends implement it:
-//! `embedded::EmbeddedStore` (a change log and an index in one directory) and
-//! `etcd::EtcdStore` (etcd 3.4 and later). With the feature `testing`, `conformance` is the suite
+//! [`EmbeddedStore`](embedded::EmbeddedStore) (a change log and an index in one directory) and
+//! [`EtcdStore`](etcd::EtcdStore) (etcd 3.4 and later). With the feature `testing`, `conformance` is the suite
 //! that defines what every backend must do, and `testing::FaultyStore` injects faults for tests of what
 //! stands above.
 //!
@@ -80,9 +80,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Every change under `prefix` after the revision `after`, in order, once; then those to come.
     ///
-    /// All changes of one commit arrive in one [`Batch`]. A batch without changes is a progress mark. Once
-    /// [`revision`](Self::revision) has answered `r`, the stream reaches `r` within milliseconds, by a batch or
-    /// by a mark, even when nobody writes under `prefix`.
+    /// All changes of one commit arrive in one [`Batch`]. A batch without changes is a progress mark. The watch has
+    /// reached `after` when it opens; once [`revision`](Self::revision) has answered a later `r`, it reaches `r`
+    /// within milliseconds, by a batch or by a mark, even when nobody writes under `prefix`.
     ///
     /// Fails, at once or as the last item, with [`Compacted`](StoreError::Compacted) if changes after `after`
     /// are no longer kept, which also happens to a reader that falls too far behind: list again, and watch from

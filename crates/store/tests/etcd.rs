@@ -108,6 +108,28 @@ async fn a_quiet_watch_asks_for_progress_where_it_can_be_trusted() {
     }
 }
 
+#[tokio::test]
+async fn a_revision_cut_into_fragments_arrives_whole() {
+    let etcd = EtcdServer::start_fast().await;
+    let store = etcd.store().await;
+    let start = store.revision().await.unwrap();
+    let mut expected = Vec::new();
+    for round in 0..10 {
+        let names: Vec<_> = (0..100).map(|n| key(format!("{round}/{n}"))).collect();
+        let writes: Vec<_> = names.iter().map(|key| Write::create(key.clone(), vec![b'x'; 12_000])).collect();
+        expected.push((store.commit(&writes).await.unwrap(), names));
+    }
+    // All are sent at once, 12 MB, in fragments of about 2 MB.
+    let watch = store.watch(&Prefix::all(), start).await.unwrap();
+    let batches: Vec<_> = within(watch.take(10).collect()).await;
+    let seen: Vec<_> = batches
+        .into_iter()
+        .map(|batch| batch.unwrap())
+        .map(|batch| (batch.revision, batch.changes.into_iter().map(|change| change.key).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_survives_the_death_of_etcd() {
     let mut etcd = EtcdServer::start().await;

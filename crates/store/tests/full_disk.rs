@@ -1,6 +1,6 @@
 //! The embedded backend on a disk that fills up.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use bytes::Bytes;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -10,8 +10,9 @@ fn key(name: impl std::fmt::Display) -> Key {
     Key::new(format!("/test/{name}")).unwrap()
 }
 
-fn open(directory: &std::path::Path) -> EmbeddedStore {
-    EmbeddedStore::open(EmbeddedConfig::new(directory)).unwrap()
+fn open(directory: &std::path::Path, segment_bytes: u64) -> EmbeddedStore {
+    let config = EmbeddedConfig { segment_bytes, ..EmbeddedConfig::new(directory) };
+    EmbeddedStore::open(config).unwrap()
 }
 
 async fn has(store: &EmbeddedStore, name: impl std::fmt::Display) -> bool {
@@ -39,12 +40,22 @@ impl Drop for SmallDisk {
 
 #[tokio::test]
 async fn a_full_disk_refuses_commits_and_loses_nothing() {
+    fill_and_free(4 << 20).await;
+}
+
+#[tokio::test]
+async fn a_disk_too_full_for_a_new_segment_loses_nothing_either() {
+    // Every commit needs a new file.
+    fill_and_free(1).await;
+}
+
+async fn fill_and_free(segment_bytes: u64) {
     let disk = SmallDisk::new(2 << 20);
     let directory = disk.0.path().join("store");
     let ballast = disk.0.path().join("ballast");
     std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
     let value = Bytes::from(vec![b'x'; 50_000]);
-    let store = open(&directory);
+    let store = open(&directory, segment_bytes);
     let mut acknowledged = 0;
     let error = loop {
         match store.commit(&[Write::create(key(acknowledged), value.clone())]).await {
@@ -64,7 +75,7 @@ async fn a_full_disk_refuses_commits_and_loses_nothing() {
     store.commit(&[Write::create(key("after"), value.clone())]).await.unwrap();
     let last = store.revision().await.unwrap();
     drop(store);
-    let store = open(&directory);
+    let store = open(&directory, segment_bytes);
     assert_eq!(store.revision().await.unwrap(), last);
     for n in 0..acknowledged {
         assert_eq!(store.get(&key(n), ReadAt::Latest).await.unwrap().unwrap().value, value);

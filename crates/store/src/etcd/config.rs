@@ -38,7 +38,7 @@ impl EtcdConfig {
             prefix: String::new(),
             tls: None,
             user: None,
-            connections: 2,
+            connections: 1,
             request_timeout: Duration::from_secs(5),
             limits: Limits::default(),
             progress: None,

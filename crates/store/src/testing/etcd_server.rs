@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::etcd::{EtcdConfig, EtcdStore};
+use crate::etcd::{EtcdConfig, EtcdStore, EtcdTls};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct EtcdServer {
     directory: TempDir,
-    client_url: String,
+    config: EtcdConfig,
     peer_url: String,
     arguments: Vec<String>,
     process: Option<Child>,
@@ -33,31 +33,50 @@ impl EtcdServer {
 
     /// Starts etcd with these further arguments.
     pub async fn start_with(arguments: &[&str]) -> Self {
+        Self::start_as(None, arguments).await
+    }
+
+    /// Starts etcd serving TLS; the arguments must say with which certificates, `tls` how to connect.
+    pub async fn start_tls(tls: EtcdTls, arguments: &[&str]) -> Self {
+        Self::start_as(Some(tls), arguments).await
+    }
+
+    async fn start_as(tls: Option<EtcdTls>, arguments: &[&str]) -> Self {
         // Held together, so that the two ports differ.
         let [client, peer] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [client_url, peer_url] =
-            [&client, &peer].map(|port| format!("http://{}", port.local_addr().unwrap()));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}", client.local_addr().unwrap());
+        let peer_url = format!("http://{}", peer.local_addr().unwrap());
         drop((client, peer));
-        let directory = tempfile::tempdir().unwrap();
-        let arguments = arguments.iter().map(ToString::to_string).collect();
-        let mut server = Self { directory, client_url, peer_url, arguments, process: None };
+        let mut server = Self {
+            directory: tempfile::tempdir().unwrap(),
+            config: EtcdConfig { tls, ..EtcdConfig::new([endpoint]) },
+            peer_url,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            process: None,
+        };
         server.resume().await;
         server
     }
 
     /// Where it serves clients.
     pub fn endpoint(&self) -> &str {
-        &self.client_url
+        &self.config.endpoints[0]
     }
 
     /// Where it serves clients, without the scheme.
     pub fn address(&self) -> &str {
-        self.client_url.trim_start_matches("http://")
+        self.endpoint().split("//").last().unwrap()
+    }
+
+    /// How to connect to it.
+    pub fn config(&self) -> EtcdConfig {
+        self.config.clone()
     }
 
     /// A store on it.
     pub async fn store(&self) -> EtcdStore {
-        EtcdStore::connect(EtcdConfig::new([self.endpoint()])).await.unwrap()
+        EtcdStore::connect(self.config()).await.unwrap()
     }
 
     /// Kills it with SIGKILL. Its data stays.
@@ -73,7 +92,7 @@ impl EtcdServer {
         let deadline = Instant::now() + DEADLINE;
         self.process = Some(self.spawn());
         loop {
-            match EtcdStore::connect(EtcdConfig::new([self.endpoint()])).await {
+            match EtcdStore::connect(self.config()).await {
                 Ok(_) => return,
                 Err(error) => assert!(Instant::now() < deadline, "etcd does not come up: {error}"),
             }
@@ -91,7 +110,7 @@ impl EtcdServer {
         command
             .args(["--name", "test", "--log-level", "warn", "--data-dir"])
             .arg(self.directory.path().join("data"))
-            .args(["--listen-client-urls", &self.client_url, "--advertise-client-urls", &self.client_url])
+            .args(["--listen-client-urls", self.endpoint(), "--advertise-client-urls", self.endpoint()])
             .args(["--listen-peer-urls", &self.peer_url, "--initial-advertise-peer-urls", &self.peer_url])
             .args(["--initial-cluster", &format!("test={}", self.peer_url)])
             .args(&self.arguments)
