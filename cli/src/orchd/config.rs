@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use orch_api::Schema;
+use orch_api::{FieldError, Schema};
+use orch_client::manifest::Manifest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The configuration of one `orchd` process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -168,30 +170,36 @@ impl Default for LogConfig {
 }
 
 impl Config {
-    /// Reads a configuration file.
+    /// Reads a configuration file: one document of `apiVersion: orch.dev/v1, kind: Config`.
     ///
     /// # Errors
     /// If the file cannot be read, is not YAML, or says something that the configuration does not know; each field that
-    /// is wrong is named, with a suggestion where one is near.
+    /// is wrong is named with its line, and with a suggestion where one is near.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{} is not a configuration", path.display()))
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&path.display().to_string(), &text)
     }
 
-    fn parse(text: &str) -> Result<Self> {
-        let value: serde_json::Value = match text.trim() {
-            "" => serde_json::json!({}),
-            text => orch_client::manifest::parse_yaml(text)?,
+    fn parse(source: &str, text: &str) -> Result<Self> {
+        let mut documents = Manifest::parse(source, text).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (Some(mut manifest), true) = (documents.pop(), documents.is_empty()) else {
+            bail!("{source} must hold one document, not {}", documents.len());
         };
+        let Value::Object(mut fields) = manifest.object.take() else { bail!("{source} is not an object") };
+        let (version, kind) = (fields.remove("apiVersion"), fields.remove("kind"));
+        if version != Some("orch.dev/v1".into()) || kind != Some("Config".into()) {
+            bail!(
+                "{source} is not a configuration\nhint: it begins with `apiVersion: orch.dev/v1` and `kind: Config`"
+            );
+        }
+        let value = Value::Object(fields);
         let errors = Self::schema()?.check(&value);
         if !errors.is_empty() {
-            let lines = errors.iter().map(|error| match error.hint() {
-                Some(hint) => format!("\n  {error}: {hint}"),
-                None => format!("\n  {error}"),
-            });
-            bail!("{}", lines.collect::<String>().trim_start_matches('\n'));
+            let lines: Vec<String> = errors.iter().map(|error| describe(&manifest, error)).collect();
+            bail!("{}", lines.join("\n"));
         }
-        serde_json::from_value(value).context("a value does not fit")
+        serde_json::from_value(value).with_context(|| format!("{source}: a value does not fit"))
     }
 
     /// The schema of the file, as published in `docs/config.md`.
@@ -220,33 +228,53 @@ impl Config {
     }
 }
 
+/// `file:line:column: what is wrong`, and what was probably meant.
+fn describe(manifest: &Manifest, error: &FieldError) -> String {
+    let place = match manifest.locate(error.path.as_str()) {
+        Some(position) => format!("{}:{}:{}", manifest.source(), position.line, position.column),
+        None => manifest.source().to_owned(),
+    };
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    format!("{place}: {error}{hint}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HEAD: &str = "apiVersion: orch.dev/v1\nkind: Config\n";
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse("orchd.yaml", &format!("{HEAD}{text}"))
+    }
+
     #[test]
-    fn an_empty_file_is_the_default() {
-        assert_eq!(Config::parse("").unwrap(), Config::default());
-        assert_eq!(Config::parse("# nothing\n---\n{}").unwrap(), Config::default());
+    fn an_empty_configuration_is_the_default() {
+        assert_eq!(parse("").unwrap(), Config::default());
+        assert!(Config::parse("orchd.yaml", "listen: 0.0.0.0:1").is_err());
     }
 
     #[test]
     fn what_is_given_replaces_the_default() {
-        let config = Config::parse("listen: 0.0.0.0:6443\nruntime: {kind: simulated, simulateNodes: 100}\n").unwrap();
+        let config = parse("listen: 0.0.0.0:6443\nruntime: {kind: simulated, simulateNodes: 100}\n").unwrap();
         assert_eq!(config.listen.port(), 6443);
         assert_eq!(config.runtime.simulate_nodes, 100);
         assert_eq!(config.node, NodeConfig::default());
     }
 
     #[test]
-    fn a_misspelt_field_is_refused_with_a_suggestion() {
-        let error = Config::parse("runtime: {simulateNode: 3}").unwrap_err().to_string();
-        assert!(error.contains("runtime.simulateNode") && error.contains("simulateNodes"), "{error}");
+    fn a_misspelt_field_is_refused_with_its_line_and_a_suggestion() {
+        let error = parse("runtime:\n  simulateNode: 3\n").unwrap_err().to_string();
+        assert!(error.starts_with("orchd.yaml:4:3: "), "{error}");
+        assert!(
+            error.contains("runtime.simulateNode") && error.contains("did you mean `simulateNodes`"),
+            "{error}"
+        );
     }
 
     #[test]
     fn contradictions_are_refused_with_a_hint() {
-        let config = Config::parse("runtime: {simulateNodes: 3}").unwrap();
+        let config = parse("runtime: {simulateNodes: 3}").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("--runtime simulated"));
     }
 }

@@ -17,16 +17,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// The subcommand of `orchd` that containerd's shim starts to write a container's log.
 pub(crate) const LOGGER: &str = "container-log";
 
-/// The containerd in use, and where it was found.
-pub(crate) struct Containerd {
-    /// The seam to it.
-    pub(crate) runtime: ContainerdRuntime,
-    /// How to find it again.
-    pub(crate) record: ContainerdRecord,
-}
-
 /// Finds or starts the containerd that `config` asks for, and records it in the data directory.
-pub(crate) async fn start(config: &Config, data: &DataDir) -> Result<Containerd> {
+pub(crate) async fn start(config: &Config, data: &DataDir) -> Result<ContainerdRuntime> {
     let (socket, private) = match config.runtime.containerd.as_str() {
         "auto" => automatic(data).await?,
         "private" => private(data).await?,
@@ -41,7 +33,7 @@ pub(crate) async fn start(config: &Config, data: &DataDir) -> Result<Containerd>
     };
     let runtime = connect(&record, data, config.runtime.insecure_registries.clone()).await?;
     data.record_containerd(&record)?;
-    Ok(Containerd { runtime, record })
+    Ok(runtime)
 }
 
 /// Connects to the containerd that this data directory has used, starting it if it is a private one.
@@ -78,7 +70,11 @@ async fn answers(socket: &Path) -> bool {
     matches!(tokio::time::timeout(ANSWER_WITHIN, connecting).await, Ok(Ok(_)))
 }
 
-async fn connect(record: &ContainerdRecord, data: &DataDir, insecure: Vec<String>) -> Result<ContainerdRuntime> {
+async fn connect(
+    record: &ContainerdRecord,
+    data: &DataDir,
+    insecure: Vec<String>,
+) -> Result<ContainerdRuntime> {
     let orchd = std::env::current_exe().context("cannot find the path of this program")?;
     let network = NetworkConfig {
         plugin_dirs: record.cni_plugin_dirs.clone(),

@@ -47,7 +47,10 @@ impl DataDir {
     pub(crate) fn existing(path: &Path) -> Result<Self> {
         let data = Self(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
         if !data.lock_file().exists() {
-            bail!("{} is not a data directory of orchd\nhint: name the one of `orchd up` with --data-dir", path.display());
+            bail!(
+                "{} is not a data directory of orchd\nhint: name the one of `orchd up` with --data-dir",
+                path.display()
+            );
         }
         Ok(data)
     }
@@ -102,10 +105,12 @@ impl DataDir {
     /// If another process has it; its pid is named.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let path = self.lock_file();
-        let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
+        let opened =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
         let file = opened.with_context(|| format!("cannot open {}", path.display()))?;
         let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
-            let holder = self.holder()?.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            let holder =
+                self.holder()?.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
             bail!("{} is in use by {holder}\nhint: stop it, or use another --data-dir", self.0.display());
         };
         file.set_len(0)?;
@@ -122,6 +127,14 @@ impl DataDir {
             Ok(_) => Ok(None),
             Err(_) => Ok(text.trim().parse().ok()),
         }
+    }
+
+    /// Writes the administrator's kubeconfig, whole or not at all.
+    pub(crate) fn write_kubeconfig(&self, text: &str) -> Result<()> {
+        let (path, fresh) = (self.kubeconfig(), self.0.join(".admin.kubeconfig"));
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        std::fs::rename(&fresh, &path).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Records which containerd is used.
@@ -143,7 +156,8 @@ impl DataDir {
         let directories = [self.store(), self.authority(), self.containerd(), self.runtime(), self.node()];
         let files = [self.kubeconfig(), self.lock_file()];
         for path in directories.into_iter().chain(self.others()).chain(files) {
-            let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
             match removed {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot remove {}", path.display()));
@@ -182,7 +196,8 @@ mod tests {
         std::fs::create_dir(data.store()).unwrap();
         std::fs::write(data.path().join("notes.txt"), "mine").unwrap();
         data.remove().unwrap();
-        let left: Vec<_> = std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["notes.txt"]);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) async fn import(data_dir: &Path, layout: &Path) -> Result<()> {
     let runtime = runtime(data_dir).await?;
     let imported = runtime.import_oci_layout(layout).await;
     for image in imported.with_context(|| format!("{} cannot be imported", layout.display()))? {
-        println!("imported {image}");
+        println!("imported {} ({})", image.reference, image.digest);
     }
     Ok(())
 }

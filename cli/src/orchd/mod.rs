@@ -1,7 +1,17 @@
 //! `orchd`: the process that everything runs in.
 
+mod certificates;
 mod config;
+#[cfg(test)]
+mod config_docs;
+mod containerd;
+mod data_dir;
+mod image;
 mod logging;
+mod nodes;
+mod reset;
+mod store;
+mod up;
 
 pub use config::{Config, LogFormat, RuntimeKind, StoreBackend};
 
@@ -37,6 +47,72 @@ Examples:
 enum Command {
     /// Run the API server, the controllers, the scheduler and a node on this machine.
     Up(Box<Up>),
+    /// Remove everything that `orchd up` has made on this machine: containers, networks, objects, keys.
+    Reset {
+        #[command(flatten)]
+        data_dir: DataDirArg,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Images on this machine, for when there is no registry.
+    #[command(subcommand)]
+    Image(Image),
+    /// Write a container's log; started by containerd for each container.
+    #[command(name = containerd::LOGGER, hide = true)]
+    ContainerLog {
+        /// What the log is about, as the runtime wrote it down.
+        config: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum Image {
+    /// Import an OCI image layout: a directory or a tar file.
+    Import {
+        #[command(flatten)]
+        data_dir: DataDirArg,
+        /// The layout
+        layout: PathBuf,
+    },
+    /// List the images.
+    Ls {
+        #[command(flatten)]
+        data_dir: DataDirArg,
+    },
+}
+
+#[derive(Args)]
+struct DataDirArg {
+    /// The data directory of `orchd up`
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/orch")]
+    data_dir: PathBuf,
+}
+
+impl Orchd {
+    /// Carries out the command line.
+    ///
+    /// # Errors
+    /// Whatever could not be done, with a hint where there is one.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            // Small and without threads: one of these runs for every container.
+            Command::ContainerLog { config } => Ok(orch_runtime_containerd::logger::run(&config)?),
+            Command::Up(up) => {
+                let config = up.config()?;
+                block_on(up::run(config))
+            }
+            Command::Reset { data_dir, yes } => block_on(reset::run(&data_dir.data_dir, yes)),
+            Command::Image(Image::Import { data_dir, layout }) => {
+                block_on(image::import(&data_dir.data_dir, &layout))
+            }
+            Command::Image(Image::Ls { data_dir }) => block_on(image::list(&data_dir.data_dir)),
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// Flags of `orchd up`. What is not given comes from the configuration file, and else is the default.

@@ -78,5 +78,5 @@ async fn remove_containers(data: &DataDir, record: &ContainerdRecord) -> Result<
             runtime.remove_image(&image.reference).await?;
         }
     }
-    runtime.remove_network().await.context("the pods' bridge cannot be removed")
+    runtime.remove_network().await.context("the pods' network cannot be removed")
 }

@@ -18,6 +18,7 @@ use crate::{
     core::Core,
     events,
     image::LayoutError,
+    network::Network,
 };
 
 /// Runs containers with containerd (1.6 or later) over its native gRPC API. Needs root.
@@ -50,6 +51,12 @@ impl ContainerdRuntime {
     /// An image's name is the annotation `io.containerd.image.name` of its entry in `index.json`.
     pub async fn import_oci_layout(&self, path: impl AsRef<Path>) -> Result<Vec<ImageStatus>, LayoutError> {
         self.core.images.import(path.as_ref()).await
+    }
+
+    /// Removes the network that all sandboxes share, once the last of them is gone: the bridge and its masquerading rule.
+    /// Can be repeated; a runtime that connects later makes them again.
+    pub async fn remove_network(&self) -> Result<(), RuntimeError> {
+        Network::remove(&self.core.config.network).await
     }
 }
 

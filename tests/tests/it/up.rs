@@ -129,13 +129,14 @@ fn a_second_process_on_the_same_directory_is_refused() {
 
 #[test]
 fn the_configuration_file_is_checked_like_an_object() {
+    let head = "apiVersion: orch.dev/v1\nkind: Config\n";
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "runtime:\n  kind: simulated\n  simulateNode: 3\n").unwrap();
+    std::fs::write(file.path(), format!("{head}runtime:\n  kind: simulated\n  simulateNode: 3\n")).unwrap();
     let refused =
         Run::new(Command::new(binary("orchd")).args(["up", "--config"]).arg(file.path()), "").fails();
     assert!(refused.contains("runtime.simulateNode") && refused.contains("simulateNodes"), "{refused}");
 
-    std::fs::write(file.path(), "runtime:\n  kind: simulated\n  simulateNodes: 3\n").unwrap();
+    std::fs::write(file.path(), format!("{head}runtime:\n  kind: simulated\n  simulateNodes: 3\n")).unwrap();
     let orch = Orchd::start(&["--config", &file.path().to_string_lossy()]);
     wait_for("three nodes", DEADLINE, || {
         let nodes = orch.orchctl(&["get", "nodes", "-o", "name"]).stdout;

@@ -28,8 +28,18 @@ pub(super) async fn ensure(bridge: &str, pod_cidr: &str) -> Result<(), RuntimeEr
     run(&ruleset(bridge, pod_cidr)).await
 }
 
+/// Takes the rule away; it may be gone.
+pub(super) async fn remove(bridge: &str) -> Result<(), RuntimeError> {
+    let table = table(bridge);
+    run(&format!("table {table} {{}}\ndelete table {table}\n")).await
+}
+
+fn table(bridge: &str) -> String {
+    format!("ip orch_{}", bridge.replace('-', "_"))
+}
+
 fn ruleset(bridge: &str, pod_cidr: &str) -> String {
-    let table = format!("ip orch_{}", bridge.replace('-', "_"));
+    let table = table(bridge);
     format!(
         "table {table} {{}}\ndelete table {table}\ntable {table} {{\n  chain postrouting {{\n    \
          type nat hook postrouting priority srcnat; policy accept;\n    \
@@ -38,7 +48,7 @@ fn ruleset(bridge: &str, pod_cidr: &str) -> String {
 }
 
 async fn run(ruleset: &str) -> Result<(), RuntimeError> {
-    let failed = |error: String| RuntimeError::failed("set up masquerading with nft", error);
+    let failed = |error: String| RuntimeError::failed("change the masquerading rule with nft", error);
     let mut child = Command::new("nft")
         .args(["-f", "-"])
         .stdin(Stdio::piped())

@@ -91,6 +91,23 @@ impl Network {
         Ok(Self { conflist, plugin_dirs: config.plugin_dirs.clone() })
     }
 
+    /// Removes what [`prepare`](Self::prepare) and the bridge plugin made for all sandboxes: the rule and the bridge. What an
+    /// administrator's own plugins made stays. Can be repeated.
+    pub(crate) async fn remove(config: &NetworkConfig) -> Result<(), RuntimeError> {
+        let NetworkPlugins::Bridge { bridge, .. } = &config.plugins else { return Ok(()) };
+        masquerade::remove(bridge).await?;
+        if !Path::new("/sys/class/net").join(bridge).exists() {
+            return Ok(());
+        }
+        let failed = |error: String| RuntimeError::failed(format!("remove the bridge {bridge}"), error);
+        let deleted = tokio::process::Command::new("ip").args(["link", "delete", bridge]).output().await;
+        match deleted {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
     /// What must be kept before [`attach`](Self::attach), so that an interrupted one can be undone.
     pub(crate) fn intent(&self) -> Attachment {
         Attachment { conflist: self.conflist.clone(), result: None }

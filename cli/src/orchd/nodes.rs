@@ -1,0 +1,88 @@
+//! The node agents of this process: this machine's, or simulated ones.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use orch_api::Client;
+use orch_node::{Machine, NodeAgent, ServerConfig};
+use orch_runtime::{SimulatedRuntime, Simulation};
+use orch_transport::server_config;
+use tokio::net::TcpListener;
+
+use super::certificates::{API_SERVER, Certificates};
+use super::config::{Config, RuntimeKind};
+use super::containerd;
+use super::data_dir::DataDir;
+
+/// Many nodes in one process say more seldom that they live, so that together they write no more than a few.
+const SIMULATED_LEASES_A_SECOND: u32 = 10;
+const LEASE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The agents that the configuration asks for, not yet running.
+pub(crate) async fn agents(
+    config: &Config,
+    data: &DataDir,
+    certificates: &Certificates,
+    address: IpAddr,
+    client: impl Fn(&str) -> Arc<dyn Client>,
+) -> Result<Vec<NodeAgent>> {
+    match config.runtime.kind {
+        RuntimeKind::Containerd => Ok(vec![machine(config, data, certificates, address, client).await?]),
+        RuntimeKind::Simulated => Ok(simulated(config.runtime.simulate_nodes.max(1), client)),
+    }
+}
+
+/// The agent of this machine, with real containers.
+async fn machine(
+    config: &Config,
+    data: &DataDir,
+    certificates: &Certificates,
+    address: IpAddr,
+    client: impl Fn(&str) -> Arc<dyn Client>,
+) -> Result<NodeAgent> {
+    let runtime = containerd::start(config, data).await?;
+    let name = config
+        .node
+        .name
+        .clone()
+        .or_else(host_name)
+        .context("this machine has no host name; set node.name")?;
+    let listener = TcpListener::bind((address, 0)).await.context("the node agent cannot listen")?;
+    let tls = server_config(&certificates.node(&name, address)?, certificates.authority())?;
+    Ok(NodeAgent::new(orch_node::Config {
+        data_dir: Some(data.node()),
+        addresses: vec![address],
+        server: Some(ServerConfig { listener, tls, allowed_names: vec![API_SERVER.to_owned()] }),
+        ..orch_node::Config::new(&name, client(&name), Arc::new(runtime), Machine::detect(data.path()))
+    }))
+}
+
+/// Agents of nodes that do not exist.
+fn simulated(count: u32, client: impl Fn(&str) -> Arc<dyn Client>) -> Vec<NodeAgent> {
+    let lease_interval =
+        LEASE_INTERVAL.max(Duration::from_secs((count / SIMULATED_LEASES_A_SECOND).min(30).into()));
+    let agent = |number: u32| {
+        let name = format!("sim-{number:04}");
+        // A range of 256 addresses for each node.
+        let base_ip = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 128, 0, 1)) + (number << 8));
+        let simulation =
+            Simulation { seed: number.into(), epoch: Timestamp::now(), base_ip, ..Simulation::default() };
+        let runtime = Arc::new(SimulatedRuntime::new(simulation));
+        let machine = Machine::simulated(8, 32 << 30, 110);
+        NodeAgent::new(orch_node::Config {
+            addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            lease_interval,
+            ..orch_node::Config::new(&name, client(&name), runtime, machine)
+        })
+    };
+    (0..count).map(agent).collect()
+}
+
+/// This machine's host name in the form of an object's name.
+pub(crate) fn host_name() -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?.to_ascii_lowercase();
+    (!name.is_empty()).then_some(name)
+}

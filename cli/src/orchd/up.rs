@@ -1,0 +1,138 @@
+//! `orchd up`: every part of Orch, wired together in one process.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use orch_api::{Client, Clock};
+use orch_apiserver::{ApiServer, Identity, Tokens};
+use orch_controller_runtime::SystemClock;
+use orch_controllers::Decisions;
+use orch_ontology::KINDS;
+use orch_transport::{Limits, client_config, serve, server_config};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::certificates::Certificates;
+use super::config::Config;
+use super::data_dir::DataDir;
+use super::{logging, nodes, store};
+
+/// How long the parts have, together, to end after a signal.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// How long open requests may go on meanwhile.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Starts everything, says so, and ends it in order at the first SIGTERM or SIGINT. Containers go on.
+pub(crate) async fn run(config: Config) -> Result<()> {
+    let start = Instant::now();
+    logging::init(&config.log)?;
+    let data = DataDir::create(&config.data_dir)?;
+    let _lock = data.lock()?;
+    let mut stopped = stop_signals()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = reachable(listener.local_addr()?);
+    let certificates = Certificates::open(&data, address.ip())?;
+
+    let api = Arc::new(ApiServer::start(orch_apiserver::Config {
+        tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
+        backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
+        ..orch_apiserver::Config::new(store::open(&config, &data).await?, KINDS.clone(), clock.clone())
+    })?);
+    let cancel = CancellationToken::new();
+    let mut parts = JoinSet::new();
+    parts.spawn(serve_api(listener, &certificates, &api, &cancel)?);
+    parts.spawn(orch_controllers::run(
+        client(&api, "system:orch-controllers"),
+        clock.clone(),
+        Decisions::default(),
+        cancel.child_token(),
+    ));
+    api.ready().await;
+    for agent in
+        nodes::agents(&config, &data, &certificates, address.ip(), |name| node_client(&api, name)).await?
+    {
+        parts.spawn(agent.run(cancel.child_token()));
+    }
+
+    data.write_kubeconfig(&certificates.kubeconfig(address)?)?;
+    println!("ready in {} ms: https://{address}", start.elapsed().as_millis());
+    println!("kubeconfig: {}", data.kubeconfig().display());
+    info!(%address, data_dir = %data.path().display(), "ready");
+
+    tokio::select! {
+        signal = &mut stopped => info!(signal = signal.unwrap_or("none"), "stopping; containers go on"),
+        ended = parts.join_next() => warn!(?ended, "a part has ended by itself; stopping"),
+    }
+    stop(&api, &cancel, parts).await;
+    Ok(())
+}
+
+/// Tells every part to end, and waits for them.
+async fn stop(api: &ApiServer, cancel: &CancellationToken, mut parts: JoinSet<()>) {
+    cancel.cancel();
+    api.stop();
+    let all = async { while parts.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_WITHIN, all).await.is_err() {
+        warn!(seconds = STOP_WITHIN.as_secs(), "not everything has ended in time");
+    }
+    info!("stopped");
+}
+
+fn serve_api(
+    listener: TcpListener,
+    certificates: &Certificates,
+    api: &Arc<ApiServer>,
+    cancel: &CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let tls = server_config(&certificates.server, certificates.authority())?;
+    let (router, stop) = (api.router(), cancel.clone().cancelled_owned());
+    let limits = Limits { drain: DRAIN, ..Limits::default() };
+    Ok(serve(listener, tls, router, limits, stop))
+}
+
+fn client(api: &ApiServer, user: &str) -> Arc<dyn Client> {
+    api.local_client(Identity::new(user, ["system:masters"]))
+}
+
+fn node_client(api: &ApiServer, node: &str) -> Arc<dyn Client> {
+    api.local_client(Identity::new(format!("system:node:{node}"), ["system:nodes"]))
+}
+
+/// The address that others reach a listener at: an unspecified one is replaced by this machine's.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = if listening.ip().is_unspecified() { own_address() } else { listening.ip() };
+    SocketAddr::new(ip, listening.port())
+}
+
+/// The address that this machine sends from. Connecting a datagram socket picks one and sends nothing.
+fn own_address() -> IpAddr {
+    let documentation = SocketAddr::from(([192, 0, 2, 1], 9));
+    let picked = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect(documentation)?;
+        socket.local_addr()
+    });
+    picked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+}
+
+/// Completes with the name of the first signal to stop.
+fn stop_signals() -> Result<tokio::sync::oneshot::Receiver<&'static str>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        // The receiver lives as long as the process.
+        drop(sender.send(name));
+    });
+    Ok(receiver)
+}
