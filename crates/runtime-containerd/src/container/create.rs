@@ -1,6 +1,11 @@
 //! Creating a container: its record and its writable snapshot. No process yet.
 
-use std::{collections::HashMap, os::unix::fs::FileTypeExt as _, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use containerd_client::{
     services::v1::{
@@ -24,7 +29,7 @@ use super::{
 use crate::{
     connection::Answer,
     core::Core,
-    image::{ImageInfo, mount_temporarily},
+    image::{ImageInfo, digest_of, mount_temporarily},
     sandbox::SandboxRecord,
 };
 
@@ -33,11 +38,13 @@ const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 /// A snapshot is ours to remove: it is not garbage in the moment before its container exists.
 const ROOT_LABEL: &str = "containerd.io/gc.root";
 
-/// The one field that we set of containerd's message of this name.
+/// The fields that we set of containerd's message of this name.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RuncOptions {
     #[prost(string, tag = "6")]
     binary_name: String,
+    #[prost(string, tag = "7")]
+    root: String,
 }
 
 impl Core {
@@ -149,7 +156,7 @@ impl Core {
             id: spec.id.to_string(),
             labels: HashMap::from([(SANDBOX_LABEL.to_owned(), spec.sandbox.to_string())]),
             image: spec.image.clone(),
-            runtime: Some(container::Runtime { name: RUNTIME.into(), options: self.runtime_options() }),
+            runtime: Some(container::Runtime { name: RUNTIME.into(), options: Some(self.runtime_options()) }),
             spec: Some(Any { type_url: SPEC_TYPE.into(), value: oci.to_string().into_bytes() }),
             snapshotter: self.snapshotter.clone(),
             snapshot_key: spec.id.to_string(),
@@ -158,11 +165,20 @@ impl Core {
         })
     }
 
-    /// Selects another OCI runtime than runc.
-    pub(super) fn runtime_options(&self) -> Option<Any> {
-        let options = RuncOptions { binary_name: self.config.oci_runtime.clone()? };
-        Some(Any { type_url: "containerd.runc.v1.Options".into(), value: options.encode_to_vec() })
+    /// Selects the OCI runtime, and where it keeps its state.
+    pub(super) fn runtime_options(&self) -> Any {
+        let options = RuncOptions {
+            binary_name: self.config.oci_runtime.clone().unwrap_or_default(),
+            root: oci_state_dir(&self.config.state_dir).to_string_lossy().into_owned(),
+        };
+        Any { type_url: "containerd.runc.v1.Options".into(), value: options.encode_to_vec() }
     }
+}
+
+/// Volatile, and our own: the default directory is shared by every containerd of the machine, so equal ids would collide.
+pub(crate) fn oci_state_dir(state_dir: &Path) -> PathBuf {
+    let hash = digest_of(state_dir.as_os_str().as_encoded_bytes());
+    Path::new("/run/orch/oci").join(hash.trim_start_matches("sha256:").get(..12).unwrap_or_default())
 }
 
 /// Every device node of the host, as privileged containers get them.

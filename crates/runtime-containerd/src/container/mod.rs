@@ -19,7 +19,7 @@ use containerd_client::{
 use orch_runtime::{ContainerId, Object, RuntimeError, SandboxId};
 
 use self::record::{Run, SANDBOX_LABEL};
-pub(crate) use self::{record::ContainerRecord, start::is_refusal, user::Accounts};
+pub(crate) use self::{create::oci_state_dir, record::ContainerRecord, start::is_refusal, user::Accounts};
 use crate::{connection::Answer, core::Core};
 
 impl Core {

@@ -54,7 +54,7 @@ impl Core {
             rootfs,
             stdout: output.clone().unwrap_or_default(),
             stderr: output.unwrap_or_default(),
-            options: self.runtime_options(),
+            options: Some(self.runtime_options()),
             ..CreateTaskRequest::default()
         };
         self.create_task(record, create).await?;

@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{ContainerdConfig, LoggerCommand, NetworkConfig, PrivateContainerd};
+use crate::{ContainerdConfig, LoggerCommand, NetworkConfig, PrivateContainerd, container::oci_state_dir};
 
 /// Hosts at the same time on one machine, over all test processes.
 const HOSTS: u32 = 250;
@@ -74,6 +74,11 @@ impl TestHost {
         format!("orcht{}", self.number)
     }
 
+    /// Address of the bridge.
+    pub fn gateway(&self) -> String {
+        format!("10.77.{}.1", self.number)
+    }
+
     /// Cgroup of all its containers.
     pub fn cgroup(&self) -> String {
         format!("/orch-testing-{}", self.number)
@@ -112,6 +117,14 @@ impl TestHost {
         dirs
     }
 
+    /// Outside of our directory; a shim that is killed leaves its own.
+    fn shim_sockets(&self) -> Vec<PathBuf> {
+        let bundles = self.dir.join("containerd/state/io.containerd.runtime.v2.task/orch");
+        let bundles = fs::read_dir(bundles).into_iter().flatten().flatten();
+        let addresses = bundles.filter_map(|bundle| fs::read_to_string(bundle.path().join("address")).ok());
+        addresses.filter_map(|address| Some(address.strip_prefix("unix://")?.trim().into())).collect()
+    }
+
     /// Those whose command line names our directory.
     fn own_processes(&self) -> Vec<i32> {
         let dir = self.dir.to_string_lossy().into_owned();
@@ -128,6 +141,7 @@ impl TestHost {
 
 impl Drop for TestHost {
     fn drop(&mut self) {
+        let sockets = self.shim_sockets();
         // Again until nothing is left: what is starting while we look is found the next time.
         for _ in 0..50 {
             let pids = self.processes();
@@ -139,12 +153,16 @@ impl Drop for TestHost {
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        for socket in sockets {
+            let _ = fs::remove_file(socket);
+        }
         for mount in self.mounts() {
             let _ = umount2(&mount, MntFlags::MNT_DETACH);
         }
         for dir in self.cgroup_dirs() {
             let _ = fs::remove_dir(dir);
         }
+        let _ = fs::remove_dir_all(oci_state_dir(&self.dir.join("state")));
         run("ip", &["link", "delete", &self.bridge()]);
         run("nft", &["delete", "table", "ip", &format!("orch_{}", self.bridge())]);
     }
