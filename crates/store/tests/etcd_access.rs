@@ -20,6 +20,11 @@ async fn use_store(store: &EtcdStore) {
     store.commit(&[Write::delete(key, created)]).await.unwrap();
 }
 
+/// What the error does not say itself.
+fn cause(error: &StoreError) -> String {
+    std::error::Error::source(error).unwrap().to_string()
+}
+
 struct Certificates {
     directory: tempfile::TempDir,
     ca: CertifiedIssuer<'static, KeyPair>,
@@ -114,5 +119,5 @@ async fn a_user_needs_no_more_than_the_prefix() {
         assert!(matches!(error, StoreError::Unavailable { ambiguous: false, .. }), "{error}");
     }
     let elsewhere = EtcdStore::connect(EtcdConfig { prefix: "/theirs".into(), ..config }).await.unwrap_err();
-    assert!(elsewhere.to_string().contains("permission denied"), "{elsewhere}");
+    assert!(cause(&elsewhere).contains("permission denied"), "{elsewhere}");
 }

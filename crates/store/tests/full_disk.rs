@@ -63,8 +63,10 @@ async fn fill_and_free(segment_bytes: u64) {
             Err(error) => break error,
         }
     };
-    let StoreError::Unavailable { reason, ambiguous: false, .. } = &error else { panic!("{error}") };
-    assert!(reason.contains("No space left on device"), "{reason}");
+    let StoreError::Unavailable { ambiguous: false, source: Some(cause), .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(cause.to_string().contains("No space left on device"), "{cause}");
     assert!(acknowledged > 10);
     // Reads go on, and it fails again until there is room.
     assert!(has(&store, acknowledged - 1).await && !has(&store, acknowledged).await);

@@ -289,7 +289,7 @@ pub(super) fn corrupt(path: &Path, offset: u64, reason: &str) -> StoreError {
 
 /// An I/O error as the seam's, with what could not be done to which file.
 pub(super) fn io_error(cannot: &str, path: &Path, error: io::Error) -> StoreError {
-    StoreError::unavailable(format!("{cannot} {}: {error}", path.display()), error)
+    StoreError::unavailable(format!("{cannot} {}", path.display()), error)
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl Segment {
         }
         if let Err(error) = self.file.sync_data() {
             let removed = self.repair().is_ok();
-            let reason = format!("cannot make {} durable: {error}", self.path.display());
+            let reason = format!("cannot make {} durable", self.path.display());
             let source = Some(std::sync::Arc::new(error) as _);
             return Err(StoreError::Unavailable { reason, ambiguous: !removed, source });
         }

@@ -2,6 +2,7 @@
 //! makes the group durable with one fdatasync, and only then shows and acknowledges it.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -110,7 +111,7 @@ impl Writer {
     /// Shows a group that is durable, and answers its callers.
     fn conclude(&self, group: Staged, durable: Result<(), StoreError>) {
         if let Err(error) = &durable {
-            tracing::warn!(%error, commits = group.commits.len(), "cannot commit");
+            tracing::warn!(error = error as &dyn Error, commits = group.commits.len(), "cannot commit");
         } else if !group.commits.is_empty() {
             let now = Instant::now();
             let mut index = self.shared.index.write();
@@ -142,7 +143,7 @@ impl Writer {
         let last = self.shared.index.read().revision();
         match self.log.rotate(last) {
             Ok(()) => self.start_snapshot(),
-            Err(error) => tracing::warn!(%error, "cannot free the log"),
+            Err(error) => tracing::warn!(error = &error as &dyn Error, "cannot free the log"),
         }
         Ok(())
     }
@@ -166,7 +167,7 @@ impl Writer {
         let job = move || snapshot::take(&directory, revision, entries);
         match std::thread::Builder::new().name("store-snapshot".into()).spawn(job) {
             Ok(job) => self.snapshot = Some(job),
-            Err(error) => tracing::warn!(%error, "cannot start a snapshot"),
+            Err(error) => tracing::warn!(error = &error as &dyn Error, "cannot start a snapshot"),
         }
     }
 
@@ -174,7 +175,9 @@ impl Writer {
         match self.snapshot.take().map(JoinHandle::join) {
             None => {}
             Some(Ok(Ok(bytes))) => self.last_snapshot_bytes = bytes,
-            Some(Ok(Err(error))) => tracing::warn!(%error, "cannot write a snapshot; the log is kept"),
+            Some(Ok(Err(error))) => {
+                tracing::warn!(error = &error as &dyn Error, "cannot write a snapshot; the log is kept");
+            }
             Some(Err(_)) => tracing::error!("writing a snapshot panicked; the log is kept"),
         }
     }

@@ -90,8 +90,7 @@ impl Failure {
                 source: None,
             },
             Self::Etcd(error) => {
-                let reason = format!("{what}: {}", message(&error));
-                StoreError::Unavailable { reason, ambiguous, source: Some(Arc::new(error)) }
+                StoreError::Unavailable { reason: what.to_owned(), ambiguous, source: Some(Arc::new(error)) }
             }
         }
     }
@@ -99,13 +98,6 @@ impl Failure {
     /// Whether etcd answered so. It tells its own errors apart only by their text.
     pub(super) fn says(&self, text: &str) -> bool {
         matches!(self, Self::Etcd(Error::GRpcStatus(status)) if status.message().contains(text))
-    }
-}
-
-fn message(error: &Error) -> String {
-    match error {
-        Error::GRpcStatus(status) if !status.message().is_empty() => status.message().to_owned(),
-        error => error.to_string(),
     }
 }
 

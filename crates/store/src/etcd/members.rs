@@ -48,16 +48,19 @@ impl Members {
                     members.push(member);
                 }
                 Err(error) => {
-                    tracing::warn!(endpoint, ?error, "cannot use a member of etcd");
+                    let error = error.unavailable("cannot connect to etcd");
+                    tracing::warn!(
+                        endpoint,
+                        error = &error as &dyn std::error::Error,
+                        "cannot use a member of etcd"
+                    );
                     failure = Some(error);
                 }
             }
         }
         if members.is_empty() {
-            return Err(match failure {
-                Some(failure) => failure.unavailable("cannot connect to etcd"),
-                None => StoreError::Invalid { reason: "no endpoints of etcd are given".into() },
-            });
+            let none = || StoreError::Invalid { reason: "no endpoints of etcd are given".into() };
+            return Err(failure.unwrap_or_else(none));
         }
         // A member whose version is not known may be old.
         let progress = config.progress.or(progress).unwrap_or(Progress::SeenInAllKeys);

@@ -201,9 +201,12 @@ impl Cursor {
         loop {
             match self.connect().await {
                 Ok(_) => return Ok(()),
-                Err(StoreError::Unavailable { reason, .. }) => {
-                    tracing::warn!(prefix = %self.prefix, reason, "cannot resume a watch yet");
+                // Once: it may be many attempts.
+                Err(error @ StoreError::Unavailable { .. }) if wait == RECONNECT_AFTER => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(prefix = %self.prefix, error, "cannot resume a watch yet");
                 }
+                Err(StoreError::Unavailable { .. }) => {}
                 Err(error) => return Err(error),
             }
             // Spread, so that many watches do not come back at one moment.
