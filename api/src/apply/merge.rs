@@ -141,14 +141,21 @@ fn interleave<'a>(
 }
 
 /// `value` without the items in `fields`; `None` when nothing of it is left.
-pub(super) fn without(ty: Option<Type<'_>>, value: &Value, fields: &FieldSet) -> Option<Value> {
+///
+/// What becomes empty goes, unless it is in `keep`: who owns an object owns it empty as well.
+pub(super) fn without(
+    ty: Option<Type<'_>>,
+    value: &Value,
+    fields: &FieldSet,
+    keep: &FieldSet,
+) -> Option<Value> {
     match (shape::shape(ty, value), value, ty) {
         (Some(Shape::Fields), Value::Object(object), _) if !object.is_empty() => {
             let kept: Map<String, Value> = object
                 .iter()
                 .filter_map(|(name, value)| {
                     let step = PathElement::field(name.as_str());
-                    Some((name.clone(), kept(&step, shape::field_type(ty, name), value, fields)?))
+                    Some((name.clone(), kept(&step, shape::field_type(ty, name), value, fields, keep)?))
                 })
                 .collect();
             (!kept.is_empty()).then_some(Value::Object(kept))
@@ -157,7 +164,7 @@ pub(super) fn without(ty: Option<Type<'_>>, value: &Value, fields: &FieldSet) ->
             let kept: Vec<Value> = items
                 .iter()
                 .filter_map(|item| match shape::item_step(list, item) {
-                    Ok(step) => kept(&step, shape::item_type(list), item, fields)
+                    Ok(step) => kept(&step, shape::item_type(list), item, fields, keep)
                         .map(|left| with_keys(list, item, left)),
                     Err(_) => Some(item.clone()),
                 })
@@ -166,6 +173,24 @@ pub(super) fn without(ty: Option<Type<'_>>, value: &Value, fields: &FieldSet) ->
         }
         _ => Some(value.clone()),
     }
+}
+
+fn kept(
+    step: &PathElement,
+    ty: Option<Type<'_>>,
+    value: &Value,
+    fields: &FieldSet,
+    keep: &FieldSet,
+) -> Option<Value> {
+    if fields.members.contains(step) {
+        return None;
+    }
+    let Some(below) = fields.children.get(step) else { return Some(value.clone()) };
+    let nothing = FieldSet::default();
+    without(ty, value, below, keep.children.get(step).unwrap_or(&nothing)).or_else(|| {
+        let empty = if value.is_array() { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
+        keep.members.contains(step).then_some(empty)
+    })
 }
 
 /// An item that stays keeps the fields that tell it apart.
@@ -178,16 +203,6 @@ fn with_keys(list: Type<'_>, item: &Value, mut left: Value) -> Value {
         }
     }
     left
-}
-
-fn kept(step: &PathElement, ty: Option<Type<'_>>, value: &Value, fields: &FieldSet) -> Option<Value> {
-    if fields.members.contains(step) {
-        return None;
-    }
-    match fields.children.get(step) {
-        Some(below) => without(ty, value, below),
-        None => Some(value.clone()),
-    }
 }
 
 fn at(step: &PathElement, error: &str) -> String {

@@ -160,7 +160,8 @@ impl Merging<'_> {
     fn run(&self, mut managers: Managers, force: bool) -> Result<(Value, Managers), ApplyError> {
         let ty = self.schema.root();
         under_schema(&mut managers, ty);
-        let applied = merge::without(Some(ty), self.applied, self.by.reset).unwrap_or_else(|| json!({}));
+        let applied = merge::without(Some(ty), self.applied, self.by.reset, &FieldSet::default())
+            .unwrap_or_else(|| json!({}));
         let me = manager(self.by, Operation::Apply);
         let fields = to_set::field_set(ty, &applied).map_err(ApplyError::Unmergeable)?;
         let merged = merge::merge(ty, self.old, &applied).map_err(ApplyError::Unmergeable)?;

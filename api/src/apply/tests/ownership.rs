@@ -80,6 +80,22 @@ fn what_others_own_or_nobody_owns_stays() {
 }
 
 #[test]
+fn who_owns_an_empty_object_keeps_it_when_others_take_out_what_they_put_in() {
+    let mut world = World::new();
+    world
+        .apply("one", json!({"metadata": {"labels": {}}, "spec": {"free": {"emptyDir": {}}}}))
+        .apply(
+            "two",
+            json!({"metadata": {"labels": {"a": "b"}}, "spec": {"free": {"emptyDir": {"size": 1}}}}),
+        )
+        .apply("two", json!({}));
+    assert_eq!(world.body(), json!({"metadata": {"labels": {}}, "spec": {"free": {"emptyDir": {}}}}));
+    assert_eq!(world.owned("one"), [".metadata.labels", ".spec.free.emptyDir"]);
+    world.apply("one", json!({}));
+    assert_eq!(world.body(), json!({}));
+}
+
+#[test]
 fn the_same_value_is_owned_together_without_conflict() {
     let mut world = World::new();
     world.apply("one", replicas(3)).apply("two", replicas(3));
