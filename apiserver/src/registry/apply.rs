@@ -90,9 +90,12 @@ async fn make(
     let by = (config.manager, "");
     let mut object =
         ownership::merge(&call.kind, None, &config.value, by, call.params().force, config.now)?.object;
-    let record = object["metadata"]["managedFields"].take();
+    // A configuration of nothing but a name owns nothing: then there is no record.
+    let record = object["metadata"].as_object_mut().and_then(|metadata| metadata.remove("managedFields"));
     create::insert(registry, call, object, warnings.to_vec(), |object, _| {
-        object["metadata"]["managedFields"] = record.clone();
+        if let Some(record) = &record {
+            object["metadata"]["managedFields"] = record.clone();
+        }
         Ok(())
     })
     .await
