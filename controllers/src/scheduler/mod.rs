@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use orch_api::{Api, Clock, Status, Time};
+use orch_api::{Api, Clock, Metadata, Status, Time};
 use orch_controller_runtime::{
-    Backoff, Cache, Context, Note, ObjectKey, Outcome, Reconciler, Recorder, WorkQueue, Write, work,
+    Backoff, Cache, Context, Executor, Note, ObjectKey, Outcome, Plan, Reconciler, Recorder, WorkQueue,
+    Write, work,
 };
 use orch_ontology::{Binding, Conditions, Node, ObjectReference, Pod, PodCondition};
 use parking_lot::Mutex;
@@ -31,8 +32,7 @@ const RETRY: Backoff = Backoff { first: Duration::from_millis(50), limit: Durati
 
 struct Scheduler {
     pods: Arc<Cache<Pod>>,
-    api: Api<Pod>,
-    executor: orch_controller_runtime::Executor,
+    executor: Executor,
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
@@ -50,14 +50,13 @@ pub async fn run(context: Context, decisions: Decisions, cancel: CancellationTok
     }
     info!(controller = NAME, workers = WORKERS, "controller runs");
     let recorder = context.recorder.component(NAME);
-    let executor = orch_controller_runtime::Executor {
+    let executor = Executor {
         client: context.client.clone(),
         caches: context.caches.clone(),
         recorder: recorder.clone(),
         field_manager: NAME,
     };
-    let api = Api::all(context.client.clone()).manager(NAME);
-    let scheduler = Scheduler { pods, api, executor, recorder, clock: context.clock, state, decisions };
+    let scheduler = Scheduler { pods, executor, recorder, clock: context.clock, state, decisions };
     work(Arc::new(scheduler), queue, WORKERS, cancel).await;
 }
 
@@ -109,15 +108,13 @@ impl Reconciler for Scheduler {
 
 impl Scheduler {
     async fn bind(&self, pod: &Arc<Pod>, node: &str) -> Result<(), Status> {
-        let mut binding = Binding { metadata: pod.metadata.clone(), ..Binding::default() };
-        binding.metadata = orch_api::Metadata {
-            uid: binding.metadata.uid,
-            ..orch_api::Metadata::named(binding.metadata.namespace, binding.metadata.name)
-        };
-        binding.target =
+        let named = Metadata::named(pod.metadata.namespace.clone(), pod.metadata.name.clone());
+        let metadata = Metadata { uid: pod.metadata.uid.clone(), ..named };
+        let target =
             ObjectReference { kind: "Node".into(), name: node.to_owned(), ..ObjectReference::default() };
-        let api =
-            Api::<Pod>::namespaced(self.executor.client.clone(), pod.metadata.namespace()).manager(NAME);
+        let binding = Binding { metadata, target, ..Binding::default() };
+        let client = self.executor.client.clone();
+        let api = Api::<Pod>::namespaced(client, pod.metadata.namespace()).manager(NAME);
         match api.post(&pod.metadata.name, "binding", &binding).await {
             Ok(_) => {
                 let (namespace, name) = (pod.metadata.namespace(), &pod.metadata.name);
@@ -144,7 +141,7 @@ impl Scheduler {
         let now = Time::new(self.clock.now());
         conditions.put(PodCondition::new(Pod::SCHEDULED, false, "Unschedulable", message, now));
         let write = Write::merge_status(&**pod, json!({"conditions": conditions}));
-        let plan = orch_controller_runtime::Plan { status: Some(write), ..Default::default() };
+        let plan = Plan { status: Some(write), ..Default::default() };
         self.executor.execute(plan).await
     }
 }

@@ -69,6 +69,15 @@ impl Caches {
         })
     }
 
+    /// Completes once the caches show all these writes, or will never show anything again.
+    pub(crate) async fn seen(&self, writes: Vec<Pending>) {
+        for pending in writes {
+            if self.cancel.run_until_cancelled(pending.progress.seen(&pending.mark)).await.is_none() {
+                return;
+            }
+        }
+    }
+
     /// Notes that the caches of the target's kind are to show what has just been written.
     pub(crate) fn expect(&self, target: &Target, expected: &Expected) -> Vec<Pending> {
         let kinds = self.kinds.lock();
@@ -88,11 +97,4 @@ impl Caches {
 pub(crate) struct Pending {
     progress: Arc<dyn Progress>,
     mark: Mark,
-}
-
-impl Pending {
-    /// Completes once the cache shows the write.
-    pub(crate) async fn seen(self) {
-        self.progress.seen(&self.mark).await;
-    }
 }

@@ -42,9 +42,7 @@ impl Executor {
         self.write_all(others, &mut progress).await;
         self.create_slowly(creates, &mut progress).await;
         self.write_all(plan.status.into_iter().collect(), &mut progress).await;
-        for pending in progress.pending {
-            pending.seen().await;
-        }
+        self.caches.seen(progress.pending).await;
         if let Some(status) = progress.failure {
             return Err(status);
         }

@@ -234,3 +234,113 @@ impl<K: Key> State<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::{ObjectKey, TestClock};
+
+    const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(8) };
+
+    fn queue() -> (TestClock, WorkQueue<ObjectKey>) {
+        let clock = TestClock::new(Timestamp::UNIX_EPOCH);
+        (clock.clone(), WorkQueue::new(Arc::new(clock), BACKOFF))
+    }
+
+    fn key(text: &str) -> ObjectKey {
+        let (namespace, name) = text.split_once('/').unwrap();
+        ObjectKey::new(namespace, name)
+    }
+
+    /// The next key, if one is ready now.
+    fn next(queue: &WorkQueue<ObjectKey>) -> Option<String> {
+        queue.next().now_or_never().map(|key| key.to_string())
+    }
+
+    #[test]
+    fn a_key_waits_once_however_often_it_is_added() {
+        let (_, queue) = queue();
+        queue.add(key("a/1"));
+        queue.add(key("a/1"));
+        assert_eq!(next(&queue).as_deref(), Some("a/1"));
+        assert_eq!(next(&queue), None);
+    }
+
+    #[test]
+    fn a_key_is_never_handed_out_twice_at_once_and_news_meanwhile_are_not_lost() {
+        let (_, queue) = queue();
+        queue.add(key("a/1"));
+        assert!(next(&queue).is_some());
+        queue.add(key("a/1"));
+        assert_eq!(next(&queue), None);
+        queue.finish(&key("a/1"), Outcome::Done);
+        assert_eq!(next(&queue).as_deref(), Some("a/1"));
+        queue.finish(&key("a/1"), Outcome::Done);
+        assert_eq!(next(&queue), None);
+        assert_eq!(queue.metrics(), QueueMetrics { taken: 2, ..QueueMetrics::default() });
+    }
+
+    #[test]
+    fn namespaces_take_turns() {
+        let (_, queue) = queue();
+        ["a/1", "a/2", "a/3", "b/1"].into_iter().for_each(|text| queue.add(key(text)));
+        let order: Vec<_> = std::iter::from_fn(|| next(&queue)).collect();
+        assert_eq!(order, ["a/1", "b/1", "a/2", "a/3"]);
+    }
+
+    #[test]
+    fn a_delayed_key_comes_when_its_time_has_come_or_when_there_is_news() {
+        let (clock, queue) = queue();
+        queue.add_after(key("a/1"), Duration::from_secs(10));
+        queue.add_after(key("a/1"), Duration::from_secs(20));
+        queue.add_after(key("a/2"), Duration::from_secs(20));
+        clock.advance(Duration::from_secs(9));
+        assert_eq!(next(&queue), None);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(next(&queue).as_deref(), Some("a/1"));
+        queue.add(key("a/2"));
+        assert_eq!(next(&queue).as_deref(), Some("a/2"));
+        assert_eq!(queue.metrics().delayed, 0);
+    }
+
+    #[test]
+    fn failures_are_retried_slower_and_slower_until_success() {
+        let (clock, queue) = queue();
+        queue.add(key("a/1"));
+        for full_seconds in [1, 2, 4, 8, 8] {
+            assert!(next(&queue).is_some());
+            queue.finish(&key("a/1"), Outcome::Retry);
+            clock.advance(Duration::from_millis(full_seconds * 750 - 1));
+            assert_eq!(next(&queue), None, "at most a quarter sooner than {full_seconds} s");
+            clock.advance(Duration::from_millis(full_seconds * 250 + 1));
+        }
+        assert!(next(&queue).is_some());
+        queue.finish(&key("a/1"), Outcome::Done);
+        queue.add(key("a/1"));
+        assert!(next(&queue).is_some());
+        queue.finish(&key("a/1"), Outcome::Retry);
+        clock.advance(Duration::from_secs(1));
+        assert!(next(&queue).is_some(), "success begins the count anew");
+        assert_eq!(queue.metrics().retries, 6);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_worker_wakes_for_a_new_key_and_for_a_due_one() {
+        let (clock, queue) = queue();
+        let queue = Arc::new(queue);
+        for delay in [0, 5] {
+            let waiting = tokio::spawn({
+                let queue = queue.clone();
+                async move { queue.next().await }
+            });
+            tokio::task::yield_now().await;
+            queue.add_after(key("a/1"), Duration::from_secs(delay));
+            tokio::task::yield_now().await;
+            clock.advance(Duration::from_secs(delay));
+            assert_eq!(waiting.await.unwrap(), key("a/1"));
+            queue.finish(&key("a/1"), Outcome::Done);
+        }
+    }
+}
