@@ -154,7 +154,7 @@ fn up(directory: &Path, args: &[String]) -> Child {
     process
 }
 
-/// Reads until the ready line. The rest of the output is left unread: there is none.
+/// Reads until the ready line, which is the last.
 fn is_ready(stdout: ChildStdout) -> bool {
     BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready"))
 }

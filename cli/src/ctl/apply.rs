@@ -157,18 +157,26 @@ pub(super) fn explain(status: Status, placed: &Placed<'_>) -> Failure {
     causes
         .into_iter()
         .fold(failure, |failure, cause| {
-            let mut text = match cause.field.as_str() {
-                "" => cause.message,
-                field => format!("{}: {}", field.trim_start_matches('.'), cause.message),
-            };
-            if let Some(meant) =
-                schema::suggestion(object, &cause.field).filter(|_| !text.contains("did you mean"))
-            {
-                text.push_str(&format!("; {meant}"));
-            }
-            failure.detail(text, placed.manifest.snippet(&cause.field).filter(|_| !cause.field.is_empty()))
+            failure.detail(
+                objection(&cause, object),
+                placed.manifest.snippet(&cause.field).filter(|_| !cause.field.is_empty()),
+            )
         })
         .hint(hint)
+}
+
+/// One cause in one line, with what was probably meant.
+fn objection(cause: &StatusCause, object: &Value) -> String {
+    let field = cause.field.trim_start_matches('.');
+    let text = match field {
+        "" => cause.message.clone(),
+        _ if cause.message.starts_with("unknown field") => format!("unknown field {field:?}"),
+        _ => format!("{field}: {}", cause.message),
+    };
+    match schema::suggestion(object, &cause.field) {
+        Some(meant) => format!("{text}; {meant}"),
+        None => text,
+    }
 }
 
 /// What exactly is wrong: the status' causes, or the fields that a strict decoder's message names.
@@ -213,7 +221,10 @@ mod tests {
             Status::bad_request("strict decoding error: unknown field \"spec.containers[0].imagee\"");
         let shown = format!("{:?}", explain(status, &placed));
         assert!(shown.contains("pod/web is refused"), "{shown}");
-        assert!(shown.contains("spec.containers[0].imagee: unknown field; did you mean `image`?"), "{shown}");
+        assert!(
+            shown.contains(r#"unknown field \"spec.containers[0].imagee\"; did you mean `image`?"#),
+            "{shown}"
+        );
         assert!(shown.contains("line: 8, column: 7"), "{shown}");
     }
 }

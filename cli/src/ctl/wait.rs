@@ -95,14 +95,6 @@ impl Goal {
             },
         }
     }
-
-    fn outcome(&self) -> &'static str {
-        match self {
-            Self::Delete => "deleted",
-            Self::Create => "created",
-            _ => "condition met",
-        }
-    }
 }
 
 /// A condition found before the object was last changed says nothing about what it is now.
@@ -148,7 +140,7 @@ async fn wait_for_all(session: &Session, args: &Args) -> Result<ExitCode, Failur
         for (collection, name) in names {
             wait_for(session, collection, &name, None, &args.goal, args.timeout.is_zero()).await?;
             let label = select::label(selection.resource, &name);
-            print(&format!("{label} {}\n", paint(Some(GOOD), args.goal.outcome())))?;
+            print(&format!("{label} {}\n", paint(Some(GOOD), "condition met")))?;
             found += 1;
         }
     }

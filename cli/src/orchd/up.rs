@@ -1,5 +1,6 @@
 //! `orchd up`: every part of Orch, wired together in one process.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,8 +64,11 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
 
     data.write_kubeconfig(&certificates.kubeconfig(address)?)?;
-    println!("ready in {} ms: https://{address}", start.elapsed().as_millis());
-    println!("kubeconfig: {}", data.kubeconfig().display());
+    announce(&format!(
+        "kubeconfig: {}\nready in {} ms: https://{address}\n",
+        data.kubeconfig().display(),
+        start.elapsed().as_millis(),
+    ));
     info!(%address, data_dir = %data.path().display(), "ready");
 
     tokio::select! {
@@ -73,6 +77,12 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     stop(&api, &cancel, parts).await;
     Ok(())
+}
+
+/// Says on standard output that everything runs, last of all in the line that begins with `ready`.
+fn announce(text: &str) {
+    // Whoever started us may not listen.
+    drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
 /// Tells every part to end, and waits for them.

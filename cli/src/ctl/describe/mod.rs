@@ -1,5 +1,6 @@
 //! `describe`: everything about an object, for people.
 
+mod lines;
 mod sections;
 
 use std::process::ExitCode;
@@ -7,7 +8,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use jiff::Timestamp;
 use orch_api::{Object as _, Params};
-use orch_client::ApiResource;
 use serde_json::Value;
 
 use super::get::Scope;
@@ -48,32 +48,17 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         for object in objects {
             let events = if args.show_events { events(session, &object).await? } else { Vec::new() };
             let space = if std::mem::take(&mut first) { "" } else { "\n\n" };
-            let text = sections::render(
-                &object,
-                &secret_fields(selection.resource),
-                &events,
-                args.show_events,
-                Timestamp::now(),
-            );
-            print(&format!("{space}{text}"))?;
+            let schema = schema::built_in(&selection.resource.api_version(), &selection.resource.kind);
+            let text = sections::render(&object, schema.as_deref(), Timestamp::now());
+            let events =
+                if args.show_events { sections::events(&events, Timestamp::now()) } else { String::new() };
+            print(&format!("{space}{text}{events}"))?;
         }
     }
     if first {
         anstream::eprintln!("No resources found.");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The top-level fields whose values are bytes, of which only the size is shown.
-fn secret_fields(resource: &ApiResource) -> Vec<String> {
-    let Some(schema) = schema::built_in(&resource.api_version(), &resource.kind) else { return Vec::new() };
-    let is_bytes = |field: &str| {
-        schema
-            .at(field)
-            .and_then(|ty| ty.entries())
-            .is_some_and(|entry| entry.format.as_deref() == Some("byte"))
-    };
-    schema.root().properties().map(|(name, _)| name.to_owned()).filter(|name| is_bytes(name)).collect()
 }
 
 /// The events about an object, oldest first; none from a server without events.

@@ -1,100 +1,35 @@
-//! An object as text: generic over kinds, by the shapes that Kubernetes' objects have.
+//! An object as text: generic over kinds, by the shapes that Kubernetes' objects have, and the schema where it is known.
 //!
-//! Maps are indented blocks, lists of named objects are blocks under their names, lists of conditions are tables, and
-//! what is empty is left out.
+//! Objects are indented blocks, lists of named objects are blocks under their names, lists of conditions are tables, maps
+//! keep their keys as they are, bytes are shown by their size, and what is empty is left out.
 
 use jiff::Timestamp;
-use orch_api::Object as _;
+use orch_api::schema::Type;
+use orch_api::{Object as _, Schema};
 use serde_json::{Map, Value};
 
+use super::lines::{Lines, indented};
 use crate::ctl::output::table::Table;
 use crate::ctl::output::{HEADING, age, paint, style_of_state};
 
 /// The whole text about an object.
-pub(super) fn render(
-    object: &Value,
-    secret_fields: &[String],
-    events: &[Value],
-    with_events: bool,
-    now: Timestamp,
-) -> String {
-    let mut lines = Lines::new(now);
-    metadata(&mut lines, object);
-    let Some(fields) = object.as_object() else { return lines.text() };
+pub(super) fn render(object: &Value, schema: Option<&Schema>, now: Timestamp) -> String {
+    let mut sections = Sections { now, lines: Lines::default() };
+    sections.metadata(object);
+    let fields = object.as_object().into_iter().flatten();
     for (name, value) in
-        fields.iter().filter(|(name, _)| !["apiVersion", "kind", "metadata"].contains(&name.as_str()))
+        fields.filter(|(name, _)| !["apiVersion", "kind", "metadata"].contains(&name.as_str()))
     {
-        if secret_fields.contains(name) {
-            lines.field(0, name, &sizes(value));
-        } else if name == "spec" || name == "status" {
-            lines.section(name, value);
-        } else {
-            lines.field(0, name, value);
-        }
+        sections.field(0, name, value, schema.and_then(|schema| schema.root().field(name)));
     }
-    let mut text = lines.text();
-    if with_events {
-        text.push_str(&events_section(events, now));
-    }
-    text
+    sections.lines.text()
 }
 
-/// The time at which an event was last seen.
-pub(super) fn last_seen(event: &Value) -> &str {
-    let times = [
-        event.text(&["series", "lastObservedTime"]),
-        event.text(&["lastTimestamp"]),
-        event.text(&["eventTime"]),
-    ];
-    times
-        .into_iter()
-        .find(|time| !time.is_empty())
-        .unwrap_or_else(|| event.text(&["metadata", "creationTimestamp"]))
-}
-
-fn metadata(lines: &mut Lines, object: &Value) {
-    let metadata = &object["metadata"];
-    lines.text_field("Name", object.name());
-    lines.text_field("Namespace", object.namespace());
-    lines.pairs("Labels", &metadata["labels"]);
-    lines.pairs("Annotations", &metadata["annotations"]);
-    lines.text_field("API Version", object.api_version());
-    lines.text_field("Kind", object.kind());
-    let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
-    for owner in owners.filter(|owner| owner["controller"] == true) {
-        lines
-            .text_field("Controlled By", &format!("{}/{}", owner.text(&["kind"]), owner.name_of_reference()));
-    }
-    lines.time_field("Created", metadata.text(&["creationTimestamp"]));
-    lines.time_field("Terminating", metadata.text(&["deletionTimestamp"]));
-    let finalizers = metadata["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.text_field("Finalizers", &finalizers.collect::<Vec<_>>().join(", "));
-}
-
-/// An owner reference has its name at the top, not in metadata.
-trait Reference {
-    fn name_of_reference(&self) -> &str;
-}
-
-impl Reference for Value {
-    fn name_of_reference(&self) -> &str {
-        self.text(&["name"])
-    }
-}
-
-fn sizes(value: &Value) -> Value {
-    let size = |text: &Value| {
-        let encoded = text.as_str().unwrap_or_default();
-        let padding = encoded.bytes().rev().take_while(|byte| *byte == b'=').count();
-        Value::from(format!("{} bytes", encoded.len() / 4 * 3 - padding.min(2)))
-    };
-    let entries = value.as_object().into_iter().flatten().map(|(name, text)| (name.clone(), size(text)));
-    Value::Object(entries.collect::<Map<_, _>>())
-}
-
-fn events_section(events: &[Value], now: Timestamp) -> String {
+/// The events about an object.
+pub(super) fn events(events: &[Value], now: Timestamp) -> String {
+    let heading = paint(Some(HEADING), "Events:");
     if events.is_empty() {
-        return format!("{}  <none>\n", paint(Some(HEADING), "Events:"));
+        return format!("{heading}  <none>\n");
     }
     let mut table = Table::new(&["Type", "Reason", "Age", "From", "Message"]);
     for event in events {
@@ -112,43 +47,49 @@ fn events_section(events: &[Value], now: Timestamp) -> String {
             [event.text(&["type"]), event.text(&["reason"]), &age, from, event.text(&["message"]).trim()];
         table.rows.push(row.map(str::to_owned).to_vec());
     }
-    format!("{}\n{}", paint(Some(HEADING), "Events:"), indented(&table.render(true), 2))
+    format!("{heading}\n{}", indented(&table.render(true), 1))
 }
 
-fn indented(text: &str, depth: usize) -> String {
-    text.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect()
+/// The time at which an event was last seen.
+pub(super) fn last_seen(event: &Value) -> &str {
+    let times = [
+        event.text(&["series", "lastObservedTime"]),
+        event.text(&["lastTimestamp"]),
+        event.text(&["eventTime"]),
+    ];
+    times
+        .into_iter()
+        .find(|time| !time.is_empty())
+        .unwrap_or_else(|| event.text(&["metadata", "creationTimestamp"]))
 }
 
-/// Lines of a label and a value, aligned per block.
-struct Lines {
+struct Sections {
     now: Timestamp,
-    lines: Vec<Line>,
+    lines: Lines,
 }
 
-enum Line {
-    Field { depth: usize, label: String, value: String },
-    Raw(String),
-}
-
-impl Lines {
-    fn new(now: Timestamp) -> Self {
-        Self { now, lines: Vec::new() }
-    }
-
-    fn push(&mut self, depth: usize, label: impl Into<String>, value: impl Into<String>) {
-        self.lines.push(Line::Field { depth, label: label.into(), value: value.into() });
-    }
-
-    fn text_field(&mut self, label: &str, value: &str) {
-        if !value.is_empty() {
-            self.push(0, label, value);
+impl Sections {
+    fn metadata(&mut self, object: &Value) {
+        let metadata = &object["metadata"];
+        self.text("Name", object.name());
+        self.text("Namespace", object.namespace());
+        self.pairs(0, "Labels", &metadata["labels"]);
+        self.pairs(0, "Annotations", &metadata["annotations"]);
+        self.text("API Version", object.api_version());
+        self.text("Kind", object.kind());
+        let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
+        for owner in owners.filter(|owner| owner["controller"] == true) {
+            self.text("Controlled By", &format!("{}/{}", owner.text(&["kind"]), owner.text(&["name"])));
         }
+        self.text("Created", &self.with_age(metadata.text(&["creationTimestamp"])));
+        self.text("Terminating", &self.with_age(metadata.text(&["deletionTimestamp"])));
+        let finalizers = metadata["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        self.text("Finalizers", &finalizers.collect::<Vec<_>>().join(", "));
     }
 
-    fn time_field(&mut self, label: &str, timestamp: &str) {
-        if !timestamp.is_empty() {
-            let text = self.with_age(timestamp);
-            self.push(0, label, text);
+    fn text(&mut self, label: &str, value: &str) {
+        if !value.is_empty() {
+            self.lines.field(0, label, value);
         }
     }
 
@@ -160,122 +101,109 @@ impl Lines {
         }
     }
 
-    fn pairs(&mut self, label: &str, map: &Value) {
+    /// A map from text to text in lines of `key=value`.
+    fn pairs(&mut self, depth: usize, label: &str, map: &Value) {
         let empty = Map::new();
         let pairs = map.as_object().unwrap_or(&empty);
         if pairs.is_empty() {
-            self.push(0, label, "<none>");
+            self.lines.field(depth, label, "<none>");
         }
         for (index, (key, value)) in pairs.iter().enumerate() {
             let label = if index == 0 { label } else { "" };
-            self.push(0, label, format!("{key}={}", value.as_str().unwrap_or_default()));
+            self.lines.field(depth, label, &format!("{key}={}", scalar(value)));
         }
     }
 
-    /// The fields of `spec` or `status`, with a heading of their own.
-    fn section(&mut self, name: &str, value: &Value) {
-        if !is_empty(value) {
-            self.lines.push(Line::Raw(format!("{}\n", paint(Some(HEADING), &format!("{}:", title(name))))));
-            self.fields(1, value);
-        }
-    }
-
-    fn fields(&mut self, depth: usize, value: &Value) {
+    fn fields(&mut self, depth: usize, value: &Value, ty: Option<Type<'_>>) {
         for (name, value) in value.as_object().into_iter().flatten() {
-            self.field(depth, name, value);
+            self.field(depth, name, value, ty.and_then(|ty| ty.field(name)));
         }
     }
 
-    fn field(&mut self, depth: usize, name: &str, value: &Value) {
+    fn field(&mut self, depth: usize, name: &str, value: &Value, ty: Option<Type<'_>>) {
+        let label = title(name);
         match value {
             _ if is_empty(value) => {}
-            Value::Array(items) if is_conditions(items) => self.conditions(depth, name, items),
-            Value::Array(items) if items.iter().any(Value::is_object) => self.objects(depth, name, items),
+            Value::Array(items) if is_conditions(items) => self.conditions(depth, &label, items),
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                self.lines.heading(depth, &label);
+                self.objects(depth + 1, items, ty.and_then(Type::items));
+            }
             Value::Array(items) => {
-                let items = items.iter().map(scalar).collect::<Vec<_>>().join(" ");
-                self.push(depth, title(name), items);
+                self.lines.field(depth, &label, &items.iter().map(scalar).collect::<Vec<_>>().join(" "));
             }
             Value::Object(_) => {
-                self.push(depth, title(name), "");
-                self.fields(depth + 1, value);
+                match ty.filter(|ty| ty.properties().next().is_none()).and_then(Type::entries) {
+                    Some(entry) => self.map(depth, &label, value, entry),
+                    None => {
+                        self.lines.heading(depth, &label);
+                        self.fields(depth + 1, value, ty);
+                    }
+                }
             }
-            Value::String(text) if text.trim_end().contains('\n') => {
-                self.push(depth, title(name), "");
-                self.lines.push(Line::Raw(indented(text.trim_end(), 2 * depth + 2)));
+            Value::String(text) if text.trim_end().contains('\n') => self.block(depth, &label, text),
+            Value::String(text) if text.parse::<Timestamp>().is_ok() => {
+                self.lines.field(depth, &label, &self.with_age(text));
             }
-            Value::String(text)
-                if name.ends_with("Time") || name.ends_with("At") || name.ends_with("Timestamp") =>
-            {
-                let text = self.with_age(text);
-                self.push(depth, title(name), text);
+            Value::String(text) => {
+                self.lines.field(depth, &label, &paint(style_of_state(text), &scalar(value)))
             }
-            value => {
-                let text = scalar(value);
-                let style = style_of_state(&text).filter(|_| !matches!(value, Value::Number(_)));
-                self.push(depth, title(name), paint(style, &text));
+            value => self.lines.field(depth, &label, &scalar(value)),
+        }
+    }
+
+    /// A map whose keys people choose.
+    fn map(&mut self, depth: usize, label: &str, value: &Value, entry: Type<'_>) {
+        self.lines.heading(depth, label);
+        for (key, value) in value.as_object().into_iter().flatten() {
+            match value {
+                Value::String(text) if entry.format.as_deref() == Some("byte") => {
+                    self.lines.field(depth + 1, key, &format!("{} bytes", decoded_len(text)));
+                }
+                Value::String(text) if text.trim_end().contains('\n') => self.block(depth + 1, key, text),
+                Value::Object(_) => {
+                    self.lines.heading(depth + 1, key);
+                    self.fields(depth + 2, value, Some(entry));
+                }
+                value => self.lines.field(depth + 1, key, &scalar(value)),
             }
         }
     }
 
-    /// Objects under their names, where they have one; else behind a dash.
-    fn objects(&mut self, depth: usize, name: &str, items: &[Value]) {
-        self.push(depth, title(name), "");
+    fn block(&mut self, depth: usize, label: &str, text: &str) {
+        self.lines.heading(depth, label);
+        self.lines.raw(indented(text.trim_end(), depth + 1));
+    }
+
+    /// Objects under their names where they have one, else under their number.
+    fn objects(&mut self, depth: usize, items: &[Value], ty: Option<Type<'_>>) {
         for (index, item) in items.iter().enumerate() {
             let own_name = item.text(&["name"]);
             let label = if own_name.is_empty() { format!("#{}", index + 1) } else { own_name.to_owned() };
-            self.push(depth + 1, label, "");
+            self.lines.heading(depth, &label);
             for (field, value) in item.as_object().into_iter().flatten().filter(|(field, _)| *field != "name")
             {
-                self.field(depth + 2, field, value);
+                self.field(depth + 1, field, value, ty.and_then(|ty| ty.field(field)));
             }
         }
     }
 
-    fn conditions(&mut self, depth: usize, name: &str, items: &[Value]) {
-        self.push(depth, title(name), "");
+    fn conditions(&mut self, depth: usize, label: &str, items: &[Value]) {
         let mut table = Table::new(&["Type", "Status", "Age", "Reason", "Message"]);
         for condition in items {
             let age = age::since(condition.text(&["lastTransitionTime"]), self.now);
-            let cells = [
-                condition.text(&["type"]),
-                condition.text(&["status"]),
-                &age,
-                condition.text(&["reason"]),
-                condition.text(&["message"]),
-            ];
+            let text = |name| condition.text(&[name]);
+            let cells = [text("type"), text("status"), &age, text("reason"), text("message")];
             table.rows.push(cells.map(str::to_owned).to_vec());
         }
-        self.lines.push(Line::Raw(indented(&table.render(true), 2 * depth + 2)));
-    }
-
-    fn text(&self) -> String {
-        let width = |line: &Line| match line {
-            Line::Field { depth, label, value } if !value.is_empty() => 2 * depth + label.chars().count() + 1,
-            _ => 0,
-        };
-        let width = self.lines.iter().map(width).max().unwrap_or(0).min(40) + 1;
-        let mut text = String::new();
-        for line in &self.lines {
-            match line {
-                Line::Raw(raw) => text.push_str(raw),
-                Line::Field { depth, label, value } => {
-                    text.push_str(&field_line(*depth, label, value, width))
-                }
-            }
-        }
-        text
+        self.lines.heading(depth, label);
+        self.lines.raw(indented(&table.render(true), depth + 1));
     }
 }
 
-fn field_line(depth: usize, label: &str, value: &str, width: usize) -> String {
-    let label = if label.is_empty() { String::new() } else { format!("{label}:") };
-    let indent = " ".repeat(2 * depth);
-    let styled = paint(Some(HEADING).filter(|_| depth == 0 && !label.is_empty()), &label);
-    if value.is_empty() {
-        return format!("{indent}{styled}\n");
-    }
-    let pad = width.saturating_sub(2 * depth + label.chars().count()).max(1);
-    format!("{indent}{styled}{}{value}\n", " ".repeat(pad))
+fn decoded_len(base64: &str) -> usize {
+    let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
+    (base64.len() / 4 * 3).saturating_sub(padding)
 }
 
 fn scalar(value: &Value) -> String {
@@ -290,16 +218,14 @@ fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.values().all(|field| field.is_null()),
+        Value::Object(fields) => fields.values().all(Value::is_null),
         _ => false,
     }
 }
 
 fn is_conditions(items: &[Value]) -> bool {
-    !items.is_empty()
-        && items.iter().all(|item| {
-            item.get("type").is_some_and(Value::is_string) && item.get("status").is_some_and(Value::is_string)
-        })
+    let is_condition = |item: &Value| !item.text(&["type"]).is_empty() && !item.text(&["status"]).is_empty();
+    !items.is_empty() && items.iter().all(is_condition)
 }
 
 /// `restartPolicy` → `Restart Policy`, `podIP` → `Pod IP`. Names that are not camel case stay as they are.

@@ -2,9 +2,10 @@ use serde_json::json;
 
 use super::*;
 
-fn show(object: &Value, secret_fields: &[String], events: &[Value]) -> String {
+fn show(object: &Value) -> String {
+    let schema = crate::ctl::schema::built_in(object.api_version(), object.kind());
     let now = "2026-01-01T01:00:00Z".parse().unwrap();
-    anstream::adapter::strip_str(&render(object, secret_fields, events, true, now)).to_string()
+    anstream::adapter::strip_str(&render(object, schema.as_deref(), now)).to_string()
 }
 
 #[test]
@@ -14,59 +15,68 @@ fn any_kind_is_shown_by_its_shape() {
         "metadata": {"name": "web-0", "namespace": "shop", "uid": "u", "creationTimestamp": "2026-01-01T00:58:00Z",
             "labels": {"app": "web", "tier": "front"}, "managedFields": [{"manager": "x"}],
             "ownerReferences": [{"kind": "Workload", "name": "web", "uid": "w", "controller": true}]},
-        "spec": {"nodeName": "n1", "volumes": [], "restartPolicy": "Always",
+        "spec": {"nodeName": "n1", "volumes": [], "restartPolicy": "Always", "nodeSelector": {"disk.type": "ssd"},
             "containers": [{"name": "web", "image": "nginx", "args": ["-g", "x"], "ports": [{"containerPort": 80}]}]},
         "status": {"phase": "Running", "podIP": "10.0.0.7", "startTime": "2026-01-01T00:59:00Z",
             "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:59:30Z", "reason": "Up", "message": "all up"}]},
     });
-    let events = [json!({"type": "Normal", "reason": "Started", "lastTimestamp": "2026-01-01T00:59:55Z",
-        "firstTimestamp": "2026-01-01T00:59:00Z", "count": 3, "source": {"component": "node"}, "message": "Started container web"})];
     let expected = "\
-Name:                     web-0
-Namespace:                shop
-Labels:                   app=web
-                          tier=front
-Annotations:              <none>
-API Version:              v1
-Kind:                     Pod
-Controlled By:            Workload/web
-Created:                  2026-01-01T00:58:00Z (2m ago)
+Name:           web-0
+Namespace:      shop
+Labels:         app=web
+                tier=front
+Annotations:    <none>
+API Version:    v1
+Kind:           Pod
+Controlled By:  Workload/web
+Created:        2026-01-01T00:58:00Z (2m ago)
 Spec:
   Containers:
     web:
-      Args:               -g x
-      Image:              nginx
+      Args:   -g x
+      Image:  nginx
       Ports:
         #1:
-          Container Port: 80
-  Node Name:              n1
-  Restart Policy:         Always
+          Container Port:  80
+  Node Name:       n1
+  Node Selector:
+    disk.type:  ssd
+  Restart Policy:  Always
 Status:
   Conditions:
     Type    Status   Age   Reason   Message
     Ready   True     30s   Up       all up
-  Phase:                  Running
-  Pod IP:                 10.0.0.7
-  Start Time:             2026-01-01T00:59:00Z (60s ago)
+  Phase:       Running
+  Pod IP:      10.0.0.7
+  Start Time:  2026-01-01T00:59:00Z (60s ago)
+";
+    assert_eq!(show(&pod), expected);
+}
+
+#[test]
+fn events_are_a_table() {
+    let event = json!({"type": "Normal", "reason": "Started", "lastTimestamp": "2026-01-01T00:59:55Z",
+        "firstTimestamp": "2026-01-01T00:59:00Z", "count": 3, "source": {"component": "node"}, "message": "Started container web"});
+    let text = events(&[event], "2026-01-01T01:00:00Z".parse().unwrap());
+    let expected = "\
 Events:
   Type     Reason    Age                From   Message
   Normal   Started   5s (x3 over 60s)   node   Started container web
 ";
-    assert_eq!(show(&pod, &[], &events), expected);
+    assert_eq!(anstream::adapter::strip_str(&text).to_string(), expected);
 }
 
 #[test]
 fn secrets_are_shown_by_their_size() {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"password": "aHVudGVyMg=="}, "type": "Opaque"});
-    let text = show(&secret, &["data".to_owned()], &[]);
+    let text = show(&secret);
     assert!(text.contains("7 bytes") && !text.contains("aHVudGVyMg"), "{text}");
-    assert!(text.ends_with("Events:  <none>\n"), "{text}");
 }
 
 #[test]
 fn several_lines_are_a_block() {
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"nginx.conf": "a {\n  b\n}\n", "mode": "x"}});
-    let text = show(&map, &[], &[]);
+    let text = show(&map);
     assert!(text.contains("  nginx.conf:\n    a {\n      b\n    }\n"), "{text}");
 }
 
