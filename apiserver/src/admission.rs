@@ -73,7 +73,7 @@ pub(crate) fn unknown_fields(
 ///
 /// # Errors
 /// 404 if there is no such namespace, 403 if it is being deleted.
-pub(crate) async fn namespace_accepts(registry: &Registry, call: &Call) -> Result<(), Status> {
+pub(crate) async fn namespace_accepts(registry: &Registry, call: &Call, object: &str) -> Result<(), Status> {
     let (Some(name), Some(namespaces)) = (call.namespace(), registry.kinds.core(NAMESPACES)) else {
         return Ok(());
     };
@@ -88,7 +88,7 @@ pub(crate) async fn namespace_accepts(registry: &Registry, call: &Call) -> Resul
         return Ok(());
     }
     let why = format!("unable to create new content in namespace {name} because it is being terminated");
-    let mut status = Status::forbidden(call.kind.kind(), call.name(), &why);
+    let mut status = Status::forbidden(call.kind.kind(), object, &why);
     if let Some(details) = &mut status.details {
         details.causes.push(StatusCause {
             reason: "NamespaceTerminating".into(),

@@ -35,13 +35,12 @@ impl Served {
     /// # Errors
     /// 400 if the name cannot be part of a key, which no valid name is.
     pub(crate) fn key(&self, namespace: Option<&str>, name: &str) -> Result<Key, Status> {
+        check_segment(namespace.unwrap_or_default())?;
+        check_segment(name)?;
         let path = match namespace {
             Some(namespace) => format!("{}/{namespace}/{name}", directory(self.kind())),
             None => format!("{}/{name}", directory(self.kind())),
         };
-        if name.contains('/') || namespace.is_some_and(|namespace| namespace.contains('/')) {
-            return Err(Status::not_found(self.kind(), name));
-        }
         Key::new(path).map_err(|error| Status::bad_request(error.to_string()))
     }
 
@@ -50,6 +49,7 @@ impl Served {
     /// # Errors
     /// 400 as [`key`](Self::key).
     pub(crate) fn prefix(&self, namespace: Option<&str>) -> Result<Prefix, Status> {
+        check_segment(namespace.unwrap_or_default())?;
         let path = match namespace {
             Some(namespace) => format!("{}/{namespace}", directory(self.kind())),
             None => directory(self.kind()),
@@ -62,6 +62,14 @@ impl Served {
         self.entry.selectable.contains(&field)
             || field == "metadata.name"
             || (field == "metadata.namespace" && self.kind().is_namespaced())
+    }
+}
+
+/// A name must not reach into another place.
+fn check_segment(name: &str) -> Result<(), Status> {
+    match name.contains('/') {
+        true => Err(Status::bad_request(format!("invalid name in the path: {name:?} contains '/'"))),
+        false => Ok(()),
     }
 }
 

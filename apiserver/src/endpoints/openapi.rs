@@ -245,8 +245,12 @@ fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, Value>) {
     let write = ["dryRun", "fieldManager", "fieldValidation"];
     let patch = ["dryRun", "fieldManager", "fieldValidation", "force"];
     let remove = ["dryRun", "gracePeriodSeconds", "propagationPolicy"];
-    let patches =
-        ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
+    let patches = [
+        "application/apply-patch+yaml",
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+    ];
     let objects = ["application/json", "application/yaml"];
     if kind.is_namespaced() {
         paths.insert(all, json!({"get": operation("list", &list, &[])}));

@@ -40,7 +40,7 @@ pub(super) async fn insert(
         String::new()
     };
     set_metadata(call, &mut object, now)?;
-    admission::namespace_accepts(registry, call).await?;
+    admission::namespace_accepts(registry, call, object.name()).await?;
     for _ in 0..NAME_ATTEMPTS {
         if !generate.is_empty() {
             object["metadata"]["name"] = generated(&generate).into();

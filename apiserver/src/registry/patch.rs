@@ -1,6 +1,6 @@
-//! `patch`: change an object by a JSON patch, a JSON merge patch, or server-side apply.
+//! `patch`: change an object by a JSON patch, a JSON merge patch, a strategic merge patch, or server-side apply.
 
-use orch_api::patch::{PatchError, json_patch, merge_patch};
+use orch_api::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch};
 use orch_api::{Body, FieldError, MediaType, Reason, Status, Time};
 use serde_json::Value;
 
@@ -14,30 +14,25 @@ pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, St
         return Err(Status::method_not_allowed());
     }
     let body = call.request.body.as_ref().ok_or_else(|| Status::bad_request("the request has no body"))?;
-    let merge: fn(&Value, &Value) -> Result<Value, PatchError> = match body.media_type {
-        MediaType::JsonPatch => json_patch,
-        MediaType::MergePatch => merge_patch,
+    match body.media_type {
+        MediaType::JsonPatch | MediaType::MergePatch | MediaType::StrategicMergePatch => {}
         MediaType::Apply => return super::apply::apply(registry, call, body).await,
         other => return Err(unsupported(other)),
-    };
+    }
     if call.params().force {
         return Err(Status::bad_request("force: Forbidden: may not be specified for non-apply patch"));
     }
-    merged(registry, call, body, merge).await
+    merged(registry, call, body).await
 }
 
-async fn merged(
-    registry: &Registry,
-    call: &Call,
-    body: &Body,
-    merge: fn(&Value, &Value) -> Result<Value, PatchError>,
-) -> Result<Answer, Status> {
+async fn merged(registry: &Registry, call: &Call, body: &Body) -> Result<Answer, Status> {
     let patch = decode::patch(body)?;
     let now = Time::new(registry.clock.now());
     let warnings = parking_lot::Mutex::new(Vec::new());
     let done = registry
         .modify(call, |current| {
-            let mut object = merge(&current.value, &patch).map_err(|error| failed(call, &error))?;
+            let mut object =
+                merge(call, body.media_type, &current.value, &patch).map_err(|error| failed(call, &error))?;
             if !object.is_object() {
                 return Err(Status::bad_request("the patch leaves something that is not an object"));
             }
@@ -48,6 +43,14 @@ async fn merged(
         })
         .await?;
     done.answer(warnings.into_inner())
+}
+
+fn merge(call: &Call, media_type: MediaType, object: &Value, patch: &Value) -> Result<Value, PatchError> {
+    match media_type {
+        MediaType::JsonPatch => json_patch(object, patch),
+        MediaType::StrategicMergePatch => strategic_merge_patch(&call.kind.entry.schema, object, patch),
+        _ => merge_patch(object, patch),
+    }
 }
 
 fn failed(call: &Call, error: &PatchError) -> Status {
@@ -63,7 +66,9 @@ fn failed(call: &Call, error: &PatchError) -> Status {
 
 fn unsupported(media_type: MediaType) -> Status {
     let accepted =
-        [MediaType::JsonPatch, MediaType::MergePatch, MediaType::Apply].map(MediaType::as_str).join(", ");
+        [MediaType::JsonPatch, MediaType::MergePatch, MediaType::StrategicMergePatch, MediaType::Apply]
+            .map(MediaType::as_str)
+            .join(", ");
     Status::unsupported_media_type(format!(
         "the body of the request was in an unknown format - accepted media types include: {accepted}, not {}",
         media_type.as_str()

@@ -1,0 +1,152 @@
+//! delete, deletecollection, finalizers, grace.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::host::{Host, MAPS, PODS, map, pod, text};
+
+async fn delete_with(host: &Host, path: &str, options: Value) -> crate::host::Reply {
+    host.send(host.request(Method::DELETE, path).json(&options)).await
+}
+
+#[tokio::test]
+async fn a_plain_object_goes_at_once() {
+    let host = Host::start().await;
+    let made = host.post(MAPS, map("a", json!({}))).await.is(201);
+    let status = host.delete(&format!("{MAPS}/a")).await.is(200);
+    assert_eq!((text(&status["kind"]), text(&status["status"])), ("Status", "Success"));
+    assert_eq!(status["details"], json!({"name": "a", "kind": "configmaps", "uid": made["metadata"]["uid"]}));
+    host.get(&format!("{MAPS}/a")).await.fails(404, "NotFound", "");
+    host.delete(&format!("{MAPS}/a")).await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
+async fn preconditions_must_hold() {
+    let host = Host::start().await;
+    let made = host.post(MAPS, map("a", json!({}))).await.is(201);
+    let path = format!("{MAPS}/a");
+    for (preconditions, message) in [
+        (json!({"uid": "another"}), "UID in precondition: another"),
+        (json!({"resourceVersion": "1"}), "ResourceVersion in precondition: 1"),
+    ] {
+        delete_with(&host, &path, json!({"preconditions": preconditions}))
+            .await
+            .fails(409, "Conflict", message);
+    }
+    let right =
+        json!({"uid": made["metadata"]["uid"], "resourceVersion": made["metadata"]["resourceVersion"]});
+    delete_with(&host, &path, json!({"preconditions": right})).await.is(200);
+}
+
+#[tokio::test]
+async fn delete_options_that_make_no_sense_are_refused() {
+    let host = Host::start().await;
+    host.post(MAPS, map("a", json!({}))).await.is(201);
+    for options in [
+        json!({"gracePeriodSecond": 1}),
+        json!({"propagationPolicy": "Sideways"}),
+        json!({"propagationPolicy": "Orphan", "orphanDependents": true}),
+        json!({"dryRun": ["Some"]}),
+        json!({"kind": "ConfigMap"}),
+    ] {
+        delete_with(&host, &format!("{MAPS}/a"), options).await.fails(400, "BadRequest", "");
+    }
+    host.get(&format!("{MAPS}/a")).await.is(200);
+}
+
+#[tokio::test]
+async fn finalizers_hold_an_object_until_the_last_is_gone() {
+    let host = Host::start().await;
+    let mut held = map("a", json!({}));
+    held["metadata"]["finalizers"] = json!(["orch.dev/one", "orch.dev/two"]);
+    host.post(MAPS, held).await.is(201);
+    let path = format!("{MAPS}/a");
+    let dying = host.delete(&path).await.is(200);
+    assert_eq!(dying["metadata"]["deletionTimestamp"], "2026-01-01T00:00:00Z");
+    assert_eq!(dying["metadata"]["deletionGracePeriodSeconds"], 0);
+    host.clock.advance(Duration::from_secs(60));
+    assert_eq!(host.delete(&path).await.is(200), dying);
+    let added = json!({"metadata": {"finalizers": ["orch.dev/one", "orch.dev/three"]}});
+    host.merge(&path, added).await.fails(
+        422,
+        "Invalid",
+        "no new finalizers can be added if the object is being deleted",
+    );
+    host.merge(&path, json!({"metadata": {"deletionTimestamp": null}})).await.is(200);
+    let one = host.merge(&path, json!({"metadata": {"finalizers": ["orch.dev/two"]}})).await.is(200);
+    assert_eq!(one["metadata"]["deletionTimestamp"], dying["metadata"]["deletionTimestamp"]);
+    host.merge(&path, json!({"metadata": {"finalizers": null}})).await.is(200);
+    host.get(&path).await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
+async fn propagation_is_a_finalizer_for_the_garbage_collector() {
+    let host = Host::start().await;
+    for (name, policy, finalizers) in
+        [("a", "Orphan", json!(["orphan"])), ("b", "Foreground", json!(["foregroundDeletion"]))]
+    {
+        host.post(MAPS, map(name, json!({}))).await.is(201);
+        let path = format!("{MAPS}/{name}");
+        let dying = host.delete(&format!("{path}?propagationPolicy={policy}")).await.is(200);
+        assert_eq!(dying["metadata"]["finalizers"], finalizers);
+        host.merge(&path, json!({"metadata": {"finalizers": []}})).await.is(200);
+        host.get(&path).await.fails(404, "NotFound", "");
+    }
+}
+
+#[tokio::test]
+async fn what_runs_gets_its_grace_which_can_only_become_shorter() {
+    let host = Host::start().await;
+    host.post(PODS, pod("p")).await.is(201);
+    let binding =
+        json!({"kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    host.post(&format!("{PODS}/p/binding"), binding).await.is(201);
+    let path = format!("{PODS}/p");
+    let due = |object: &Value| {
+        let metadata = &object["metadata"];
+        (text(&metadata["deletionTimestamp"]).to_owned(), metadata["deletionGracePeriodSeconds"].as_i64())
+    };
+    let dying = host.delete(&path).await.is(200);
+    assert_eq!(due(&dying), ("2026-01-01T00:00:30Z".into(), Some(30)));
+    assert_eq!(due(&host.delete(&format!("{path}?gracePeriodSeconds=60")).await.is(200)), due(&dying));
+    let sooner = host.delete(&format!("{path}?gracePeriodSeconds=5")).await.is(200);
+    assert_eq!(due(&sooner), ("2026-01-01T00:00:05Z".into(), Some(5)));
+    host.merge(&path, json!({"metadata": {"labels": {"a": "b"}}})).await.is(200);
+    host.delete(&format!("{path}?gracePeriodSeconds=0")).await.is(200);
+    host.get(&path).await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
+async fn a_dying_namespace_stays_until_its_content_is_gone_and_takes_nothing_new() {
+    let host = Host::start().await;
+    host.post(MAPS, map("a", json!({}))).await.is(201);
+    let dying = host.delete("/api/v1/namespaces/default").await.is(200);
+    assert_eq!(dying["status"]["phase"], "Terminating", "{dying}");
+    let status =
+        host.post(MAPS, map("b", json!({}))).await.fails(403, "Forbidden", "because it is being terminated");
+    assert_eq!(status["details"]["causes"][0]["reason"], "NamespaceTerminating");
+    host.merge(&format!("{MAPS}/a"), json!({"data": {"x": "1"}})).await.is(200);
+    let mut done = host.get("/api/v1/namespaces/default").await.is(200);
+    done["spec"]["finalizers"] = json!([]);
+    host.put("/api/v1/namespaces/default/finalize", done).await.is(200);
+    host.get("/api/v1/namespaces/default").await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
+async fn a_collection_is_deleted_by_selector() {
+    let host = Host::start().await;
+    for n in 0..40 {
+        let mut object = map(&format!("m{n:02}"), json!({}));
+        object["metadata"]["labels"] = json!({"half": (n % 2).to_string()});
+        host.post(MAPS, object).await.is(201);
+    }
+    let deleted = host.delete(&format!("{MAPS}?labelSelector=half%3D0")).await.is(200);
+    assert_eq!((text(&deleted["kind"]), deleted["items"].as_array().unwrap().len()), ("ConfigMapList", 20));
+    assert_eq!(host.get(MAPS).await.is(200)["items"].as_array().unwrap().len(), 20);
+    host.delete(&format!("{MAPS}?fieldSelector=metadata.name%3Dm01")).await.is(200);
+    assert_eq!(host.get(MAPS).await.is(200)["items"].as_array().unwrap().len(), 19);
+    host.delete(MAPS).await.is(200);
+    assert_eq!(host.get(MAPS).await.is(200)["items"], json!([]));
+}

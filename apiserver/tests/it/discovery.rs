@@ -1,0 +1,120 @@
+//! What the server says of itself: groups, resources, schemas, version.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::host::{Host, Reply, text};
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+    application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+async fn get_as(host: &Host, path: &str, accept: &str) -> Reply {
+    host.send(host.request(Method::GET, path).header("accept", accept)).await
+}
+
+fn find<'a>(list: &'a Value, field: &str, value: &str) -> &'a Value {
+    list.as_array().unwrap().iter().find(|item| item[field] == value).unwrap_or(&Value::Null)
+}
+
+#[tokio::test]
+async fn plain_discovery_tells_groups_and_resources() {
+    let host = Host::start().await;
+    for slash in ["", "/"] {
+        assert_eq!(host.get(&format!("/api{slash}")).await.is(200)["versions"], json!(["v1"]));
+        let groups = host.get(&format!("/apis{slash}")).await.is(200);
+        let group = find(&groups["groups"], "name", "orch.dev");
+        assert_eq!(group["preferredVersion"], json!({"groupVersion": "orch.dev/v1", "version": "v1"}));
+        assert_eq!(host.get(&format!("/apis/orch.dev{slash}")).await.is(200)["kind"], "APIGroup");
+        let core = host.get(&format!("/api/v1{slash}")).await.is(200);
+        let pods = find(&core["resources"], "name", "pods");
+        assert_eq!((text(&pods["singularName"]), &pods["shortNames"]), ("pod", &json!(["po"])));
+        assert!(!find(&core["resources"], "name", "pods/status").is_null());
+        assert!(!find(&core["resources"], "name", "pods/log").is_null());
+        let group = host.get(&format!("/apis/orch.dev/v1{slash}")).await.is(200);
+        let workloads = find(&group["resources"], "name", "workloads");
+        assert_eq!((&workloads["namespaced"], text(&workloads["kind"])), (&json!(true), "Workload"));
+    }
+    host.get("/apis/nobody.dev").await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
+async fn aggregated_discovery_is_one_document_and_cached_by_its_tag() {
+    let host = Host::start().await;
+    let reply = get_as(&host, "/apis", AGGREGATED).await;
+    let content_type = reply.headers["content-type"].to_str().unwrap().to_owned();
+    assert_eq!(content_type, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let tag = reply.headers["etag"].clone();
+    let document = reply.is(200);
+    let group = document["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["metadata"]["name"] == "orch.dev")
+        .unwrap();
+    let workloads = find(&group["versions"][0]["resources"], "resource", "workloads");
+    assert_eq!(
+        (text(&workloads["scope"]), &workloads["responseKind"]["kind"]),
+        ("Namespaced", &json!("Workload"))
+    );
+    assert_eq!(workloads["subresources"][0]["subresource"], "status");
+    let request =
+        host.request(Method::GET, "/apis").header("accept", AGGREGATED).header("if-none-match", tag);
+    let again = host.send(request).await;
+    assert_eq!((again.code, again.text.as_str()), (304, ""));
+    let core = get_as(&host, "/api", &AGGREGATED.replace("v=v2;", "v=v9;")).await.is(200);
+    assert_eq!(text(&core["apiVersion"]), "apidiscovery.k8s.io/v2beta1");
+}
+
+/// Every reference in a document, and whether it leads somewhere.
+fn check_references(value: &Value, document: &Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(target) = fields.get("$ref").and_then(Value::as_str) {
+                assert!(
+                    document.pointer(target.strip_prefix('#').unwrap()).is_some(),
+                    "{target} leads nowhere"
+                );
+                assert_eq!(fields.len(), 1, "OpenAPI 3.0 ignores what stands beside {target}");
+            }
+            assert!(!fields.get("type").is_some_and(Value::is_array), "{value}");
+            fields.values().for_each(|value| check_references(value, document));
+        }
+        Value::Array(items) => items.iter().for_each(|value| check_references(value, document)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn openapi_describes_every_kind_and_what_its_operations_take() {
+    let host = Host::start().await;
+    let root = host.get("/openapi/v3").await.is(200);
+    for entry in orch_ontology::KINDS.iter() {
+        let kind = entry.kind;
+        let path = format!("{}/{}", if kind.group.is_empty() { "api" } else { "apis" }, kind.api_version());
+        let url = text(&root["paths"][&path]["serverRelativeURL"]).to_owned();
+        let document = host.get(&url).await.is(200);
+        check_references(&document, &document);
+        let gvk = json!({"group": kind.group, "version": kind.version, "kind": kind.name});
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let own = schemas.values().filter(|schema| schema["x-kubernetes-group-version-kind"] == json!([gvk]));
+        let own: Vec<&Value> = own.collect();
+        assert!(own.len() == 1 && own[0]["properties"]["metadata"].is_object(), "{kind}");
+        let place = if kind.is_namespaced() { "namespaces/{namespace}/" } else { "" };
+        let patch = &document["paths"][format!("/{path}/{place}{}/{{name}}", kind.plural)]["patch"];
+        assert_eq!(patch["x-kubernetes-group-version-kind"], gvk);
+        for parameter in ["fieldValidation", "dryRun", "fieldManager"] {
+            assert!(!find(&patch["parameters"], "name", parameter).is_null(), "{kind}: {parameter}");
+        }
+    }
+    host.get("/openapi/v3/apis/nobody.dev/v1").await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
+async fn the_version_is_one_that_clients_understand() {
+    let host = Host::start().await;
+    let version = host.get("/version").await.is(200);
+    assert_eq!((text(&version["major"]), text(&version["minor"])), ("1", "33"));
+    assert!(text(&version["gitVersion"]).starts_with("v1.33.0+orch"));
+    let metrics = host.get("/metrics").await.text;
+    assert!(metrics.contains("apiserver_storage_objects{resource=\"namespaces\"} 1"), "{metrics}");
+}
