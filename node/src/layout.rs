@@ -6,13 +6,13 @@ use orch_api::Metadata;
 
 /// Paths below the agent's data directory. All are functions of the pod's identity, so a restarted agent finds its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     data_dir: PathBuf,
 }
 
 impl Layout {
     /// Everything will be below `data_dir`.
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self { data_dir: data_dir.into() }
     }
 

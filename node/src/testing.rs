@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use orch_ontology::Pod;
 use orch_runtime::{
-    ContainerId, ContainerState, ContainerStatus, Exit, Network, PodIdentity, SandboxId, SandboxState, SandboxStatus,
-    reason,
+    ContainerId, ContainerState, ContainerStatus, Exit, Network, PodIdentity, SandboxId, SandboxState,
+    SandboxStatus, reason,
 };
 use serde_json::{Value, json};
 
@@ -96,7 +96,8 @@ impl Scene {
 }
 
 fn words(plan: &Plan) -> Vec<String> {
-    let mut words: Vec<String> = plan.cancel.iter().map(|slot| format!("cancel {}", slot_words(slot))).collect();
+    let mut words: Vec<String> =
+        plan.cancel.iter().map(|slot| format!("cancel {}", slot_words(slot))).collect();
     words.extend(plan.actions.iter().map(action_words));
     words.extend(plan.waiting.iter().map(|(name, waiting)| format!("{name} waits: {}", waiting.reason)));
     words.extend(plan.wake_at.map(|wake| format!("wake at {}", wake.duration_since(at(0)).as_secs())));
@@ -121,7 +122,9 @@ fn action_words(action: &Action) -> String {
             let delay = &spec.annotations[label::RESTART_DELAY_SECONDS];
             format!("start {}#{} (next after {delay}s)", spec.name, spec.attempt)
         }
-        Action::StopContainer { container, grace_seconds, .. } => format!("stop {container} in {grace_seconds}s"),
+        Action::StopContainer { container, grace_seconds, .. } => {
+            format!("stop {container} in {grace_seconds}s")
+        }
         Action::RemoveContainer { container, attempt, .. } => format!("remove {container}#{attempt}"),
         Action::RemoveSandbox(_) => "remove sandbox".into(),
         Action::TearDown { logs: false } => "tear down".into(),

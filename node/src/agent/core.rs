@@ -8,19 +8,19 @@ use std::{
 
 use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use orch_api::{Api, Reason, Status};
+use orch_api::{Api, Status};
 use orch_controller_runtime::{Cache, ObjectKey};
 use orch_ontology::{Pod, PodPhase, PodStatus};
 use orch_runtime::{RuntimeError, RuntimeEvent, Version};
 use tokio::{
     sync::watch,
-    task::{AbortHandle, Id, JoinError, JoinSet},
+    task::{AbortHandle, Id, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::{
-    Health, Shared, set,
+    Health, Shared,
     execute::{chain, execute},
     observe::observe,
     sources::SourceWatches,
@@ -32,50 +32,49 @@ use crate::{
     status::pod_status,
 };
 
-/// How long to wait before looking at a runtime again that could not be reached.
-const OBSERVE_AGAIN: Duration = Duration::from_secs(1);
 /// How often to look at a runtime whose events cannot be followed.
 const WITHOUT_EVENTS: Duration = Duration::from_secs(120);
-/// How long to wait before telling the API again what it did not take.
-const REPORT_AGAIN: Duration = Duration::from_millis(500);
 /// After so many failures to tell the last status, a pod is removed without.
 const REPORTS_TRIED: u32 = 5;
 
 pub(super) struct Core {
-    shared: Arc<Shared>,
-    cache: Arc<Cache<Pod>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) cache: Arc<Cache<Pod>>,
     wakes: Arc<Wakes>,
     sources: SourceWatches,
     offer: Offer,
-    pods: Pods,
-    effects: JoinSet<Done>,
+    pub(super) pods: Pods,
+    pub(super) effects: JoinSet<Done>,
     /// What each effect is about, so that one that panicked is known too.
-    subjects: HashMap<Id, (String, Subject)>,
-    pulls: BTreeMap<(String, Slot), AbortHandle>,
-    observation: Observation,
-    health: watch::Sender<Health>,
-    version: Version,
+    pub(super) subjects: HashMap<Id, (String, Subject)>,
+    pub(super) pulls: BTreeMap<(String, Slot), AbortHandle>,
+    pub(super) observation: Observation,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) version: Version,
     /// Published for readers of logs.
-    seen: watch::Sender<Arc<BTreeMap<String, Seen>>>,
+    pub(super) seen: watch::Sender<Arc<BTreeMap<String, Seen>>>,
 }
 
+/// Where looking at the runtime stands.
 #[derive(Default)]
-struct Observation {
-    begun: u64,
-    complete: u64,
-    is_under_way: bool,
-    is_wanted: bool,
-    failure: Option<Failure>,
+pub(super) struct Observation {
+    pub(super) begun: u64,
+    pub(super) complete: u64,
+    pub(super) is_under_way: bool,
+    pub(super) is_wanted: bool,
+    pub(super) failure: Option<Failure>,
 }
 
-enum Done {
+/// How an effect ended.
+pub(super) enum Done {
     Acted(Outcome),
     Observed(Result<BTreeMap<String, Seen>, RuntimeError>),
     Told { told: Box<PodStatus>, answer: Box<Result<Pod, Status>> },
 }
 
+/// What an effect is about.
 #[derive(Clone)]
-enum Subject {
+pub(super) enum Subject {
     Action(Arc<Action>),
     Observation,
     Report,
@@ -94,7 +93,21 @@ impl Core {
         let sources = SourceWatches::new(shared.clone(), wakes.clone());
         let (pods, effects, subjects, pulls) = Default::default();
         let observation = Observation { is_wanted: true, ..Observation::default() };
-        Self { shared, cache, wakes, sources, offer, pods, effects, subjects, pulls, observation, version, health, seen }
+        Self {
+            shared,
+            cache,
+            wakes,
+            sources,
+            offer,
+            pods,
+            effects,
+            subjects,
+            pulls,
+            observation,
+            version,
+            health,
+            seen,
+        }
     }
 
     pub(super) async fn run(mut self, cancel: CancellationToken) {
@@ -211,8 +224,9 @@ impl Core {
         let (shared, pod, uid) = (self.shared.clone(), tracked.last.clone(), uid.to_owned());
         let (action, subject) = (Arc::new(action), uid.clone());
         let effect = action.clone();
-        let handle =
-            self.effects.spawn(async move { Done::Acted(execute(&shared, pod.as_deref(), &uid, &effect).await) });
+        let handle = self
+            .effects
+            .spawn(async move { Done::Acted(execute(&shared, pod.as_deref(), &uid, &effect).await) });
         self.subjects.insert(handle.id(), (subject.clone(), Subject::Action(action.clone())));
         if action.can_be_cancelled() {
             self.pulls.insert((subject, action.slot()), handle);
@@ -289,8 +303,15 @@ impl Core {
             self.pods.entry(known).and_modify(Tracked::vanish);
         }
         if let (Some(pod), Some(uid)) = (pod, uid) {
-            self.pods.entry(uid).or_default().update(pod);
+            self.track(uid).update(pod);
         }
+    }
+
+    /// The pod of this uid; one that is new comes with what was seen of it last.
+    pub(super) fn track(&mut self, uid: String) -> &mut Tracked {
+        let seen = self.seen.borrow().get(&uid).cloned();
+        let fresh = || Tracked { seen: seen.unwrap_or_default(), is_dirty: true, ..Tracked::default() };
+        self.pods.entry(uid).or_insert_with(fresh)
     }
 
     /// Takes on what pods that are gone left on the disk.
@@ -299,7 +320,7 @@ impl Core {
         match crate::volumes::pods_on_disk(layout) {
             Err(error) => warn!(error = chain(&error), "cannot look for what pods left behind"),
             Ok(uids) => uids.into_iter().for_each(|uid| {
-                self.pods.entry(uid).or_insert_with(|| Tracked { is_dirty: true, ..Tracked::default() });
+                self.track(uid);
             }),
         }
     }
@@ -321,134 +342,19 @@ impl Core {
             tracked.is_dirty = true;
         }
     }
-
-    fn finish(&mut self, done: Result<(Id, Done), JoinError>) {
-        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some((uid, subject)) = self.subjects.remove(&id) else { return };
-        let done = done.map(|(_, done)| done);
-        if let Err(error) = done.as_ref().map_err(|error| error).map(drop)
-            && error.is_panic()
-        {
-            error!(uid, %error, "an effect panicked");
-        }
-        match (subject, done) {
-            (Subject::Action(action), Ok(Done::Acted(outcome))) => self.acted(&uid, &action, outcome),
-            (Subject::Action(action), _) => self.gave_up(&uid, &action),
-            (Subject::Observation, Ok(Done::Observed(Ok(seen)))) => self.observed(seen),
-            (Subject::Observation, Ok(Done::Observed(Err(error)))) => self.not_observed(chain(&error)),
-            (Subject::Observation, _) => self.not_observed("the observation was given up".to_owned()),
-            (Subject::Report, Ok(Done::Told { told, answer })) => self.told(&uid, *told, *answer),
-            (Subject::Report, _) => self.told(&uid, PodStatus::default(), Err(Status::internal("panicked"))),
-        }
-    }
-
-    fn acted(&mut self, uid: &str, action: &Action, outcome: Outcome) {
-        self.pulls.remove(&(uid.to_owned(), action.slot()));
-        let now = self.shared.clock.now();
-        let needs_observation = self.observation.begun + 1;
-        let Some(tracked) = self.pods.get_mut(uid) else { return };
-        let notes = tracked.memory.end(tracked.last.as_deref(), action, outcome, now);
-        notes.into_iter().for_each(|note| self.shared.recorder.record(note));
-        tracked.is_dirty = true;
-        if changes_runtime(action) {
-            tracked.needs_observation = needs_observation;
-            self.observation.is_wanted = true;
-        }
-    }
-
-    fn gave_up(&mut self, uid: &str, action: &Action) {
-        if action.can_be_cancelled() {
-            self.pulls.remove(&(uid.to_owned(), action.slot()));
-            if let Some(tracked) = self.pods.get_mut(uid) {
-                tracked.memory.busy.remove(&action.slot());
-                tracked.is_dirty = true;
-            }
-            return;
-        }
-        let outcome = Outcome::Failed { reason: "InternalError", message: "the agent gave up".to_owned() };
-        self.acted(uid, action, outcome);
-    }
-
-    fn observed(&mut self, seen: BTreeMap<String, Seen>) {
-        self.observation.is_under_way = false;
-        self.observation.failure = None;
-        self.observation.complete = self.observation.begun;
-        set(&self.health, Ok(self.version.clone()));
-        let nothing = Seen::default();
-        for (uid, tracked) in &mut self.pods {
-            let now = seen.get(uid).unwrap_or(&nothing);
-            if *now != tracked.seen {
-                tracked.seen = now.clone();
-                tracked.is_dirty = true;
-            }
-        }
-        if self.cache.has_synced() {
-            for (uid, seen) in &seen {
-                if !self.pods.contains_key(uid) {
-                    warn!(uid, "removing what belongs to no pod");
-                    let tracked = Tracked { seen: seen.clone(), is_dirty: true, ..Tracked::default() };
-                    self.pods.insert(uid.clone(), tracked);
-                }
-            }
-        }
-        self.seen.send_replace(Arc::new(seen));
-    }
-
-    fn not_observed(&mut self, message: String) {
-        let now = self.shared.clock.now();
-        warn!(message, "cannot observe the runtime, trying again");
-        self.observation.is_under_way = false;
-        self.observation.is_wanted = true;
-        // At most ten seconds: a runtime that is back should not be waited for.
-        let before = self.observation.failure.take().filter(|failure| failure.failures < 4);
-        let failure = Failure::after(before.as_ref(), OBSERVE_AGAIN, now, "Unavailable", message.clone());
-        self.observation.failure = Some(failure);
-        set(&self.health, Err(message));
-    }
-
-    fn told(&mut self, uid: &str, told: PodStatus, answer: Result<Pod, Status>) {
-        let now = self.shared.clock.now();
-        let Some(tracked) = self.pods.get_mut(uid) else { return };
-        tracked.report.is_under_way = false;
-        tracked.is_dirty = true;
-        match answer {
-            Ok(pod) => {
-                tracked.report.failure = None;
-                tracked.report.told = Some((told, pod.status.clone()));
-                // The API may have let it go in between; then what is known of it must not come back.
-                if tracked.pod.is_some() {
-                    tracked.update(Arc::new(pod));
-                }
-            }
-            Err(status) => {
-                // Of what is gone or has changed, the watch tells soon.
-                if !status.is(&Reason::Conflict) && !status.is(&Reason::NotFound) {
-                    warn!(uid, %status, "cannot tell the pod's status, trying again");
-                }
-                let before = tracked.report.failure.as_ref();
-                let failure = Failure::after(before, REPORT_AGAIN, now, "Status", status.to_string());
-                tracked.report.failure = Some(failure);
-            }
-        }
-    }
 }
 
 fn is_active(pod: &Pod) -> bool {
     !matches!(pod.status.phase, Some(PodPhase::Succeeded | PodPhase::Failed))
 }
 
-/// Whether the runtime may look different after this.
-fn changes_runtime(action: &Action) -> bool {
-    !matches!(
-        action,
-        Action::SetUpVolumes { .. } | Action::EnsureImage { .. } | Action::TearDown { .. } | Action::DeletePod
-    )
-}
-
 /// Whether nobody can find out afterwards how the pod ended: the API has to know before.
 fn is_last(action: &Action) -> bool {
     matches!(
         action,
-        Action::RemoveSandbox(_) | Action::RemoveContainer { .. } | Action::TearDown { .. } | Action::DeletePod
+        Action::RemoveSandbox(_)
+            | Action::RemoveContainer { .. }
+            | Action::TearDown { .. }
+            | Action::DeletePod
     )
 }

@@ -116,7 +116,8 @@ fn tear_down(layout: &Layout, uid: &str, logs: bool) -> Result<(), volumes::Volu
 
 /// Removes a file and what was rotated away from it.
 fn remove_files(path: &Path) -> io::Result<()> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
         return Ok(());
     };
     let entries = match fs::read_dir(directory) {
@@ -125,7 +126,8 @@ fn remove_files(path: &Path) -> io::Result<()> {
     };
     for entry in entries {
         let entry = entry?;
-        let is_one = |file: &str| file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let is_one =
+            |file: &str| file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         if entry.file_name().to_str().is_some_and(is_one) {
             fs::remove_file(entry.path())?;
         }

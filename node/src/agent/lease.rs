@@ -55,7 +55,9 @@ impl LeaseKeeper {
                 Ok(()) => {
                     failures = 0;
                     // So late that the node may have been taken for dead: see what is said about it.
-                    if Duration::try_from(now.duration_since(renewed)).is_ok_and(|gap| gap > self.interval * 2) {
+                    if Duration::try_from(now.duration_since(renewed))
+                        .is_ok_and(|gap| gap > self.interval * 2)
+                    {
                         self.again.notify_one();
                     }
                     renewed = now;

@@ -20,7 +20,8 @@ pub struct Machine {
 impl Machine {
     /// This machine. What cannot be read is left out. `data_dir`, or the directory nearest to it that exists, says which disk counts.
     pub fn detect(data_dir: &Path) -> Self {
-        let cpus = std::thread::available_parallelism().map_or(1, |cpus| i64::try_from(cpus.get()).unwrap_or(1));
+        let cpus =
+            std::thread::available_parallelism().map_or(1, |cpus| i64::try_from(cpus.get()).unwrap_or(1));
         let mut capacity = ResourceList::from([
             ("cpu".to_owned(), Quantity::new(cpus, Notation::DecimalSi)),
             ("pods".to_owned(), Quantity::new(PODS, Notation::DecimalSi)),
@@ -41,7 +42,10 @@ impl Machine {
         ]);
         let (operating_system, architecture) = ("linux".to_owned(), architecture());
         let kubelet_version = version();
-        Self { capacity, info: NodeSystemInfo { operating_system, architecture, kubelet_version, ..Default::default() } }
+        Self {
+            capacity,
+            info: NodeSystemInfo { operating_system, architecture, kubelet_version, ..Default::default() },
+        }
     }
 
     pub(crate) fn memory_bytes(&self) -> i64 {
@@ -107,6 +111,9 @@ mod tests {
             assert!(machine.capacity.get(resource).is_some_and(|amount| !amount.is_zero()), "{resource}");
         }
         assert!(machine.memory_bytes() > 1 << 20);
-        assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), "Debian GNU/Linux 12 (bookworm)");
+        assert_eq!(
+            os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+            "Debian GNU/Linux 12 (bookworm)"
+        );
     }
 }

@@ -6,13 +6,12 @@ mod execute;
 mod lease;
 mod machine;
 mod observe;
+mod outcomes;
 mod registration;
 mod shared;
 mod sources;
 mod tracked;
 mod wakes;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,8 +27,8 @@ pub use self::{
     config::{Config, ServerConfig},
     machine::Machine,
 };
-pub(crate) use self::{execute::chain, shared::Shared};
 use self::{core::Core, lease::LeaseKeeper, registration::Registration};
+pub(crate) use self::{execute::chain, shared::Shared};
 use crate::{
     Layout,
     plan::{Offer, Seen},
@@ -63,7 +62,10 @@ impl NodeAgent {
         let _ending = cancel.clone().drop_guard();
         let mut config = self.config;
         let server = config.server.take();
-        let port = server.as_ref().and_then(|server| server.listener.local_addr().ok()).map(|address| address.port());
+        let port = server
+            .as_ref()
+            .and_then(|server| server.listener.local_addr().ok())
+            .map(|address| address.port());
         add_labels(&mut config);
         let (health, healthy) = watch::channel(Err("the container runtime was not seen yet".to_owned()));
         let again = Arc::new(Notify::new());

@@ -5,11 +5,7 @@ use std::{collections::BTreeMap, io::Read as _, path::Path};
 use orch_runtime::{ContainerState, ContainerStatus, Exit, Observed, RuntimeError};
 
 use super::Shared;
-use crate::{
-    Layout, logs,
-    plan::Seen,
-    spec::label,
-};
+use crate::{Layout, logs, plan::Seen, spec::label};
 
 /// The longest message that is read from a container's termination message file.
 const LONGEST_MESSAGE_BYTES: u64 = 4096;
@@ -32,7 +28,9 @@ fn by_pod(observed: Observed) -> BTreeMap<String, Seen> {
     }
     for run in observed.containers {
         // What belongs to no pod was made by somebody else, and is theirs.
-        let Some(uid) = owners.get(&run.sandbox).or_else(|| run.labels.get(label::POD_UID)).cloned() else { continue };
+        let Some(uid) = owners.get(&run.sandbox).or_else(|| run.labels.get(label::POD_UID)).cloned() else {
+            continue;
+        };
         pods.entry(uid).or_default().runs.push(run);
     }
     for seen in pods.values_mut() {

@@ -81,7 +81,8 @@ impl Registration {
             Some(node) => self.label(node).await?,
             None => {
                 info!(node = self.about.name, "registering the node");
-                let metadata = Metadata { labels: self.about.labels.clone(), ..Metadata::named(None, &self.about.name) };
+                let metadata =
+                    Metadata { labels: self.about.labels.clone(), ..Metadata::named(None, &self.about.name) };
                 self.api.create(&Node { metadata, ..Node::default() }).await?
             }
         };
@@ -150,8 +151,14 @@ fn conditions(prior: &[NodeCondition], health: &Health, now: Timestamp) -> Vec<N
         prior.iter().cloned().partition(|condition| condition.condition_type == "Ready");
     let ready = match ready.into_iter().next() {
         // The same again is no news: a node that idles writes nothing.
-        Some(prior) if (prior.status, &prior.reason, &prior.message) == (status, &fresh.reason, &fresh.message) => prior,
-        Some(prior) if prior.status == status => NodeCondition { last_transition_time: prior.last_transition_time, ..fresh },
+        Some(prior)
+            if (prior.status, &prior.reason, &prior.message) == (status, &fresh.reason, &fresh.message) =>
+        {
+            prior
+        }
+        Some(prior) if prior.status == status => {
+            NodeCondition { last_transition_time: prior.last_transition_time, ..fresh }
+        }
         _ => fresh,
     };
     others.into_iter().chain([ready]).collect()

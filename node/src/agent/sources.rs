@@ -75,8 +75,12 @@ impl SourceWatches {
             let name = reference.name().to_owned();
             let Some(followed) = self.followed.get(&(namespace.to_owned(), reference)) else { continue };
             match &followed.content {
-                Content::ConfigMap(cache) => drop(sources.config_maps.insert(name.clone(), lookup(cache, namespace, &name))),
-                Content::Secret(cache) => drop(sources.secrets.insert(name.clone(), lookup(cache, namespace, &name))),
+                Content::ConfigMap(cache) => {
+                    drop(sources.config_maps.insert(name.clone(), lookup(cache, namespace, &name)))
+                }
+                Content::Secret(cache) => {
+                    drop(sources.secrets.insert(name.clone(), lookup(cache, namespace, &name)))
+                }
             }
         }
         sources

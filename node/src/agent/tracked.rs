@@ -67,6 +67,7 @@ pub(super) type Pods = BTreeMap<String, Tracked>;
 
 /// The uids under which pods of this name are kept: the present one's, and those of its predecessors that are still ending.
 pub(super) fn uids_of(pods: &Pods, key: &ObjectKey) -> Vec<String> {
-    let is_it = |tracked: &Tracked| tracked.last.as_ref().is_some_and(|pod| ObjectKey::of(&pod.metadata) == *key);
+    let is_it =
+        |tracked: &Tracked| tracked.last.as_ref().is_some_and(|pod| ObjectKey::of(&pod.metadata) == *key);
     pods.iter().filter(|(_, tracked)| is_it(tracked)).map(|(uid, _)| uid.clone()).collect()
 }

@@ -15,7 +15,8 @@ const BLOCK_BYTES: u64 = 64 << 10;
 /// The files that hold one run's log: what was rotated away (`0.log.20260131-120000`), oldest first, then the file itself
 /// if it exists.
 pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
         return Ok(Vec::new());
     };
     let prefix = format!("{name}.");

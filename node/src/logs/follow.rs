@@ -33,7 +33,10 @@ impl DirectoryWatch {
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_ONLYDIR;
         inotify.add_watch(directory, changes)?;
-        #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned by what is registered, as it demands")]
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; the descriptor is owned by what is registered, as it demands"
+        )]
         let watched = AsyncFd::with_interest(Descriptor(inotify), Interest::READABLE)?;
         Ok(Self(watched))
     }

@@ -14,10 +14,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use orch_api::Status;
 
-pub(crate) use self::{
-    entry::Stream,
-    stream::stream,
-};
+pub(crate) use self::{entry::Stream, stream::stream};
 
 /// What a container that left no message said last: up to 80 lines, up to 2 KiB. Blocking.
 pub(crate) fn last_words(log: &Path) -> io::Result<Vec<u8>> {
@@ -63,7 +60,9 @@ impl LogOptions {
                 "timestamps" => options.timestamps = boolean(name, value)?,
                 "sinceSeconds" => since_seconds = Some(number(name, value, 1)?),
                 "sinceTime" => {
-                    let time = value.parse::<Timestamp>().map_err(|_| invalid(name, value, "not an RFC 3339 time"))?;
+                    let time = value
+                        .parse::<Timestamp>()
+                        .map_err(|_| invalid(name, value, "not an RFC 3339 time"))?;
                     since_time = Some(time);
                 }
                 "tailLines" => options.tail_lines = Some(number(name, value, 0)?.unsigned_abs()),
@@ -121,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_query_is_read() {
-        let options = parse(&[("follow", "true"), ("tailLines", "0"), ("sinceSeconds", "40"), ("x", "y")]).unwrap();
+        let options =
+            parse(&[("follow", "true"), ("tailLines", "0"), ("sinceSeconds", "40"), ("x", "y")]).unwrap();
         assert!(options.follow && !options.previous);
         assert_eq!(options.tail_lines, Some(0));
         assert_eq!(options.since, Timestamp::from_second(60).ok());

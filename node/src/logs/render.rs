@@ -83,7 +83,10 @@ mod tests {
             render(LogOptions { timestamps: true, stream: Some(Stream::Stdout), ..plain() }),
             "2026-01-31T12:00:00.1Z one\n2026-01-31T12:00:01.1Z two\n"
         );
-        assert_eq!(render(LogOptions { since: "2026-01-31T12:00:01.2Z".parse().ok(), ..plain() }), "err\no\n");
+        assert_eq!(
+            render(LogOptions { since: "2026-01-31T12:00:01.2Z".parse().ok(), ..plain() }),
+            "err\no\n"
+        );
         assert_eq!(render(LogOptions { limit_bytes: Some(5), ..plain() }), "one\nt");
         assert_eq!(render(LogOptions { limit_bytes: Some(0), ..plain() }), "");
     }

@@ -36,18 +36,36 @@ pub(crate) struct Waiting {
 /// One effect. Each is idempotent: after a failure or a restart it is simply planned again.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
-    SetUpVolumes { volumes: Vec<VolumeSpec>, version: VolumesVersion },
+    SetUpVolumes {
+        volumes: Vec<VolumeSpec>,
+        version: VolumesVersion,
+    },
     EnsureSandbox(Box<SandboxSpec>),
     /// Makes the image be present, or finds out that it cannot be.
-    EnsureImage { container: String, attempt: u32, image: String, policy: ImagePullPolicy },
+    EnsureImage {
+        container: String,
+        attempt: u32,
+        image: String,
+        policy: ImagePullPolicy,
+    },
     /// Creates and starts.
     StartContainer(Box<ContainerSpec>),
-    StopContainer { container: String, id: ContainerId, grace_seconds: u64 },
+    StopContainer {
+        container: String,
+        id: ContainerId,
+        grace_seconds: u64,
+    },
     /// Removes one run and its files.
-    RemoveContainer { container: String, id: ContainerId, attempt: u32 },
+    RemoveContainer {
+        container: String,
+        id: ContainerId,
+        attempt: u32,
+    },
     RemoveSandbox(SandboxId),
     /// Removes what is on the disk.
-    TearDown { logs: bool },
+    TearDown {
+        logs: bool,
+    },
     /// Tells the API that nothing is left.
     DeletePod,
 }

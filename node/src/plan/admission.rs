@@ -71,7 +71,9 @@ fn check_resources<'a>(
         requests(&pod.spec).into_iter().for_each(|(name, amount)| *used.entry(name).or_default() += amount);
     }
     for (name, requested) in requests(spec) {
-        let Some(capacity) = offer.allocatable.get(name).map(|quantity| amount(name, *quantity)) else { continue };
+        let Some(capacity) = offer.allocatable.get(name).map(|quantity| amount(name, *quantity)) else {
+            continue;
+        };
         let used = used.get(name).copied().unwrap_or(0);
         if requested > 0 && used + requested > capacity {
             let message = format!(
@@ -104,7 +106,10 @@ fn amount(name: &str, quantity: orch_api::Quantity) -> i64 {
 }
 
 fn predicate(name: &str, why: &str) -> Rejection {
-    Rejection { reason: name.to_owned(), message: format!("Pod was rejected: Predicate {name} failed: {why}") }
+    Rejection {
+        reason: name.to_owned(),
+        message: format!("Pod was rejected: Predicate {name} failed: {why}"),
+    }
 }
 
 #[cfg(test)]
@@ -125,12 +130,17 @@ mod tests {
     fn a_pod_is_taken_only_where_it_fits() {
         let allocatable = serde_json::from_value(json!({"cpu": "2", "memory": "1Gi", "pods": "2"})).unwrap();
         let offer = Offer { labels: [("disk".to_owned(), "ssd".to_owned())].into(), allocatable };
-        let taken = asking(json!({"requests": {"cpu": "1500m"}}), json!([{"containerPort": 80, "hostPort": 80}]));
+        let taken =
+            asking(json!({"requests": {"cpu": "1500m"}}), json!([{"containerPort": 80, "hostPort": 80}]));
         let cases = [
             (json!({"requests": {"cpu": "500m", "memory": "1Gi"}}), json!([]), None),
             (json!({"limits": {"cpu": "501m"}}), json!([]), Some("OutOfcpu")),
             (json!({"requests": {"memory": "2Gi"}}), json!([]), Some("OutOfmemory")),
-            (json!({}), json!([{"containerPort": 8080, "hostPort": 80, "hostIP": "127.0.0.1"}]), Some("NodePorts")),
+            (
+                json!({}),
+                json!([{"containerPort": 8080, "hostPort": 80, "hostIP": "127.0.0.1"}]),
+                Some("NodePorts"),
+            ),
             (json!({}), json!([{"containerPort": 80, "hostPort": 80, "protocol": "UDP"}]), None),
         ];
         for (resources, ports, reason) in cases {

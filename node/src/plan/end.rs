@@ -22,7 +22,9 @@ pub(crate) enum Ending {
 
 /// Whether the pod is to end, and why.
 pub(crate) fn ending(world: &World<'_>) -> Option<Ending> {
-    let Some(pod) = world.pod else { return Some(Ending::Gone { grace_seconds: world.seen.grace_seconds() }) };
+    let Some(pod) = world.pod else {
+        return Some(Ending::Gone { grace_seconds: world.seen.grace_seconds() });
+    };
     if pod.metadata.is_terminating() {
         return Some(Ending::Deleted { grace_seconds: grace_seconds(pod) });
     }
@@ -49,7 +51,11 @@ impl Ending {
 pub(super) fn plan(world: &World<'_>, ending: Ending, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let busy = &world.memory.busy;
-    plan.cancel = busy.iter().filter(|(_, can_be_cancelled)| **can_be_cancelled).map(|(slot, _)| slot.clone()).collect();
+    plan.cancel = busy
+        .iter()
+        .filter(|(_, can_be_cancelled)| **can_be_cancelled)
+        .map(|(slot, _)| slot.clone())
+        .collect();
     if let Some(failure) = world.memory.end_failure.as_ref().filter(|failure| failure.retry_at > now) {
         plan.wake(failure.retry_at);
         return plan;
@@ -69,9 +75,10 @@ pub(super) fn plan(world: &World<'_>, ending: Ending, now: Timestamp) -> Plan {
 fn stop(world: &World<'_>, ending: Ending, plan: &mut Plan) {
     let grace_seconds = ending.grace_seconds();
     for run in world.seen.runs.iter().filter(|run| is_running(run)) {
-        let is_stopping = world.memory.busy.keys().any(
-            |slot| matches!(slot, Slot::Stop(id, grace) if *id == run.id && *grace <= grace_seconds),
-        );
+        let is_stopping =
+            world.memory.busy.keys().any(
+                |slot| matches!(slot, Slot::Stop(id, grace) if *id == run.id && *grace <= grace_seconds),
+            );
         if !is_stopping {
             let (container, id) = (run.name.clone(), run.id.clone());
             plan.actions.push(Action::StopContainer { container, id, grace_seconds });

@@ -62,7 +62,13 @@ impl Memory {
     }
 
     /// Takes note of how an action ended. Answers with what people should know.
-    pub(crate) fn end(&mut self, pod: Option<&Pod>, action: &Action, outcome: Outcome, now: Timestamp) -> Vec<Note> {
+    pub(crate) fn end(
+        &mut self,
+        pod: Option<&Pod>,
+        action: &Action,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Vec<Note> {
         self.busy.remove(&action.slot());
         match outcome {
             Outcome::Done => self.succeeded(action),
@@ -98,7 +104,8 @@ impl Memory {
         let warn = |reason: &str, message: String| -> Vec<Note> {
             pod.map(|pod| Note::warning(pod, reason, message)).into_iter().collect()
         };
-        let failure = |before: Option<&Failure>, first| Failure::after(before, first, now, reason, message.clone());
+        let failure =
+            |before: Option<&Failure>, first| Failure::after(before, first, now, reason, message.clone());
         match action {
             Action::SetUpVolumes { .. } => {
                 self.volumes_failure = Some(failure(self.volumes_failure.as_ref(), SOON));

@@ -66,13 +66,18 @@ impl<'a> Running<'a> {
             let runs: Vec<&ContainerStatus> = seen.runs_of(&container.name).collect();
             let is_unknown = |run: &ContainerStatus| run.state == ContainerState::Unknown;
             let kept = runs.len().saturating_sub(RUNS_KEPT);
-            let superfluous = runs.iter().enumerate().find(|(index, run)| {
-                (*index < kept && !is_running(run)) || is_unknown(run)
-            });
+            let superfluous = runs
+                .iter()
+                .enumerate()
+                .find(|(index, run)| (*index < kept && !is_running(run)) || is_unknown(run));
             let slot = Slot::Container(container.name.clone());
             if let Some((_, run)) = superfluous.filter(|_| !self.is_busy(&slot)) {
                 let (id, attempt) = (run.id.clone(), run.attempt);
-                self.plan.actions.push(Action::RemoveContainer { container: container.name.clone(), id, attempt });
+                self.plan.actions.push(Action::RemoveContainer {
+                    container: container.name.clone(),
+                    id,
+                    attempt,
+                });
             }
         }
     }
@@ -118,7 +123,11 @@ impl<'a> Running<'a> {
         if !self.is_initialized() {
             // One after the other: the first that has not succeeded.
             let first = self.pod.spec.init_containers.iter().find(|container| !self.has_succeeded(container));
-            return first.map(|container| next(container, true)).into_iter().filter(|(_, n)| n.is_start()).collect();
+            return first
+                .map(|container| next(container, true))
+                .into_iter()
+                .filter(|(_, n)| n.is_start())
+                .collect();
         }
         let all = self.pod.spec.containers.iter().map(|container| next(container, false));
         all.filter(|(_, next)| next.is_start()).collect()
@@ -152,7 +161,9 @@ impl<'a> Running<'a> {
         }
         if let Some(failure) = memory.sandbox_failure.as_ref().filter(|failure| failure.retry_at > self.now) {
             self.plan.wake(failure.retry_at);
-        } else if !self.is_busy(&Slot::Pod) && !self.plan.actions.iter().any(|action| action.slot() == Slot::Pod) {
+        } else if !self.is_busy(&Slot::Pod)
+            && !self.plan.actions.iter().any(|action| action.slot() == Slot::Pod)
+        {
             if seen.sandbox().is_some() {
                 let note = Note::normal(
                     self.pod,

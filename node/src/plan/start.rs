@@ -36,7 +36,8 @@ impl Next {
 
 /// Decides from what is there, and from what was reported of runs that are gone.
 pub(super) fn next(seen: &Seen, pod: &Pod, container: &Container, is_init: bool) -> Next {
-    let start = |attempt, next_delay| Next::Start { attempt, not_before: None, delay: Duration::ZERO, next_delay };
+    let start =
+        |attempt, next_delay| Next::Start { attempt, not_before: None, delay: Duration::ZERO, next_delay };
     let Some(run) = seen.run(&container.name) else {
         let attempt = reported(pod, &container.name).filter(|status| !status.container_id.is_empty());
         let attempt = attempt.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0) + 1);
@@ -113,7 +114,8 @@ impl Running<'_> {
         }
         self.plan.wake(*not_before);
         let (name, pod) = (&container.name, display(&self.pod.metadata));
-        let message = format!("back-off {} restarting failed container={name} pod={pod}", go_duration(*delay));
+        let message =
+            format!("back-off {} restarting failed container={name} pod={pod}", go_duration(*delay));
         self.plan.wait(name, "CrashLoopBackOff", message);
         let message = format!("Back-off restarting failed container {name} in pod {pod}");
         self.note(format!("crash/{name}/{attempt}"), Note::warning(self.pod, "BackOff", message));

@@ -10,12 +10,21 @@ use crate::{
 
 /// Images are present for these runs.
 fn images(runs: &[(&str, u32)]) -> impl FnOnce(&mut Memory) {
-    let images: Vec<_> = runs.iter().map(|(name, attempt)| ((*name).to_owned(), Image::Present { attempt: *attempt })).collect();
+    let images: Vec<_> = runs
+        .iter()
+        .map(|(name, attempt)| ((*name).to_owned(), Image::Present { attempt: *attempt }))
+        .collect();
     move |memory| memory.images.extend(images)
 }
 
 fn failed(failures: u32, at_seconds: i64, retry_seconds: i64, reason: &'static str) -> Failure {
-    Failure { failures, at: at(at_seconds), retry_at: at(retry_seconds), reason, message: "no route to host".into() }
+    Failure {
+        failures,
+        at: at(at_seconds),
+        retry_at: at(retry_seconds),
+        reason,
+        message: "no route to host".into(),
+    }
 }
 
 #[test]
@@ -34,7 +43,7 @@ fn a_pod_is_brought_up_step_by_step() {
 #[test]
 fn what_is_under_way_is_not_begun_again() {
     for (seen, slot) in [("", Slot::Pod), ("sandbox", Slot::Container("main".into()))] {
-        let busy = Scene::new(seen).memory(|memory| drop(memory.busy.insert(slot, false)));
+        let busy = Scene::new(seen).memory(|memory| memory.busy.extend([(slot, false)]));
         assert_eq!(busy.decide(0), "main waits: ContainerCreating", "{seen}");
     }
 }
@@ -82,7 +91,7 @@ fn a_back_off_is_explained_and_told_once() {
     let [(key, note)] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
     assert_eq!(note.message, "Back-off restarting failed container main in pod web_default(uid-web)");
     let key = key.clone();
-    let told = scene.memory(|memory| drop(memory.told.insert(key)));
+    let told = scene.memory(|memory| memory.told.extend([key]));
     assert_eq!(told.plan(9).notes, []);
 }
 
@@ -101,20 +110,26 @@ fn init_containers_run_one_after_the_other() {
             "sandbox; a#0 exited 3 1 2",
             "image for a#1; b waits: PodInitializing; main waits: PodInitializing".to_owned(),
         ),
-        ("sandbox; a#0 exited 0 1 2; b#1 exited 0 1 2", "image for main#0; main waits: ContainerCreating".to_owned()),
+        (
+            "sandbox; a#0 exited 0 1 2; b#1 exited 0 1 2",
+            "image for main#0; main waits: ContainerCreating".to_owned(),
+        ),
         // Once the others run, init containers are over, even if their records are gone.
         ("sandbox; main#0 running", String::new()),
     ] {
         assert_eq!(Scene::new(seen).pod("spec", init.clone()).decide(3), expected, "{seen}");
     }
-    let never = Scene::new("sandbox; a#0 exited 3 1 2").pod("spec", init).pod("spec", json!({"restartPolicy": "Never"}));
+    let never = Scene::new("sandbox; a#0 exited 3 1 2")
+        .pod("spec", init)
+        .pod("spec", json!({"restartPolicy": "Never"}));
     assert_eq!(never.decide(3), "b waits: PodInitializing; main waits: PodInitializing");
 }
 
 #[test]
 fn an_image_that_cannot_be_pulled_is_tried_later_and_later() {
     let with = |failure: Failure| {
-        Scene::new("sandbox").memory(|memory| drop(memory.images.insert("main".into(), Image::Failed(failure))))
+        Scene::new("sandbox")
+            .memory(|memory| drop(memory.images.insert("main".into(), Image::Failed(failure))))
     };
     let first = with(failed(1, 0, 10, "ErrImagePull"));
     assert_eq!(first.decide(0), "main waits: ErrImagePull; wake at 1");
@@ -154,7 +169,8 @@ fn missing_configuration_is_waited_for_without_a_timer() {
     let env = json!([{"name": "main", "image": "x", "env": [
         {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}},
     ]}]);
-    let mut scene = Scene::new("sandbox").memory(images(&[("main", 0)])).pod("spec", json!({"containers": env}));
+    let mut scene =
+        Scene::new("sandbox").memory(images(&[("main", 0)])).pod("spec", json!({"containers": env}));
     assert_eq!(scene.decide(0), "main waits: ContainerCreating");
     scene.sources.config_maps.insert("c".into(), Lookup::Missing);
     assert_eq!(scene.decide(0), "main waits: CreateContainerConfigError");
@@ -196,7 +212,8 @@ fn a_lost_sandbox_is_made_again_and_what_ran_in_it_too() {
     // Nothing is to run in it any more.
     let done = Scene::new("sandbox lost; main#0 exited 0 0 5").pod("spec", json!({"restartPolicy": "Never"}));
     assert_eq!(done.decide(6), "");
-    let failing = Scene::new("").memory(|memory| memory.sandbox_failure = Some(failed(2, 0, 2, "SandboxError")));
+    let failing =
+        Scene::new("").memory(|memory| memory.sandbox_failure = Some(failed(2, 0, 2, "SandboxError")));
     assert_eq!(failing.decide(1), "main waits: ContainerCreating; wake at 2");
     assert_eq!(failing.decide(2), "sandbox; main waits: ContainerCreating");
 }
@@ -215,7 +232,9 @@ fn a_run_whose_record_is_gone_still_counts() {
     let told = json!([{
         "name": "main", "ready": true, "restartCount": 4, "image": "busybox", "imageID": "", "containerID": "simulated://x",
     }]);
-    let scene = Scene::new("sandbox").pod("status", json!({"containerStatuses": told})).memory(images(&[("main", 5)]));
+    let scene = Scene::new("sandbox")
+        .pod("status", json!({"containerStatuses": told}))
+        .memory(images(&[("main", 5)]));
     assert_eq!(scene.decide(0), "start main#5 (next after 10s); main waits: ContainerCreating");
 }
 
@@ -242,7 +261,7 @@ fn less_grace_hurries_a_stop_and_more_does_not_prolong_it() {
     let stopping = |grace_seconds: u64| {
         let id = orch_runtime::ContainerId::of_pod("uid-web", "main", 0);
         Scene::new("sandbox; main#0 running")
-            .memory(move |memory| drop(memory.busy.insert(Slot::Stop(id, grace_seconds), false)))
+            .memory(move |memory| memory.busy.extend([(Slot::Stop(id, grace_seconds), false)]))
             .pod("metadata", deleted(20))
     };
     assert_eq!(stopping(20).decide(6), "");
@@ -253,7 +272,7 @@ fn less_grace_hurries_a_stop_and_more_does_not_prolong_it() {
 fn a_pull_is_given_up_when_the_pod_is_deleted() {
     let busy = |can_be_cancelled| {
         Scene::new("sandbox")
-            .memory(move |memory| drop(memory.busy.insert(Slot::Container("main".into()), can_be_cancelled)))
+            .memory(move |memory| memory.busy.extend([(Slot::Container("main".into()), can_be_cancelled)]))
             .pod("metadata", deleted(20))
     };
     assert_eq!(busy(true).decide(0), "cancel main; remove sandbox");

@@ -43,7 +43,10 @@ impl Seen {
     }
 
     /// The runs of a container, oldest first.
-    pub(crate) fn runs_of<'a>(&'a self, container: &str) -> impl DoubleEndedIterator<Item = &'a ContainerStatus> {
+    pub(crate) fn runs_of<'a>(
+        &'a self,
+        container: &str,
+    ) -> impl DoubleEndedIterator<Item = &'a ContainerStatus> {
         let container = container.to_owned();
         self.runs.iter().filter(move |run| run.name == container)
     }

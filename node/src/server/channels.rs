@@ -54,7 +54,8 @@ pub(super) fn ended(exit_code: i32) -> Vec<u8> {
     if exit_code == 0 {
         return message(ERROR, br#"{"metadata":{},"status":"Success"}"#);
     }
-    let cause = StatusCause { reason: "ExitCode".into(), message: exit_code.to_string(), ..StatusCause::default() };
+    let cause =
+        StatusCause { reason: "ExitCode".into(), message: exit_code.to_string(), ..StatusCause::default() };
     let details = StatusDetails { causes: vec![cause], ..StatusDetails::default() };
     let text = format!("command terminated with non-zero exit code: exit code {exit_code}");
     let reason = orch_api::Reason::Other("NonZeroExitCode".into());

@@ -3,10 +3,7 @@
 use orch_api::Status;
 use orch_ontology::{ContainerStatus, Pod};
 
-use crate::{
-    plan::Seen,
-    spec::all_containers,
-};
+use crate::{plan::Seen, spec::all_containers};
 
 /// The container asked for, or the only one there is.
 pub(super) fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a str, Status> {
@@ -39,7 +36,8 @@ pub(super) fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a str, S
 pub(super) fn attempt(pod: &Pod, seen: &Seen, container: &str, previous: bool) -> Result<u32, Status> {
     let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
     let told = all.into_iter().find(|status| status.name == container);
-    let found = if previous { previous_run(seen, told, container) } else { latest_run(seen, told, container) };
+    let found =
+        if previous { previous_run(seen, told, container) } else { latest_run(seen, told, container) };
     found.ok_or_else(|| {
         let pod_name = &pod.metadata.name;
         Status::bad_request(if previous {
@@ -61,9 +59,10 @@ fn previous_run(seen: &Seen, told: Option<&ContainerStatus>, container: &str) ->
     let latest = seen.run(container);
     match latest {
         Some(run) if is_between_runs && !crate::plan::is_running(run) => Some(run.attempt),
-        Some(run) => run.attempt.checked_sub(1).filter(|before| {
-            seen.runs_of(container).any(|run| run.attempt == *before)
-        }),
+        Some(run) => run
+            .attempt
+            .checked_sub(1)
+            .filter(|before| seen.runs_of(container).any(|run| run.attempt == *before)),
         None => told
             .filter(|told| told.last_state.terminated.is_some())
             .and_then(told_attempt)
@@ -77,7 +76,8 @@ fn told_attempt(told: &ContainerStatus) -> Option<u32> {
 
 /// Why a container did not run yet, as kubelet says it.
 fn why(told: Option<&ContainerStatus>) -> &str {
-    let reason = told.and_then(|told| told.state.waiting.as_ref()).map_or("ContainerCreating", |w| w.reason.as_str());
+    let reason =
+        told.and_then(|told| told.state.waiting.as_ref()).map_or("ContainerCreating", |w| w.reason.as_str());
     match reason {
         "ErrImagePull" => "image can't be pulled",
         "ImagePullBackOff" => "trying and failing to pull image",

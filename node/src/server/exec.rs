@@ -50,11 +50,14 @@ pub(super) async fn exec(
         return Err(Status::failure(Reason::NotFound, format!("container not found ({container:?})")).into());
     };
     let upgrade = upgrade.map_err(|_| {
-        Status::bad_request("exec is served over WebSocket only, with sub-protocol v5.channel.k8s.io or v4.channel.k8s.io")
+        Status::bad_request(
+            "exec is served over WebSocket only, with sub-protocol v5.channel.k8s.io or v4.channel.k8s.io",
+        )
     })?;
     let upgrade = upgrade.protocols(PROTOCOLS);
     if upgrade.selected_protocol().is_none() {
-        let message = format!("none of the sub-protocols asked for is served, which are: {}", PROTOCOLS.join(", "));
+        let message =
+            format!("none of the sub-protocols asked for is served, which are: {}", PROTOCOLS.join(", "));
         return Err(Status::bad_request(message).into());
     }
     Ok(upgrade.on_upgrade(move |socket| serve(server, run, asked, socket)))
@@ -130,10 +133,7 @@ async fn converse(
 ) -> Option<Vec<u8>> {
     let ExecSession { stdin, stdout, stderr, resize, mut exit } = session;
     let mut pumps = std::pin::pin!(async {
-        tokio::join!(
-            output.pump(STDOUT, stdout, asked.stdout),
-            output.pump(STDERR, stderr, asked.stderr)
-        );
+        tokio::join!(output.pump(STDOUT, stdout, asked.stdout), output.pump(STDERR, stderr, asked.stderr));
     });
     let process = async {
         let mut is_drained = false;

@@ -41,8 +41,11 @@ impl Server {
     /// Completes once this run no longer runs.
     fn ended(&self, uid: String, container: String, attempt: u32) -> BoxFuture<'static, ()> {
         let mut seen = self.seen.clone();
-        let has_ended = move |pods: &std::sync::Arc<std::collections::BTreeMap<String, crate::plan::Seen>>| {
-            let run = pods.get(&uid).and_then(|seen| seen.runs_of(&container).find(|run| run.attempt == attempt));
+        let has_ended = move |pods: &std::sync::Arc<
+            std::collections::BTreeMap<String, crate::plan::Seen>,
+        >| {
+            let run =
+                pods.get(&uid).and_then(|seen| seen.runs_of(&container).find(|run| run.attempt == attempt));
             !run.is_some_and(is_running)
         };
         // If the agent ends, so does following.

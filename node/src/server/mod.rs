@@ -6,8 +6,6 @@ mod channels;
 mod containers;
 mod exec;
 mod log;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -67,7 +65,8 @@ impl Server {
     pub(crate) async fn run(self, config: ServerConfig, cancel: CancellationToken) {
         let allowed: Arc<[String]> = config.allowed_names.into();
         let router = self.router().layer(middleware::from_fn_with_state(allowed, only_allowed));
-        orch_transport::serve(config.listener, config.tls, router, Limits::default(), cancel.cancelled()).await;
+        orch_transport::serve(config.listener, config.tls, router, Limits::default(), cancel.cancelled())
+            .await;
     }
 
     fn router(self) -> Router {

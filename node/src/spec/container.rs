@@ -9,7 +9,8 @@ use super::{
     env::{EnvContext, environment},
     expand::expand,
     facts::{ConfigError, NodeFacts},
-    label, resources::resources,
+    label,
+    resources::resources,
 };
 
 const DEFAULT_TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
@@ -75,7 +76,8 @@ fn mounts(pod: &Pod, facts: &NodeFacts, run: &Run<'_>) -> Result<Vec<Mount>, Con
     };
     let volume_mount = |asked: &VolumeMount| {
         let volume = pod.spec.volumes.iter().find(|volume| volume.name == asked.name);
-        let volume = volume.ok_or_else(|| ConfigError::invalid(format!("volume {:?} not found", asked.name)))?;
+        let volume =
+            volume.ok_or_else(|| ConfigError::invalid(format!("volume {:?} not found", asked.name)))?;
         let host_path = match &volume.host_path {
             Some(host_path) => PathBuf::from(&host_path.path),
             None => layout.volume(&pod.metadata.uid, &volume.name),
@@ -103,8 +105,10 @@ fn user(pod: &Pod, container: &Container) -> Result<Option<User>, ConfigError> {
     let uid = of_container.and_then(|c| c.run_as_user).or(of_pod.and_then(|c| c.run_as_user));
     let gid = of_container.and_then(|c| c.run_as_group).or(of_pod.and_then(|c| c.run_as_group));
     let id = |id: Option<i64>| {
-        id.map(|id| u32::try_from(id).map_err(|_| ConfigError::invalid(format!("{id} is not a user or group id"))))
-            .transpose()
+        id.map(|id| {
+            u32::try_from(id).map_err(|_| ConfigError::invalid(format!("{id} is not a user or group id")))
+        })
+        .transpose()
     };
     let user = User { uid: id(uid)?, gid: id(gid)?, supplemental_gids: Vec::new() };
     Ok((uid.is_some() || gid.is_some()).then_some(user))
@@ -138,7 +142,8 @@ mod tests {
         let context = EnvContext { pod, facts: &facts, sources: &sources, pod_ips: &[] };
         let sandbox = SandboxId::of_pod(&pod.metadata.uid, 0);
         let delay = Duration::from_secs(20);
-        let run = Run { container: &pod.spec.containers[0], sandbox: &sandbox, attempt: 2, restart_delay: delay };
+        let run =
+            Run { container: &pod.spec.containers[0], sandbox: &sandbox, attempt: 2, restart_delay: delay };
         container_spec(&context, &run)
     }
 

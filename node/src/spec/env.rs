@@ -172,8 +172,10 @@ mod tests {
     use crate::testing::{facts, pod};
 
     fn sources() -> Sources {
-        let config: ConfigMap =
-            serde_json::from_value(json!({"metadata": {"name": "c"}, "data": {"A": "1", "b-c": "2", "9x": "no"}})).unwrap();
+        let config: ConfigMap = serde_json::from_value(
+            json!({"metadata": {"name": "c"}, "data": {"A": "1", "b-c": "2", "9x": "no"}}),
+        )
+        .unwrap();
         let secret: Secret =
             serde_json::from_value(json!({"metadata": {"name": "s"}, "data": {"key": "c2VjcmV0"}})).unwrap();
         Sources {
@@ -215,7 +217,15 @@ mod tests {
             "envFrom": [{"prefix": "P_", "configMapRef": {"name": "c"}}, {"configMapRef": {"name": "c"}}],
             "env": [{"name": "A", "value": "new"}, {"name": "B", "value": "$(A) $(P_A) $(C)"}, {"name": "C"}],
         });
-        let expected = [("A", "new"), ("B", "new 1 $(C)"), ("C", ""), ("P_9x", "no"), ("P_A", "1"), ("P_b-c", "2"), ("b-c", "2")];
+        let expected = [
+            ("A", "new"),
+            ("B", "new 1 $(C)"),
+            ("C", ""),
+            ("P_9x", "no"),
+            ("P_A", "1"),
+            ("P_b-c", "2"),
+            ("b-c", "2"),
+        ];
         assert_eq!(resolve(container).unwrap(), pairs(&expected));
     }
 
@@ -238,9 +248,15 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_unless_it_is_optional() {
         for (container, message) in [
-            (env("X", json!({"configMapKeyRef": {"name": "none", "key": "k"}})), "configmap \"none\" not found"),
+            (
+                env("X", json!({"configMapKeyRef": {"name": "none", "key": "k"}})),
+                "configmap \"none\" not found",
+            ),
             (env("X", json!({"secretKeyRef": {"name": "none", "key": "k"}})), "secret \"none\" not found"),
-            (env("X", json!({"secretKeyRef": {"name": "s", "key": "k"}})), "couldn't find key k in Secret default/s"),
+            (
+                env("X", json!({"secretKeyRef": {"name": "s", "key": "k"}})),
+                "couldn't find key k in Secret default/s",
+            ),
             (json!({"envFrom": [{"secretRef": {"name": "none"}}]}), "secret \"none\" not found"),
             (env("X", json!({"fieldRef": {"fieldPath": "spec.x"}})), "unsupported fieldPath: spec.x"),
         ] {

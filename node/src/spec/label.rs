@@ -21,7 +21,8 @@ pub(crate) const RESTART_DELAY_SECONDS: &str = "orch.dev/restart-delay-seconds";
 pub(crate) const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
 
 pub(crate) fn of_pod(metadata: &Metadata) -> BTreeMap<String, String> {
-    let labels = [(POD_UID, &*metadata.uid), (POD_NAME, &*metadata.name), (POD_NAMESPACE, metadata.namespace())];
+    let labels =
+        [(POD_UID, &*metadata.uid), (POD_NAME, &*metadata.name), (POD_NAMESPACE, metadata.namespace())];
     labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 

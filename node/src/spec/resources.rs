@@ -16,9 +16,9 @@ pub(crate) fn resources(pod: &Pod, container: &Container, node_memory_bytes: i64
     // What is not requested is taken from the limit.
     let request = milli_cpu(&container.resources.requests).or(limit).unwrap_or(0);
     let shares = (request.saturating_mul(SHARES_A_CPU) / 1000).clamp(*SHARES.start(), *SHARES.end());
-    let quota = limit.filter(|milli| *milli > 0).map(|milli| {
-        (milli.saturating_mul(PERIOD_MICROS) / 1000).max(LEAST_QUOTA_MICROS)
-    });
+    let quota = limit
+        .filter(|milli| *milli > 0)
+        .map(|milli| (milli.saturating_mul(PERIOD_MICROS) / 1000).max(LEAST_QUOTA_MICROS));
     Resources {
         cpu_shares: Some(shares.unsigned_abs()),
         cpu_quota_micros: quota,
@@ -59,7 +59,8 @@ fn oom_score_adj(class: QosClass, container: &Container, node_memory_bytes: i64)
         QosClass::Guaranteed => -997,
         QosClass::BestEffort => 1000,
         QosClass::Burstable => {
-            let request = memory(&container.resources.requests).or(memory(&container.resources.limits)).unwrap_or(0);
+            let request =
+                memory(&container.resources.requests).or(memory(&container.resources.limits)).unwrap_or(0);
             let share = i128::from(request) * 1000 / i128::from(node_memory_bytes.max(1));
             i32::try_from((1000 - share).clamp(2, 999)).unwrap_or(999)
         }
@@ -81,7 +82,8 @@ mod tests {
     use super::*;
 
     fn pod_of(resources: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({"spec": {"containers": [{"name": "main", "resources": resources}]}})).unwrap()
+        serde_json::from_value(json!({"spec": {"containers": [{"name": "main", "resources": resources}]}}))
+            .unwrap()
     }
 
     #[test]
@@ -96,7 +98,11 @@ mod tests {
             let pod = pod_of(asked.clone());
             let given = resources(&pod, &pod.spec.containers[0], 1 << 30);
             let expected = (Some(shares), quota, memory);
-            assert_eq!((given.cpu_shares, given.cpu_quota_micros, given.memory_limit_bytes), expected, "{asked}");
+            assert_eq!(
+                (given.cpu_shares, given.cpu_quota_micros, given.memory_limit_bytes),
+                expected,
+                "{asked}"
+            );
             assert_eq!(given.cpu_period_micros, quota.map(|_| 100_000), "{asked}");
         }
     }
@@ -108,7 +114,11 @@ mod tests {
             (json!({"limits": {"cpu": "1", "memory": "1Gi"}}), QosClass::Guaranteed, -997),
             (json!({"requests": {"memory": "256Mi"}}), QosClass::Burstable, 750),
             (json!({"requests": {"memory": "2Gi"}}), QosClass::Burstable, 2),
-            (json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1", "memory": "1"}}), QosClass::Guaranteed, -997),
+            (
+                json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1", "memory": "1"}}),
+                QosClass::Guaranteed,
+                -997,
+            ),
         ] {
             let pod = pod_of(asked.clone());
             assert_eq!(qos_class(&pod), class, "{asked}");

@@ -90,7 +90,8 @@ fn entries<'a>(volume: &'a Volume, sources: &Sources) -> Result<Option<Entries<'
             }
         };
         let (optional, mode) = (source.optional == Some(true), mode(source.default_mode));
-        return Entries::of("configmap", source.name.as_str(), found, &source.items, mode, optional).map(Some);
+        return Entries::of("configmap", source.name.as_str(), found, &source.items, mode, optional)
+            .map(Some);
     }
     if let Some(source) = &volume.secret {
         let found = match sources.secret(source.secret_name.as_str()) {
@@ -102,7 +103,8 @@ fn entries<'a>(volume: &'a Volume, sources: &Sources) -> Result<Option<Entries<'
             }
         };
         let (optional, mode) = (source.optional == Some(true), mode(source.default_mode));
-        return Entries::of("secret", source.secret_name.as_str(), found, &source.items, mode, optional).map(Some);
+        return Entries::of("secret", source.secret_name.as_str(), found, &source.items, mode, optional)
+            .map(Some);
     }
     Ok(None)
 }
@@ -126,7 +128,10 @@ impl<'a> Entries<'a> {
     }
 
     fn files(self) -> Result<Payload, ConfigError> {
-        let file = |bytes: Vec<u8>, mode: Option<i32>| File { bytes, mode: mode.map_or(self.default_mode, i32::unsigned_abs) };
+        let file = |bytes: Vec<u8>, mode: Option<i32>| File {
+            bytes,
+            mode: mode.map_or(self.default_mode, i32::unsigned_abs),
+        };
         if self.items.is_empty() {
             return Ok(self.data.into_iter().map(|(key, bytes)| (key.into(), file(bytes, None))).collect());
         }
@@ -190,7 +195,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_unless_it_is_optional() {
         let missing = |map: serde_json::Value| specs(json!({"name": "v", "configMap": map}));
-        assert_eq!(missing(json!({"name": "none"})), Err(ConfigError::invalid("configmap \"none\" not found")));
+        assert_eq!(
+            missing(json!({"name": "none"})),
+            Err(ConfigError::invalid("configmap \"none\" not found"))
+        );
         assert!(missing(json!({"name": "none", "optional": true})).is_ok());
         assert_eq!(missing(json!({"name": "unheard", "optional": true})), Err(ConfigError::Loading));
         let items = json!([{"key": "x", "path": "x"}]);

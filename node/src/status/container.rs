@@ -38,7 +38,10 @@ fn of_run(
     let last_state = match before.map(|before| (&before.state, id(before))) {
         Some((RunState::Exited(exit), id)) => terminated(exit, id),
         // Its record is gone, but it was reported.
-        _ => prior.filter(|prior| prior.restart_count == restart_count).map(|prior| prior.last_state.clone()).unwrap_or_default(),
+        _ => prior
+            .filter(|prior| prior.restart_count == restart_count)
+            .map(|prior| prior.last_state.clone())
+            .unwrap_or_default(),
     };
     let (state, last_state) = match (&run.state, waiting) {
         (RunState::Running { started_at }, _) => (running((*started_at).into()), last_state),
@@ -98,8 +101,13 @@ fn unseen(prior: &ContainerStatus) -> ContainerState {
     let (reason, exit_code) = UNSEEN;
     let message = "The container could not be located when the pod was terminated".to_owned();
     let container_id = prior.container_id.clone();
-    let terminated =
-        ContainerStateTerminated { exit_code, reason: reason.into(), message, container_id, ..Default::default() };
+    let terminated = ContainerStateTerminated {
+        exit_code,
+        reason: reason.into(),
+        message,
+        container_id,
+        ..Default::default()
+    };
     ContainerState { terminated: Some(terminated), ..ContainerState::default() }
 }
 

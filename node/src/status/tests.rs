@@ -17,14 +17,17 @@ fn status(scene: &Scene, seconds: i64) -> PodStatus {
 fn words(status: &PodStatus) -> String {
     let state = |state: &orch_ontology::ContainerState| match state {
         orch_ontology::ContainerState { running: Some(_), .. } => "running".to_owned(),
-        orch_ontology::ContainerState { terminated: Some(ended), .. } => format!("{} {}", ended.reason, ended.exit_code),
+        orch_ontology::ContainerState { terminated: Some(ended), .. } => {
+            format!("{} {}", ended.reason, ended.exit_code)
+        }
         orch_ontology::ContainerState { waiting: Some(waiting), .. } => waiting.reason.clone(),
         _ => "-".to_owned(),
     };
-    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).map(|container| {
-        let (now, before) = (state(&container.state), state(&container.last_state));
-        format!("{}{} {now} ({before})", container.name, container.restart_count)
-    });
+    let containers =
+        status.init_container_statuses.iter().chain(&status.container_statuses).map(|container| {
+            let (now, before) = (state(&container.state), state(&container.last_state));
+            format!("{}{} {now} ({before})", container.name, container.restart_count)
+        });
     let phase = status.phase.unwrap();
     std::iter::once(format!("{phase:?}")).chain(containers).collect::<Vec<_>>().join(", ")
 }
@@ -38,7 +41,12 @@ fn states_of_containers_become_a_status() {
         ("Always", "sandbox; main#0 exited 1 0 5", 5, "Running, main0 Error 1 (-)"),
         ("Always", "sandbox; main#0 exited 1 0 5; main#1 running", 6, "Running, main1 running (Error 1)"),
         ("Always", "sandbox; main#1 exited 1 0 5 delay 10", 6, "Running, main1 CrashLoopBackOff (Error 1)"),
-        ("OnFailure", "sandbox; main#1 exited 1 0 5 delay 10", 6, "Running, main1 CrashLoopBackOff (Error 1)"),
+        (
+            "OnFailure",
+            "sandbox; main#1 exited 1 0 5 delay 10",
+            6,
+            "Running, main1 CrashLoopBackOff (Error 1)",
+        ),
         ("OnFailure", "sandbox; main#2 exited 0 0 5", 6, "Succeeded, main2 Completed 0 (-)"),
         ("Never", "sandbox; main#0 exited 0 0 5", 6, "Succeeded, main0 Completed 0 (-)"),
         ("Never", "sandbox; main#0 exited 2 0 5", 6, "Failed, main0 Error 2 (-)"),
@@ -69,7 +77,11 @@ fn init_containers_decide_until_they_are_over() {
         ("Always", "sandbox; i#0 running", "Pending, i0 running (-), main0 PodInitializing (-)"),
         ("Always", "sandbox; i#0 exited 0 0 1", "Pending, i0 Completed 0 (-), main0 ContainerCreating (-)"),
         ("Never", "sandbox; i#0 exited 1 0 1", "Failed, i0 Error 1 (-), main0 PodInitializing (-)"),
-        ("Never", "sandbox; i#0 exited 0 0 1; main#0 running", "Running, i0 Completed 0 (-), main0 running (-)"),
+        (
+            "Never",
+            "sandbox; i#0 exited 0 0 1; main#0 running",
+            "Running, i0 Completed 0 (-), main0 running (-)",
+        ),
     ] {
         let scene = Scene::new(seen).pod("spec", init(policy));
         assert_eq!(words(&status(&scene, 2)), expected, "{policy} {seen}");
@@ -91,10 +103,13 @@ fn conditions_say_why_and_keep_their_time() {
         let found = status.conditions.iter().find(|condition| condition.condition_type == name).unwrap();
         (found.status, found.reason.clone(), found.last_transition_time.unwrap().timestamp())
     };
-    let mut scene = Scene::new("").pod("status", json!({"conditions": [
-        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-31T11:00:00Z"},
-        {"type": "example.com/mine", "status": "Unknown"},
-    ]}));
+    let mut scene = Scene::new("").pod(
+        "status",
+        json!({"conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-31T11:00:00Z"},
+            {"type": "example.com/mine", "status": "Unknown"},
+        ]}),
+    );
     let pending = status(&scene, 1);
     assert_eq!(of(&pending, "Ready"), (ConditionStatus::False, "ContainersNotReady".into(), at(1)));
     assert_eq!(of(&pending, "PodReadyToStartContainers").0, ConditionStatus::False);
@@ -150,7 +165,10 @@ fn an_end_that_nobody_saw_is_reported_as_unknown() {
     scene.seen = Scene::new("sandbox").seen;
     assert_eq!(words(&status(&scene, 2)), "Running, main0 ContainerCreating (ContainerStatusUnknown 137)");
     let deleted = json!({"deletionTimestamp": "2026-01-31T12:00:30Z"});
-    assert_eq!(words(&status(&scene.pod("metadata", deleted), 2)), "Failed, main0 ContainerStatusUnknown 137 (-)");
+    assert_eq!(
+        words(&status(&scene.pod("metadata", deleted), 2)),
+        "Failed, main0 ContainerStatusUnknown 137 (-)"
+    );
 }
 
 #[test]

@@ -30,7 +30,10 @@ pub(crate) struct File {
 /// leaves the old content in place and garbage that the next call removes.
 pub(crate) fn write(directory: &Path, payload: &Payload, now: Timestamp) -> io::Result<()> {
     if let Some(path) = payload.keys().find(|path| !is_inside(path)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} leaves the volume", path.display())));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{} leaves the volume", path.display()),
+        ));
     }
     fs::create_dir_all(directory)?;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
@@ -117,7 +120,11 @@ fn link_names(directory: &Path, payload: &Payload) -> io::Result<()> {
 }
 
 fn first_components(payload: &Payload) -> BTreeSet<PathBuf> {
-    payload.keys().filter_map(|path| path.components().next()).map(|part| PathBuf::from(part.as_os_str())).collect()
+    payload
+        .keys()
+        .filter_map(|path| path.components().next())
+        .map(|part| PathBuf::from(part.as_os_str()))
+        .collect()
 }
 
 /// Removes links that lead nowhere and directories that are no longer linked.

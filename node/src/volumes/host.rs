@@ -91,7 +91,8 @@ fn directories_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, VolumeErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(failed("list", directory))?,
     };
-    let names = entries.flatten().filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+    let names =
+        entries.flatten().filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
     Ok(names.collect())
 }
 
@@ -106,7 +107,8 @@ fn directory_of_mode(directory: &Path, mode: u32) -> Result<(), VolumeError> {
     }
     fs::create_dir_all(directory).map_err(failed("make", directory))?;
     // The process's umask does not apply to this.
-    fs::set_permissions(directory, fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", directory))
+    fs::set_permissions(directory, fs::Permissions::from_mode(mode))
+        .map_err(failed("set the mode of", directory))
 }
 
 fn in_memory_if(
@@ -136,7 +138,9 @@ fn host_path(path: &Path, path_type: HostPathType) -> Result<(), VolumeError> {
         // As container runtimes do for a bind mount of a path that isn't there.
         HostPathType::Unset if found.is_err() => return directory_of_mode(path, 0o755),
         HostPathType::Unset => return Ok(()),
-        HostPathType::Directory | HostPathType::DirectoryOrCreate => ("directory", found.is_ok_and(|t| t.is_dir())),
+        HostPathType::Directory | HostPathType::DirectoryOrCreate => {
+            ("directory", found.is_ok_and(|t| t.is_dir()))
+        }
         HostPathType::File | HostPathType::FileOrCreate => ("file", found.is_ok_and(|t| t.is_file())),
         HostPathType::Socket => ("socket file", found.is_ok_and(|t| t.is_socket())),
         HostPathType::CharDevice => ("character device", found.is_ok_and(|t| t.is_char_device())),
