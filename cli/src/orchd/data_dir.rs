@@ -125,7 +125,8 @@ impl DataDir {
         file.read_to_string(&mut text)?;
         match Flock::lock(file, FlockArg::LockSharedNonblock) {
             Ok(_) => Ok(None),
-            Err(_) => Ok(text.trim().parse().ok()),
+            // Whatever else the file holds is no process: `kill` takes 0 and negative numbers for groups.
+            Err(_) => Ok(text.trim().parse().ok().filter(|pid| *pid > 1)),
         }
     }
 
