@@ -23,7 +23,7 @@ pub struct ContainerdConfig {
     pub registries: Registries,
     /// OCI runtime: a name in `PATH` or a path (`crun`, `/usr/local/bin/youki`); `None` is containerd's default, runc.
     pub oci_runtime: Option<String>,
-    /// Containers that may be starting at the same time; more only wait longer for each other.
+    /// Containers that may be starting at the same time; more only wait longer for each other. Twice the CPUs by default.
     pub max_concurrent_starts: usize,
     /// containerd snapshotter; `None` is overlayfs if it works here, else native.
     pub snapshotter: Option<String>,
@@ -42,7 +42,7 @@ impl ContainerdConfig {
             logger,
             registries: Registries::default(),
             oci_runtime: None,
-            max_concurrent_starts: 4,
+            max_concurrent_starts: 2 * std::thread::available_parallelism().map_or(2, usize::from),
             snapshotter: None,
         }
     }

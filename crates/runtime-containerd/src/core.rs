@@ -1,14 +1,24 @@
 //! What every verb works with.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use orch_runtime::{ContainerId, RuntimeError, RuntimeEvent, SandboxId};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
-    cgroups::Cgroups, config::ContainerdConfig, connection::Connection, container::Accounts, image::Images,
-    keyed::Keyed, network::Network, sandbox::SandboxStore,
+    cgroups::Cgroups,
+    config::ContainerdConfig,
+    connection::Connection,
+    container::Accounts,
+    image::{self, Images},
+    keyed::Keyed,
+    network::Network,
+    sandbox::SandboxStore,
 };
 
 /// Events that a slow reader may fall behind before it gets a `Resync` instead.
@@ -41,9 +51,12 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) async fn new(config: ContainerdConfig, connection: Connection) -> Result<Self, RuntimeError> {
-        let state = &config.state_dir;
-        std::fs::create_dir_all(state)
-            .map_err(|error| RuntimeError::failed(format!("make {}", state.display()), error))?;
+        let unusable = |error| RuntimeError::failed(format!("use {}", config.state_dir.display()), error);
+        // Paths below it are given to other processes.
+        let state_dir = std::path::absolute(&config.state_dir).map_err(unusable)?;
+        std::fs::create_dir_all(&state_dir).map_err(unusable)?;
+        image::unmount_leftovers(&temporary_mounts(&state_dir));
+        let config = ContainerdConfig { state_dir, ..config };
         let snapshotter = snapshotter(&config, &connection).await?;
         Ok(Self {
             network: Network::prepare(&config.network, &config.state_dir).await?,
@@ -67,6 +80,11 @@ impl Core {
     pub(crate) fn send(&self, event: RuntimeEvent) {
         let _ = self.events.send(event);
     }
+}
+
+/// Where images are mounted while something is read from them.
+pub(crate) fn temporary_mounts(state_dir: &Path) -> PathBuf {
+    state_dir.join("mounts")
 }
 
 /// The configured one, else overlayfs if containerd could load it, else native.

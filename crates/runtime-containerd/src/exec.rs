@@ -63,7 +63,9 @@ impl Core {
         }
         let spec = container.spec.ok_or_else(|| RuntimeError::failed("exec", "the container has no spec"))?;
         let process = process(&spec.value, &request)?;
-        let exec = format!("exec-{}-{}", std::process::id(), SESSIONS.fetch_add(1, Ordering::Relaxed));
+        // Unlike any of an earlier process, whose shim may still know it.
+        let (now, n) = (jiff::Timestamp::now().as_millisecond(), SESSIONS.fetch_add(1, Ordering::Relaxed));
+        let exec = format!("exec-{now}-{n}");
         let fifos = Fifos::make(&self.config.state_dir.join("exec").join(id.as_str()).join(&exec), &request)
             .map_err(|error| RuntimeError::failed("make FIFOs", error))?;
         let session = Session { core: self.clone(), container: id.clone(), exec, fifos };

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -9,6 +10,7 @@ use std::{
 
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -18,6 +20,8 @@ use crate::connection::Connection;
 
 /// Longest that containerd may take to serve after its start; 25 ms on an idle machine.
 const START_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest that one that serves may take to answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longest that it may take to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -63,14 +67,14 @@ impl PrivateContainerd {
     /// the one that runs there; returns when it serves.
     pub async fn start(dir: impl Into<PathBuf>) -> Result<Self, PrivateContainerdError> {
         let dir = dir.into();
-        if let Some(pid) = running(&dir)
-            && serves(&dir).await
-        {
+        if let Some(pid) = running(&dir) {
             tracing::info!(%pid, dir = %dir.display(), "found our containerd running");
-            return Ok(Self { dir, pid, exited: watch_other(pid) });
+            let mut containerd = Self { dir, pid, exited: watch_other(pid) };
+            // Perhaps it is only just starting. A second one in the same directory would do harm.
+            containerd.wait_until_serving().await?;
+            return Ok(containerd);
         }
-        let exited = spawn(&dir)?;
-        let pid = running(&dir).unwrap_or(Pid::from_raw(-1));
+        let (pid, exited) = spawn(&dir)?;
         let mut containerd = Self { dir, pid, exited };
         containerd.wait_until_serving().await?;
         Ok(containerd)
@@ -149,7 +153,7 @@ fn config(dir: &Path) -> String {
     )
 }
 
-fn spawn(dir: &Path) -> Result<watch::Receiver<bool>, PrivateContainerdError> {
+fn spawn(dir: &Path) -> Result<(Pid, watch::Receiver<bool>), PrivateContainerdError> {
     let at = |path: PathBuf| move |source| PrivateContainerdError::Directory { path, source };
     fs::create_dir_all(dir).map_err(at(dir.to_owned()))?;
     let config_file = dir.join(CONFIG_FILE);
@@ -167,42 +171,77 @@ fn spawn(dir: &Path) -> Result<watch::Receiver<bool>, PrivateContainerdError> {
         .process_group(0)
         .spawn()
         .map_err(PrivateContainerdError::Program)?;
-    let pid = child.id().unwrap_or_default();
+    let ended_at_once = || PrivateContainerdError::Program(std::io::Error::other("it ended at once"));
+    let pid = child.id().and_then(process).ok_or_else(ended_at_once)?;
     let pid_file = dir.join(PID_FILE);
     fs::write(&pid_file, pid.to_string()).map_err(at(pid_file))?;
     let (ended, exited) = watch::channel(false);
     tokio::spawn(async move {
         let status = child.wait().await;
-        tracing::info!(pid, ?status, "containerd ended");
+        tracing::info!(%pid, ?status, "containerd ended");
         ended.send_replace(true);
     });
-    Ok(exited)
+    Ok((pid, exited))
+}
+
+/// One process, and never what `kill` takes for a group (0, negative) or init.
+fn process(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().filter(|pid| *pid > 1).map(Pid::from_raw)
 }
 
 /// The process of the pid file if it is still the containerd of this directory.
 fn running(dir: &Path) -> Option<Pid> {
-    let pid: i32 = fs::read_to_string(dir.join(PID_FILE)).ok()?.trim().parse().ok()?;
+    let pid = fs::read_to_string(dir.join(PID_FILE)).ok()?.trim().parse().ok().and_then(process)?;
     let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let config_file = dir.join(CONFIG_FILE);
     let ours =
         command.split(|byte| *byte == 0).any(|word| word == config_file.as_os_str().as_encoded_bytes());
-    ours.then_some(Pid::from_raw(pid))
+    ours.then_some(pid)
 }
 
 async fn serves(dir: &Path) -> bool {
     let Ok(connection) = Connection::new(&socket(dir), "orch") else { return false };
-    connection.version().version(connection.request(())).await.is_ok()
+    let mut version = connection.version();
+    let answer = tokio::time::timeout(ANSWER_DEADLINE, version.version(connection.request(())));
+    matches!(answer.await, Ok(Ok(_)))
 }
 
-/// Follows a process that is not our child.
+/// Follows a process that is not our child, by a thread that sleeps until it ends.
 fn watch_other(pid: Pid) -> watch::Receiver<bool> {
     let (ended, exited) = watch::channel(false);
-    tokio::spawn(async move {
-        // Without a pidfd, which takes unsafe code, asking is the only way; once a second costs nothing.
-        while kill(pid, None).is_ok() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+    let descriptor = rustix::process::Pid::from_raw(pid.as_raw())
+        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+    let wait = move || {
+        // Without a descriptor it is gone already.
+        if let Some(descriptor) = descriptor {
+            let mut polled = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
+            while poll(&mut polled, PollTimeout::NONE) == Err(Errno::EINTR) {}
         }
         ended.send_replace(true);
-    });
+    };
+    if let Err(error) = std::thread::Builder::new().name("containerd-exit".into()).spawn(wait) {
+        tracing::warn!(%pid, %error, "cannot follow containerd");
+    }
     exited
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `kill` takes 0 and negative numbers for groups, and −1 for everybody.
+    #[test]
+    fn only_one_ordinary_process_is_ever_signalled() {
+        assert_eq!([0, 1, u32::MAX, 1 << 31].map(process), [None; 4]);
+        assert_eq!(process(4711), Some(Pid::from_raw(4711)));
+    }
+
+    #[test]
+    fn a_pid_file_of_another_program_is_not_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["-1", "0", "nonsense", &std::process::id().to_string()] {
+            fs::write(dir.path().join(PID_FILE), text).unwrap();
+            assert_eq!(running(dir.path()), None, "{text}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! containerd keeps the contract: real containers, pulled from a real registry.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod host;
 

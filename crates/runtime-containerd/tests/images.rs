@@ -1,5 +1,5 @@
 //! Pulling from a real registry, and importing layouts.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod host;
 

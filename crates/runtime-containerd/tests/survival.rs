@@ -1,5 +1,5 @@
 //! What lives on when something dies, and that nothing is left of what was removed.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod host;
 
@@ -94,6 +94,7 @@ async fn containers_outlive_containerd() {
     let runtime = node.runtime();
     let before = runtime.observe().await.unwrap();
     let containerd = node.host.take_containerd().unwrap();
+    assert!(node.host.processes().contains(&containerd.pid()));
     kill(Pid::from_raw(containerd.pid()), Signal::SIGKILL).unwrap();
     containerd.exited().await;
     match runtime.observe().await.unwrap_err() {
@@ -170,6 +171,7 @@ async fn a_killed_shim_is_an_exit() {
     let inits = cgroup_processes(&node, &container.id);
     let parent = std::fs::read_to_string(format!("/proc/{}/stat", inits[0])).unwrap();
     let shim: i32 = parent.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(shim > 1 && node.host.processes().contains(&shim), "{shim} is no shim of this host");
     kill(Pid::from_raw(shim), Signal::SIGKILL).unwrap();
     let runtime = node.runtime();
     let exit = conformance::exit_of(&*runtime, &container.id).await;

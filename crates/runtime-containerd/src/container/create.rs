@@ -27,8 +27,9 @@ use super::{
     user::{Accounts, Ids},
 };
 use crate::{
+    cgroups::Cgroups,
     connection::Answer,
-    core::Core,
+    core::{Core, temporary_mounts},
     image::{ImageInfo, digest_of, mount_temporarily},
     sandbox::SandboxRecord,
 };
@@ -107,7 +108,7 @@ impl Core {
         let accounts = match known {
             Some(accounts) => accounts,
             None => {
-                let dir = self.config.state_dir.join("mounts").join(spec.id.as_str());
+                let dir = temporary_mounts(&self.config.state_dir).join(spec.id.as_str());
                 let mounts = mounts.to_vec();
                 let read = move || mount_temporarily(&mounts, &dir, Accounts::read);
                 let accounts = tokio::task::spawn_blocking(read)
@@ -144,6 +145,7 @@ impl Core {
                 .oom_score_adj
                 .map(|score| score.max(self.oom_score_floor.unwrap_or(-1000))),
             devices: &devices,
+            unified: self.cgroups == Cgroups::V2,
         })?;
         let fixed = Fixed {
             spec: spec.clone(),

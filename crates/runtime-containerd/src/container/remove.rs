@@ -2,7 +2,7 @@
 
 use containerd_client::{
     services::v1::{
-        DeleteContainerRequest,
+        Container, DeleteContainerRequest,
         snapshots::{ListSnapshotsRequest, RemoveSnapshotRequest},
     },
     types::v1::Status,
@@ -15,17 +15,19 @@ use crate::{connection::Answer, core::Core};
 impl Core {
     pub(crate) async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let _changing = self.container_locks.lock(id).await;
-        if let Some(record) = self.record(id).await? {
+        if let Some(container) = self.container(id).await? {
             if let Some(task) = self.task(id).await? {
                 if task.status() != Status::Stopped {
                     self.signal(id, SIGKILL, true).await?;
                     self.wait(id).await?;
                 }
-                self.delete_task(&record).await?;
+                self.delete_task(id, &sandbox_of(&container)?).await?;
             }
             let delete = self.connection.request(DeleteContainerRequest { id: id.to_string() });
             self.connection.containers().delete(delete).await.found("delete container")?;
         }
+        // What an agent that died in the middle of an exec left.
+        let _ = std::fs::remove_dir_all(self.config.state_dir.join("exec").join(id.as_str()));
         self.remove_snapshot(id.as_str()).await
     }
 
@@ -50,4 +52,9 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// By its label, so that a record which cannot be read is no obstacle.
+fn sandbox_of(container: &Container) -> Result<SandboxId, RuntimeError> {
+    SandboxId::new(container.labels.get(SANDBOX_LABEL).cloned().unwrap_or_default())
 }

@@ -5,7 +5,7 @@ use containerd_client::{
     types::v1::{Process, Status},
 };
 use jiff::Timestamp;
-use orch_runtime::{ContainerId, Exit, RuntimeError, reason};
+use orch_runtime::{ContainerId, Exit, RuntimeError, SandboxId, reason};
 
 use super::record::{ContainerRecord, Run, timestamp};
 use crate::{connection::Answer, core::Core};
@@ -22,7 +22,7 @@ impl Core {
         let stopped = task.filter(|task| task.status() == Status::Stopped);
         if let Some(exit) = record.run.exit.clone() {
             if stopped.is_some() {
-                self.delete_task(&record).await?;
+                self.delete_task(id, &record.fixed.spec.sandbox).await?;
             }
             return Ok(Some(exit));
         }
@@ -34,7 +34,7 @@ impl Core {
         let run = Run { exit: Some(exit.clone()), ..record.run.clone() };
         self.save_run(id, &run).await?;
         if stopped.is_some() {
-            self.delete_task(&record).await?;
+            self.delete_task(id, &record.fixed.spec.sandbox).await?;
         }
         Ok(Some(exit))
     }
@@ -54,9 +54,13 @@ impl Core {
     }
 
     /// Deletes a task that does not run. With the last task of a sandbox its shim goes.
-    pub(super) async fn delete_task(&self, record: &ContainerRecord) -> Result<(), RuntimeError> {
-        let _shim = self.shim_locks.lock(&record.fixed.spec.sandbox).await;
-        let request = self.connection.request(DeleteTaskRequest { container_id: record.id().to_string() });
+    pub(super) async fn delete_task(
+        &self,
+        id: &ContainerId,
+        sandbox: &SandboxId,
+    ) -> Result<(), RuntimeError> {
+        let _shim = self.shim_locks.lock(sandbox).await;
+        let request = self.connection.request(DeleteTaskRequest { container_id: id.to_string() });
         self.connection.tasks().delete(request).await.found("delete task").map(drop)
     }
 }

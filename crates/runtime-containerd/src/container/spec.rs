@@ -99,6 +99,8 @@ pub(super) struct Input<'a> {
     pub(super) oom_score_adj: Option<i32>,
     /// Of the host, for privileged containers.
     pub(super) devices: &'a [Value],
+    /// Whether the host has cgroup version 2 alone.
+    pub(super) unified: bool,
 }
 
 pub(super) fn runtime_spec(input: &Input<'_>) -> Result<Value, RuntimeError> {
@@ -228,6 +230,10 @@ fn linux(input: &Input<'_>) -> Value {
         json!({ "type": name, "path": namespaces::path(sandbox_dir, kind) })
     };
     let mut kinds: Vec<Value> = vec![json!({ "type": "pid" }), json!({ "type": "mount" })];
+    // With version 1 the cgroup mount shows only the container's own; with version 2 this does.
+    if input.unified && !container.security.privileged {
+        kinds.push(json!({ "type": "cgroup" }));
+    }
     kinds.extend(namespaces::kinds(sandbox.network).iter().map(shared));
     let mut linux = json!({
         "cgroupsPath": input.cgroup,
@@ -295,6 +301,7 @@ mod tests {
             cgroup: "/orch/pod-0/c",
             oom_score_adj: None,
             devices: &[],
+            unified: false,
         })
     }
 

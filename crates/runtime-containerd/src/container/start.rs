@@ -33,7 +33,7 @@ impl Core {
             Err(status) if is_refusal(&status) => Err(self.note_start_error(&record, &status).await?),
             Err(status) => {
                 // Whatever is half there would be in the way of the next try.
-                self.delete_task(&record).await?;
+                self.delete_task(id, &record.fixed.spec.sandbox).await?;
                 Err(error("start container", status))
             }
         }
@@ -99,7 +99,7 @@ impl Core {
             message: message.clone(),
         };
         self.save_run(record.id(), &Run { started_at: None, exit: Some(exit) }).await?;
-        self.delete_task(record).await?;
+        self.delete_task(record.id(), &record.fixed.spec.sandbox).await?;
         Ok(RuntimeError::StartFailed { id: record.id().to_string(), message })
     }
 }

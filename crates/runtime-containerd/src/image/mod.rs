@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use self::content::Content;
 pub(crate) use self::ingest::digest_of;
 pub use self::layout::LayoutError;
-pub(crate) use self::unpack::mount_temporarily;
+pub(crate) use self::unpack::{mount_temporarily, unmount_leftovers};
 use crate::{
     config::Registries,
     connection::{Answer, Connection},

@@ -162,6 +162,16 @@ pub(crate) fn mount_temporarily<T>(
     Ok(value)
 }
 
+/// Undoes what processes that were killed within [`mount_temporarily`] left.
+pub(crate) fn unmount_leftovers(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let _ = umount2(&entry.path(), MntFlags::MNT_DETACH);
+        if let Err(error) = std::fs::remove_dir(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), %error, "a temporary mount is left");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::chain_ids;

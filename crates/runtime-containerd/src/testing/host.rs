@@ -31,7 +31,8 @@ pub struct TestHost {
 }
 
 impl TestHost {
-    /// Starts a private containerd in this directory, which should be a new temporary one.
+    /// Starts a private containerd in this directory, which must be a new temporary one: whatever runs, or is mounted, below its
+    /// `containerd` and `state` is ended with the host.
     pub async fn start(dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir = dir.into();
         let (number, number_lock) = take_number()?;
@@ -91,6 +92,8 @@ impl TestHost {
             let procs = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
             pids.extend(procs.lines().filter_map(|pid| pid.parse::<i32>().ok()));
         }
+        // 0 is a process of another pid namespace; to `kill` it would be our own group.
+        pids.retain(|pid| *pid > 1);
         pids.sort_unstable();
         pids.dedup();
         pids
@@ -100,7 +103,9 @@ impl TestHost {
     pub fn mounts(&self) -> Vec<PathBuf> {
         let info = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let points = info.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
-        let mut below: Vec<PathBuf> = points.filter(|point| point.starts_with(&self.dir)).collect();
+        let ours = [self.dir.join("containerd"), self.dir.join("state")];
+        let mut below: Vec<PathBuf> =
+            points.filter(|point| ours.iter().any(|dir| point.starts_with(dir))).collect();
         below.reverse();
         below
     }
@@ -125,9 +130,9 @@ impl TestHost {
         addresses.filter_map(|address| Some(address.strip_prefix("unix://")?.trim().into())).collect()
     }
 
-    /// Those whose command line names our directory.
+    /// Those whose command line names our containerd's directory. Loggers end with what they log.
     fn own_processes(&self) -> Vec<i32> {
-        let dir = self.dir.to_string_lossy().into_owned();
+        let dir = self.dir.join("containerd/").to_string_lossy().into_owned();
         let own = i32::try_from(std::process::id()).unwrap_or_default();
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
@@ -136,6 +141,12 @@ impl TestHost {
                 *pid != own && String::from_utf8_lossy(&command).contains(&dir)
             })
             .collect()
+    }
+
+    /// Also what a host of this number left that was killed.
+    fn remove_network(&self) {
+        run("ip", &["link", "delete", &self.bridge()]);
+        run("nft", &["delete", "table", "ip", &format!("orch_{}", self.bridge())]);
     }
 }
 
@@ -163,8 +174,7 @@ impl Drop for TestHost {
             let _ = fs::remove_dir(dir);
         }
         let _ = fs::remove_dir_all(oci_state_dir(&self.dir.join("state")));
-        run("ip", &["link", "delete", &self.bridge()]);
-        run("nft", &["delete", "table", "ip", &format!("orch_{}", self.bridge())]);
+        self.remove_network();
     }
 }
 

@@ -136,6 +136,7 @@ pub(crate) async fn exec(node: &Node, id: &ContainerId, command: &[&str]) -> (St
         session.stdout.read_to_string(&mut output),
         session.stderr.read_to_string(&mut errors)
     );
-    (out.unwrap(), err.unwrap());
+    out.unwrap();
+    err.unwrap();
     (output, errors, code.unwrap())
 }

@@ -2,7 +2,7 @@
 //!
 //! Implement [`Harness`], then let [`conformance_tests!`](crate::conformance_tests) write the tests:
 //!
-//! ```ignore
+//! ```text
 //! orch_runtime::conformance_tests!(MyHarness::start().await);
 //! ```
 //!
