@@ -1,9 +1,9 @@
 //! Where log files are, and finding the last lines of them.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -12,8 +12,9 @@ use super::entry;
 /// How much is read at once when reading backwards.
 const BLOCK_BYTES: u64 = 64 << 10;
 
-/// The files that hold one run's log: what was rotated away (`0.log.20260131-120000`), oldest first, then the file itself
-/// if it exists.
+/// The files that hold one run's log: what was rotated away, oldest first, then the file itself if it exists. What was rotated away
+/// carries a number that grows with age (`0.log.1` was written before `0.log`) or, as kubelet does it, a time
+/// (`0.log.20260131-120000`).
 pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
     else {
@@ -33,9 +34,42 @@ pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
             files.push(entry.path());
         }
     }
-    files.sort();
+    files.sort_by_key(|file| (std::cmp::Reverse(number(file)), file.clone()));
     files.extend(path.exists().then(|| path.to_owned()));
     Ok(files)
+}
+
+/// The number at the end of the name; 0 if there is none.
+fn number(file: &Path) -> u64 {
+    file.extension().and_then(|extension| extension.to_str()?.parse().ok()).unwrap_or(0)
+}
+
+/// Which file it is, whatever it is called by now.
+pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The file that was begun after this one, if any. Blocking.
+pub(crate) fn file_after(path: &Path, own: (u64, u64)) -> io::Result<Option<File>> {
+    loop {
+        let files = files(path)?;
+        let identities: Result<Vec<_>, _> =
+            files.iter().map(|file| file.metadata().map(|m| identity(&m))).collect();
+        let identities = match identities {
+            // Rotated meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        // If it is gone, all that are left were begun after it.
+        let next = identities.iter().position(|identity| *identity == own).map_or(0, |at| at + 1);
+        let Some(path) = files.get(next) else { return Ok(None) };
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(file) if identity(&file.metadata()?) == identities[next] => return Ok(Some(file)),
+            Ok(_) => {}
+        }
+    }
 }
 
 /// Where to begin: which of the files, and at which byte.
@@ -135,6 +169,17 @@ mod tests {
                 assert_eq!(shown(&files, tail(&files, wanted.into()).unwrap()), expected, "tail {wanted}");
             }
         }
+    }
+
+    #[test]
+    fn rotated_files_are_read_oldest_first() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["0.log", "0.log.2", "0.log.10", "0.log.1", "1.log", "0.log.tmp"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let files = files(&dir.path().join("0.log")).unwrap();
+        let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["0.log.10", "0.log.2", "0.log.1", "0.log"]);
     }
 
     #[test]

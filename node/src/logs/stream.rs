@@ -1,10 +1,7 @@
 //! A container's log as a stream of bytes.
 
 use std::{
-    collections::VecDeque,
-    fs::Metadata,
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     LogOptions,
-    files::{Start, files, tail},
+    files::{Start, file_after, files, identity, tail},
     follow::DirectoryWatch,
     render::Renderer,
 };
@@ -55,8 +52,6 @@ pub(crate) fn stream(
 struct Reader<'a> {
     path: &'a Path,
     file: BufReader<File>,
-    /// Files that follow the present one.
-    later: VecDeque<PathBuf>,
     /// A line whose end was not written yet.
     line: Vec<u8>,
     renderer: Renderer,
@@ -106,12 +101,11 @@ impl<'a> Reader<'a> {
             io::Result::Ok((all, start))
         })
         .await??;
-        let mut later: VecDeque<PathBuf> = all.into_iter().skip(start.file).collect();
-        let Some(first) = later.pop_front() else { return Ok(None) };
+        let Some(first) = all.get(start.file) else { return Ok(None) };
         let mut file = File::open(first).await?;
         file.seek(io::SeekFrom::Start(start.offset)).await?;
         let (file, renderer) = (BufReader::with_capacity(PIECE_BYTES, file), Renderer::new(options));
-        Ok(Some(Self { path, file, later, line: Vec::new(), renderer, output }))
+        Ok(Some(Self { path, file, line: Vec::new(), renderer, output }))
     }
 
     /// Sends everything that is there now.
@@ -144,29 +138,23 @@ impl<'a> Reader<'a> {
         self.output.send(Ok(piece.into())).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Goes on to the file that follows, if there is one: the next of those known, or what took this one's name.
+    /// Goes on to the file that was begun after this one, if there is one. However often the log was rotated meanwhile, no file is
+    /// left out that is still there.
     async fn next_file(&mut self) -> io::Result<bool> {
-        let next = match self.later.pop_front() {
-            Some(path) => path,
-            None => self.path.to_owned(),
-        };
-        let file = match File::open(&next).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            other => other?,
-        };
-        if identity(&file.metadata().await?) == identity(&self.file.get_ref().metadata().await?) {
+        let own = identity(&self.file.get_ref().metadata().await?);
+        if std::fs::metadata(self.path).is_ok_and(|current| identity(&current) == own) {
             return Ok(false);
         }
+        let path = self.path.to_owned();
+        let Some(next) = tokio::task::spawn_blocking(move || file_after(&path, own)).await?? else {
+            return Ok(false);
+        };
         // What was written between the last read and the rename.
         self.read_file().await?;
         self.line.clear();
-        self.file = BufReader::with_capacity(PIECE_BYTES, file);
+        self.file = BufReader::with_capacity(PIECE_BYTES, File::from_std(next));
         Ok(true)
     }
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }
 
 #[cfg(test)]
@@ -228,9 +216,14 @@ mod tests {
         append(&log, "c\n");
         expect(&mut output, "bc\n").await;
         append(&log, &entry("d"));
-        std::fs::rename(&log, dir.path().join("0.log.20260131-120000")).unwrap();
+        // Twice before the reader may have looked.
+        let rotated = |number: u32| dir.path().join(format!("0.log.{number}"));
+        std::fs::rename(&log, rotated(1)).unwrap();
         append(&log, &entry("e"));
-        expect(&mut output, "d\ne\n").await;
+        std::fs::rename(rotated(1), rotated(2)).unwrap();
+        std::fs::rename(&log, rotated(1)).unwrap();
+        append(&log, &entry("e2"));
+        expect(&mut output, "d\ne\ne2\n").await;
         append(&log, &entry("f"));
         exit.send(()).unwrap();
         expect(&mut output, "f\n").await;
