@@ -73,25 +73,34 @@ impl Authority {
         let common_name = names.first().cloned().unwrap_or_default();
         let mut params =
             CertificateParams::new(names).map_err(|e| TransportError::certificate("a server name", e))?;
-        params.distinguished_name = distinguished_name(&common_name, &[]);
+        params.distinguished_name = distinguished_name(&common_name, None);
         // A node's server also dials others with the same certificate.
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params)
     }
 
-    /// A client certificate, valid for a year: the common name is the user, the organizations are the groups.
+    /// A client certificate, valid for a year: the common name is the user, the organization is the user's group.
     ///
     /// # Errors
-    /// If the names cannot be written into a certificate.
+    /// If there is more than one organization: a certificate could have several, but rcgen cannot write them.
     pub fn issue_client<S: AsRef<str>>(
         &self,
         common_name: &str,
         organizations: &[S],
     ) -> Result<Credentials, TransportError> {
-        let organizations: Vec<&str> = organizations.iter().map(AsRef::as_ref).collect();
+        let organization = match organizations {
+            [] => None,
+            [one] => Some(one.as_ref()),
+            _ => {
+                return Err(TransportError::certificate(
+                    "a certificate of several organizations",
+                    SeveralOrganizations,
+                ));
+            }
+        };
         let mut params = CertificateParams::default();
-        params.distinguished_name = distinguished_name(common_name, &organizations);
+        params.distinguished_name = distinguished_name(common_name, organization);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params)
     }
@@ -120,7 +129,7 @@ impl Authority {
 
     fn create(directory: &Path, certificate: &Path, key: &Path) -> Result<Self, TransportError> {
         let mut params = CertificateParams::default();
-        params.distinguished_name = distinguished_name("orch-ca", &[]);
+        params.distinguished_name = distinguished_name("orch-ca", None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
@@ -136,15 +145,20 @@ impl Authority {
     }
 }
 
+/// rcgen keeps one value for each part of a name.
+#[derive(Debug, thiserror::Error)]
+#[error("a certificate can name one organization only")]
+struct SeveralOrganizations;
+
 fn new_key() -> Result<KeyPair, TransportError> {
     KeyPair::generate_for(&PKCS_ED25519).map_err(|e| TransportError::certificate("a new key", e))
 }
 
-fn distinguished_name(common_name: &str, organizations: &[&str]) -> DistinguishedName {
+fn distinguished_name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
-    for organization in organizations {
-        name.push(DnType::OrganizationName, *organization);
+    if let Some(organization) = organization {
+        name.push(DnType::OrganizationName, organization);
     }
     name
 }
