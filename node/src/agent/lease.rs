@@ -48,6 +48,8 @@ impl LeaseKeeper {
     async fn keep(&mut self) {
         let mut failures = 0;
         let mut renewed = self.clock.now();
+        // Nodes that start together do not renew together.
+        let mut wait_once = Some(self.interval.mul_f64(share_of(&self.name)));
         loop {
             let outcome = self.renew().await;
             let now = self.clock.now();
@@ -61,7 +63,7 @@ impl LeaseKeeper {
                         self.again.notify_one();
                     }
                     renewed = now;
-                    self.interval
+                    wait_once.take().unwrap_or(self.interval)
                 }
                 Err(status) => {
                     failures += 1;
@@ -104,4 +106,11 @@ impl LeaseKeeper {
         };
         Lease { metadata, spec, ..Lease::default() }
     }
+}
+
+/// A number from 0 to 1 that depends on the name alone.
+fn share_of(name: &str) -> f64 {
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    f64::from(hash) / f64::from(u32::MAX)
 }

@@ -99,5 +99,6 @@ fn next_step(world: &World<'_>, ending: Ending) -> Option<Action> {
     if !world.memory.torn_down {
         return Some(Action::TearDown { logs: ending.is_final() });
     }
-    matches!(ending, Ending::Deleted { .. }).then_some(Action::DeletePod)
+    let must_release = matches!(ending, Ending::Deleted { .. }) && !world.memory.is_released;
+    must_release.then_some(Action::DeletePod)
 }

@@ -27,6 +27,8 @@ pub(crate) struct Memory {
     pub(crate) start_failures: BTreeMap<String, Failure>,
     pub(crate) end_failure: Option<Failure>,
     pub(crate) torn_down: bool,
+    /// The API was told that nothing is left; finalizers may hold the object for as long as they like.
+    pub(crate) is_released: bool,
     /// Keys of notes that were told.
     pub(crate) told: BTreeSet<String>,
 }
@@ -88,7 +90,8 @@ impl Memory {
             }
             Action::StartContainer(spec) => drop(self.start_failures.remove(&spec.name)),
             Action::TearDown { .. } => (self.torn_down, self.end_failure) = (true, None),
-            Action::DeletePod | Action::RemoveSandbox(_) => self.end_failure = None,
+            Action::DeletePod => (self.is_released, self.end_failure) = (true, None),
+            Action::RemoveSandbox(_) => self.end_failure = None,
             Action::StopContainer { .. } | Action::RemoveContainer { .. } => {}
         }
     }

@@ -254,6 +254,11 @@ fn a_deleted_pod_is_stopped_removed_and_then_deleted() {
     }
     let clean = Scene::new("").pod("metadata", deleted(20)).memory(|memory| memory.torn_down = true);
     assert_eq!(clean.decide(6), "delete pod");
+    // Once: what holds the object now is no business of the node.
+    let mut memory = clean.memory.clone();
+    memory.end(clean.pod.as_ref(), &Action::DeletePod, Outcome::Done, at(6));
+    let released = clean.memory(|held| *held = memory);
+    assert_eq!(released.decide(6), "");
 }
 
 #[test]

@@ -152,6 +152,7 @@ async fn a_real_container_that_is_killed_is_back_at_once_and_tells_why() {
     let is_back = |times: i32| move |pod: &Pod| restarts(pod) == times && state(pod) == "running";
     let pod = machine.cluster.until("web", "running again", is_back(1)).await;
     let took = killed.elapsed();
+    println!("back after {took:?}");
     assert!(took < Duration::from_secs(2), "{took:?} on a machine that is busy with other tests");
     let ended = pod.status.container_statuses[0].last_state.terminated.as_ref().unwrap();
     assert_eq!((ended.exit_code, ended.message.as_str()), (137, "bye\n"));

@@ -164,6 +164,24 @@ async fn a_pod_forced_out_of_the_api_is_stopped_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_finalizers_hold_is_stopped_and_waits() {
+    let cluster = Cluster::start().await;
+    let _agent = cluster.agent();
+    cluster.pod("web", json!({})).await;
+    let mut pod = Pod::clone(&*cluster.until_running("web").await);
+    let patch = |finalizers: serde_json::Value| {
+        orch_api::Patch::Merge(json!({"metadata": {"finalizers": finalizers}}))
+    };
+    cluster.api().patch("web", &patch(json!(["example.com/hold"])), Default::default()).await.unwrap();
+    cluster.delete("web").await;
+    cluster.until_empty().await;
+    pod = cluster.api().get(&pod.metadata.name).await.unwrap();
+    assert!(pod.metadata.is_terminating());
+    cluster.api().patch("web", &patch(json!([])), Default::default()).await.unwrap();
+    cluster.until_gone("web").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
     let slow = Latency { verb: Verb::PullImage, millis: 3_600_000, jitter_millis: 0 };
     let cluster = Cluster::with_script(Script { latencies: vec![slow], ..Script::default() }).await;
