@@ -53,6 +53,9 @@ impl Failure {
 
     /// Puts what was being done before the sentence.
     pub(super) fn while_doing(self, what: &str) -> Self {
+        if self.message.is_empty() {
+            return self;
+        }
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 

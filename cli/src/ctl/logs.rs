@@ -63,6 +63,7 @@ pub(super) struct Args {
 /// A log to show, and what stands before its lines.
 struct Source {
     request: Request,
+    pod: String,
     prefix: String,
 }
 
@@ -72,6 +73,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         (None, Some(selector)) => pods::labelled(session, selector, "log").await?,
         (None, None) => return Err(Failure::new("name a pod, or kind/name, or labels with -l")),
     };
+    if let Some(pod) = pods.first().filter(|_| args.container.is_none() && !args.all_containers) {
+        say_default(&pods::containers(pod));
+    }
     let mut sources = Vec::new();
     for pod in &pods {
         for container in wanted(pod, &args) {
@@ -90,6 +94,12 @@ fn wanted(pod: &Value, args: &Args) -> Vec<Option<String>> {
     }
 }
 
+fn say_default(containers: &[String]) {
+    if let [first, _, ..] = containers {
+        anstream::eprintln!("Defaulted container {first:?} out of: {}", containers.join(", "));
+    }
+}
+
 async fn source(
     session: &Session,
     pod: &Value,
@@ -97,11 +107,6 @@ async fn source(
     args: &Args,
     several: bool,
 ) -> Result<Source, Failure> {
-    let several_containers =
-        args.container.is_none() && !args.all_containers && pods::containers(pod).len() > 1;
-    if let Some(name) = container.as_ref().filter(|_| several_containers) {
-        anstream::eprintln!("Defaulted container {name:?} out of: {}", pods::containers(pod).join(", "));
-    }
     let given = [
         container.clone().map(|name| ("container", name)),
         args.follow.then(|| ("follow", "true".into())),
@@ -118,7 +123,7 @@ async fn source(
         true => prefix(pod.name(), container.as_deref().unwrap_or_default()),
         false => String::new(),
     };
-    Ok(Source { request, prefix })
+    Ok(Source { request, pod: pod.name().to_owned(), prefix })
 }
 
 /// `[pod/web-1/web] `, in a colour that a pod keeps.
@@ -153,7 +158,7 @@ async fn show_in_turn(session: &Session, sources: Vec<Source>) -> Result<ExitCod
     for source in sources {
         let shown = async { show(lines(session, &source).await?).await };
         match shown.await {
-            Err(failure) if several => code = failure.report(),
+            Err(failure) if several => code = failure.while_doing(&source.pod).report(),
             shown => shown?,
         }
     }
