@@ -20,6 +20,7 @@ mod accept;
 mod admission;
 mod authn;
 mod cache;
+mod compaction;
 mod decode;
 mod endpoints;
 mod incoming;
@@ -38,10 +39,11 @@ mod stream;
 mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use orch_api::{Client, Clock, KindEntry};
 use orch_store::Store;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 pub use authn::{AUTHENTICATED, Identity, Tokens, TokensError};
 pub use kinds::KindsError;
@@ -62,35 +64,42 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Static bearer tokens; none by default.
     pub tokens: Tokens,
+    /// Keep only so much history, for stores that keep all of it (etcd); the embedded store looks after itself.
+    pub compact_after: Option<Duration>,
     /// How streams (`log`, `exec`) reach the servers behind objects: `orch_transport::client_config` with a certificate
     /// of the API server's own. Without it streams are answered with 503.
     pub backend: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Config {
-    /// A server of these kinds, without tokens and streams.
+    /// A server of these kinds, without tokens, compaction and streams.
     pub fn new(store: Arc<dyn Store>, kinds: Vec<KindEntry>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, kinds, clock, tokens: Tokens::default(), backend: None }
+        Self { store, kinds, clock, tokens: Tokens::default(), compact_after: None, backend: None }
     }
 }
 
 /// A running API server. Dropping it stops the watch cache; watches and requests in flight then fail.
 pub struct ApiServer {
     server: Arc<Server>,
-    cache: JoinHandle<()>,
+    tasks: JoinSet<()>,
 }
 
 impl ApiServer {
-    /// Starts the watch cache. Requests that come before it is loaded wait for it. Must be called within a tokio runtime.
+    /// Starts the watch cache, and compaction if asked for. Requests that come before it is loaded wait for it. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// If two kinds claim the same path.
     pub fn start(config: Config) -> Result<Self, KindsError> {
         let kinds = Kinds::new(config.kinds)?;
         let cache = Arc::new(Cache::new(config.store.clone(), &kinds));
-        let registry = Registry { store: config.store, kinds, cache: cache.clone(), clock: config.clock };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(cache.clone().run());
+        if let Some(keep) = config.compact_after {
+            tasks.spawn(compaction::run(config.store.clone(), config.clock.clone(), keep));
+        }
+        let registry = Registry { store: config.store, kinds, cache, clock: config.clock };
         let server = Arc::new(Server::new(registry, config.tokens, config.backend));
-        Ok(Self { server, cache: tokio::spawn(cache.run()) })
+        Ok(Self { server, tasks })
     }
 
     /// The HTTP service: every path of the API. Callers are known by the `orch_transport::Peer` in a request's extensions
@@ -119,6 +128,6 @@ impl ApiServer {
 impl Drop for ApiServer {
     fn drop(&mut self) {
         self.server.stopping.cancel();
-        self.cache.abort();
+        self.tasks.abort_all();
     }
 }

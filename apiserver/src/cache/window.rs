@@ -32,6 +32,9 @@ pub(crate) struct Window {
     reached: OnceLock<Arc<watch::Sender<Revision>>>,
 }
 
+/// Objects in order of their keys.
+type Objects = BTreeMap<Key, Arc<Cached>>;
+
 /// The objects that a query selected, and when.
 pub(crate) struct Snapshot {
     /// In order of their keys.
@@ -41,9 +44,9 @@ pub(crate) struct Snapshot {
 }
 
 struct State {
-    objects: BTreeMap<Key, Arc<Cached>>,
+    objects: Objects,
     /// Per selectable field: the keys of the objects that have a value, by value. Empty values are not indexed.
-    index: Vec<HashMap<Box<str>, BTreeMap<Key, Arc<Cached>>>>,
+    index: Vec<HashMap<Box<str>, Objects>>,
     /// Every change.
     all: Feed,
     /// Per selectable field: the changes that concern a value, for values that somebody watches.
@@ -126,7 +129,7 @@ impl State {
         let indexed = query.fields.terms.iter().filter(|term| term.equals && !term.value.is_empty());
         let field = |name: &str| selectable.iter().position(|field| *field == name);
         let indexed = indexed.filter_map(|term| Some((field(&term.field)?, &term.value))).next();
-        static NOTHING: BTreeMap<Key, Arc<Cached>> = BTreeMap::new();
+        static NOTHING: Objects = BTreeMap::new();
         let objects = match indexed {
             Some((field, value)) => self.index[field].get(value.as_str()).unwrap_or(&NOTHING),
             None => &self.objects,

@@ -104,6 +104,7 @@ impl Host {
         let api = ApiServer::start(Config {
             tokens: Tokens::parse("secret,alice,7,\"dev,ops\"").unwrap(),
             backend: Some(Arc::new(backend)),
+            compact_after: Some(Duration::from_secs(300)),
             ..Config::new(store.clone(), orch_ontology::KINDS.clone(), clock.clone())
         })
         .unwrap();

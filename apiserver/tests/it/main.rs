@@ -1,9 +1,16 @@
 //! The API server over TLS, on the embedded store, with the built-in kinds.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected fails"
+)]
 
 mod access;
 mod bodies;
 mod deletes;
 mod discovery;
+mod faults;
 mod host;
 mod lists;
 mod local;
