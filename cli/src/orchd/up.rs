@@ -142,7 +142,7 @@ fn stop_signals() -> Result<tokio::sync::oneshot::Receiver<&'static str>> {
             _ = interrupt.recv() => "SIGINT",
         };
         // The receiver lives as long as the process.
-        drop(sender.send(name));
+        let _ = sender.send(name);
     });
     Ok(receiver)
 }

@@ -95,7 +95,7 @@ async fn watch(server: &Server, arrivals: &Arc<Arrivals>) -> Result<()> {
             tokio::spawn(async move {
                 while let Some(Ok(_)) = events.next().await {
                     let count = arrivals.count.fetch_add(1, Ordering::AcqRel) + 1;
-                    if count % WATCHERS == 0 {
+                    if count.is_multiple_of(WATCHERS) {
                         arrivals.arrived.notify_waiters();
                     }
                 }
