@@ -141,3 +141,24 @@ async fn history_is_compacted_after_a_while_and_what_is_there_stays() {
     let page = host.get(&format!("{MAPS}?resourceVersion={old}&resourceVersionMatch=Exact")).await;
     page.fails(410, "Expired", "");
 }
+
+#[tokio::test]
+async fn a_panic_is_one_failed_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(EmbeddedConfig::new(directory.path().join("store"))).unwrap();
+    let mut kinds = orch_ontology::KINDS.clone();
+    for entry in kinds.iter_mut().filter(|entry| entry.kind.name == "Node") {
+        entry.admit = |node, _| match node["metadata"]["name"].as_str() {
+            Some("bad") => panic!("a mistake in a kind"),
+            _ => Ok(()),
+        };
+    }
+    let host = Host::serving(directory, Arc::new(store), kinds).await;
+    let node = |name: &str| json!({"metadata": {"name": name}});
+    host.post("/api/v1/nodes", node("bad")).await.fails(
+        500,
+        "InternalError",
+        "the request failed unexpectedly",
+    );
+    host.post("/api/v1/nodes", node("good")).await.is(201);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use orch_api::Clock;
+use orch_api::{Clock, KindEntry};
 use orch_apiserver::{ApiServer, Config, Tokens};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -97,6 +97,10 @@ impl Host {
     }
 
     pub(crate) async fn start_on(directory: TempDir, store: Arc<dyn Store>) -> Self {
+        Self::serving(directory, store, orch_ontology::KINDS.clone()).await
+    }
+
+    pub(crate) async fn serving(directory: TempDir, store: Arc<dyn Store>, kinds: Vec<KindEntry>) -> Self {
         let authority = Authority::open_or_create(directory.path().join("pki")).unwrap();
         let clock = Arc::new(TestClock(watch::Sender::new("2026-01-01T00:00:00Z".parse().unwrap())));
         let own = authority.issue_client("orch-apiserver", &["system:masters"]).unwrap();
@@ -105,7 +109,7 @@ impl Host {
             tokens: Tokens::parse("secret,alice,7,\"dev,ops\"").unwrap(),
             backend: Some(Arc::new(backend)),
             compact_after: Some(Duration::from_secs(300)),
-            ..Config::new(store.clone(), orch_ontology::KINDS.clone(), clock.clone())
+            ..Config::new(store.clone(), kinds, clock.clone())
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

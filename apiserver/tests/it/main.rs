@@ -1,10 +1,5 @@
 //! The API server over TLS, on the embedded store, with the built-in kinds.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that meets the unexpected fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected fails")]
 
 mod access;
 mod bodies;
