@@ -43,6 +43,9 @@ pub(crate) fn workload(name: &str, replicas: usize) -> Value {
 
 impl Plane {
     pub(crate) async fn start() -> Self {
+        // Shown for tests that fail; RUST_LOG says how much.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        drop(tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init());
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(EmbeddedConfig::new(directory.path())).unwrap());
         let clock = TestClock::new(Timestamp::now());
@@ -81,6 +84,8 @@ impl Plane {
         let api = Api::all(self.client.clone());
         node = api.create(&node).await.unwrap();
         node.status = status;
+        // The node controller may have tainted the node already.
+        node.metadata.resource_version.clear();
         api.update_status(&node).await.unwrap();
         let metadata = Metadata::named("kube-node-lease".to_owned(), name);
         let renewed = Lease { metadata, ..Lease::default() };

@@ -1,4 +1,5 @@
 //! Caches over a real API server, through a connection that breaks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
