@@ -10,11 +10,16 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ED25519,
 };
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use crate::TransportError;
 
 const CERTIFICATE_FILE: &str = "ca.crt";
 const KEY_FILE: &str = "ca.key";
+/// What comes before the seed in a PKCS#8 version 1 file of an ed25519 key (RFC 8410, section 7).
+const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 32];
+const ED25519_SEED_BYTES: usize = 32;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AUTHORITY_LIFETIME: Duration = DAY.saturating_mul(3650);
 const LEAF_LIFETIME: Duration = DAY.saturating_mul(365);
@@ -150,8 +155,20 @@ impl Authority {
 #[error("a certificate can name one organization only")]
 struct SeveralOrganizations;
 
+/// All that ring says when the system's random numbers cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gives no random numbers")]
+struct NoRandomness;
+
+/// A new key, as RFC 8410 writes it. rcgen's own keys carry the public half too (PKCS#8 version 2), and whatever
+/// reads a kubeconfig with OpenSSL (curl, Python) refuses those.
 fn new_key() -> Result<KeyPair, TransportError> {
-    KeyPair::generate_for(&PKCS_ED25519).map_err(|e| TransportError::certificate("a new key", e))
+    let mut der = PKCS8_ED25519.to_vec();
+    der.resize(PKCS8_ED25519.len() + ED25519_SEED_BYTES, 0);
+    let (_, seed) = der.split_at_mut(PKCS8_ED25519.len());
+    SystemRandom::new().fill(seed).map_err(|_| TransportError::certificate("a new key", NoRandomness))?;
+    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der), &PKCS_ED25519)
+        .map_err(|e| TransportError::certificate("a new key", e))
 }
 
 fn distinguished_name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
@@ -207,6 +224,22 @@ mod tests {
         for file in [CERTIFICATE_FILE, KEY_FILE] {
             let mode = fs::metadata(path.join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+    }
+
+    #[test]
+    fn keys_are_written_as_openssl_reads_them() {
+        use rustls_pki_types::pem::PemObject as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::open_or_create(directory.path()).unwrap();
+        let issued = authority.issue_client::<&str>("alice", &[]).unwrap();
+        let stored = fs::read_to_string(directory.path().join(KEY_FILE)).unwrap();
+        for pem in [stored, issued.key_pem] {
+            let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
+            let (head, seed) = der.secret_pkcs8_der().split_at(PKCS8_ED25519.len());
+            assert_eq!((head, seed.len()), (PKCS8_ED25519.as_slice(), ED25519_SEED_BYTES));
+            assert_ne!(seed, [0; ED25519_SEED_BYTES]);
         }
     }
 
