@@ -135,7 +135,8 @@ impl<K: Resource> Api<K> {
     /// # Errors
     /// Conflict, not found, invalid, or as [`Client::send`].
     pub async fn patch(&self, name: &str, patch: &Patch, params: Params) -> Result<K, Status> {
-        let params = Params { field_manager: params.field_manager.or_else(|| self.field_manager.clone()), ..params };
+        let params =
+            Params { field_manager: params.field_manager.or_else(|| self.field_manager.clone()), ..params };
         self.call(Verb::Patch, self.object(name), params, Some(patch.body()?)).await
     }
 
@@ -143,7 +144,12 @@ impl<K: Resource> Api<K> {
     ///
     /// # Errors
     /// As [`Client::send`].
-    pub async fn post(&self, name: &str, subresource: &'static str, body: &impl Serialize) -> Result<Bytes, Status> {
+    pub async fn post(
+        &self,
+        name: &str,
+        subresource: &'static str,
+        body: &impl Serialize,
+    ) -> Result<Bytes, Status> {
         let target = self.object(name).subresource(subresource);
         self.client.send(self.request(Verb::Create, target, self.writing(), Some(Body::json(body)?))).await
     }

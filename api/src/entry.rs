@@ -74,7 +74,8 @@ fn admit<K: Resource>(value: &mut Value, old: Option<&Value>) -> Result<(), Vec<
     if !errors.is_empty() {
         return Err(errors);
     }
-    *value = encode(&object).map_err(|error| vec![FieldError::invalid("", Value::Null, error.to_string())])?;
+    *value =
+        encode(&object).map_err(|error| vec![FieldError::invalid("", Value::Null, error.to_string())])?;
     Ok(())
 }
 

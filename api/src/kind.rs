@@ -52,7 +52,17 @@ impl Kind {
         singular: &'static str,
     ) -> Self {
         let scope = Scope::Namespaced;
-        Self { group, version, name, plural, singular, short_names: &[], categories: &[], scope, has_status: false }
+        Self {
+            group,
+            version,
+            name,
+            plural,
+            singular,
+            short_names: &[],
+            categories: &[],
+            scope,
+            has_status: false,
+        }
     }
 
     /// A kind whose objects belong to the cluster as a whole.

@@ -46,7 +46,9 @@ pub use metadata::{ListMeta, ManagedFieldsEntry, Metadata, OwnerReference};
 pub use object::Object;
 pub use quantity::Quantity;
 pub use relation::{Owns, Ref, References, RelationVerb, RunsOn, Selector};
-pub use request::{Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch};
+pub use request::{
+    Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch,
+};
 pub use resource::{ApiVersion, Deletion, KindName, Resource};
 pub use schema::{Schema, SchemaError};
 pub use status::{Reason, Status, StatusCause, StatusDetails};

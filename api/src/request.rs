@@ -212,7 +212,9 @@ impl Params {
     ///
     /// # Errors
     /// 400 for a known parameter with a value that it cannot have. Unknown parameters are kept in [`Params::other`].
-    pub fn parse<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, Status> {
+    pub fn parse<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, Status> {
         let mut params = Self::default();
         for (name, value) in pairs {
             params.set(name.as_ref(), value.as_ref())?;
@@ -291,7 +293,9 @@ fn boolean(name: &str, value: &str) -> Result<bool, Status> {
 }
 
 fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, Status> {
-    value.parse().map_err(|_| Status::bad_request(format!("{name}: {value:?} is not a whole number in range")))
+    value
+        .parse()
+        .map_err(|_| Status::bad_request(format!("{name}: {value:?} is not a whole number in range")))
 }
 
 fn unsupported(name: &str, value: &str, supported: &[&str]) -> Status {
@@ -350,7 +354,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read_back_as_they_are_written() {
-        let pairs = [("dryRun", "All"), ("limit", "500"), ("sendInitialEvents", "true"), ("container", "web")];
+        let pairs =
+            [("dryRun", "All"), ("limit", "500"), ("sendInitialEvents", "true"), ("container", "web")];
         let params = Params::parse(pairs).unwrap();
         assert!(params.dry_run);
         let written = params.pairs();
@@ -359,7 +364,9 @@ mod tests {
 
     #[test]
     fn a_value_that_a_parameter_cannot_have_is_a_bad_request() {
-        for pair in [("dryRun", "Server"), ("limit", "many"), ("fieldValidation", "strict"), ("force", "maybe")] {
+        for pair in
+            [("dryRun", "Server"), ("limit", "many"), ("fieldValidation", "strict"), ("force", "maybe")]
+        {
             let status = Params::parse([pair]).unwrap_err();
             assert_eq!(status.code, 400, "{pair:?}: {status}");
         }

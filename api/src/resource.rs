@@ -13,7 +13,9 @@ use crate::{Column, FieldError, Kind, Metadata, OwnerReference, Subresource};
 ///
 /// A type lists its fields in wire order, beginning with `api_version: ApiVersion<Self>, kind: KindName<Self>,
 /// metadata: Metadata`. Everything else here has a default that fits a plain data kind.
-pub trait Resource: Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static {
+pub trait Resource:
+    Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static
+{
     /// The kind's names and scope.
     const KIND: Kind;
 

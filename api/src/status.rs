@@ -155,7 +155,8 @@ impl Status {
     /// The answer to a delete that left nothing to show.
     pub fn success(kind: &Kind, name: &str, uid: &str) -> Self {
         let details = StatusDetails { uid: uid.into(), ..details(kind.plural, kind.group, name) };
-        Self { status: "Success".into(), reason: None, code: 200, ..Self::failure(Reason::NotFound, "") }.about(details)
+        Self { status: "Success".into(), reason: None, code: 200, ..Self::failure(Reason::NotFound, "") }
+            .about(details)
     }
 
     /// 400: the request is malformed.
@@ -179,8 +180,11 @@ impl Status {
 
     /// 404: no such object.
     pub fn not_found(kind: &Kind, name: &str) -> Self {
-        Self::failure(Reason::NotFound, format!("{} {name:?} not found", kind.resource()))
-            .about(details(kind.plural, kind.group, name))
+        Self::failure(Reason::NotFound, format!("{} {name:?} not found", kind.resource())).about(details(
+            kind.plural,
+            kind.group,
+            name,
+        ))
     }
 
     /// 404: no such path.
@@ -191,8 +195,11 @@ impl Status {
 
     /// 405: the path does not know this verb.
     pub fn method_not_allowed() -> Self {
-        Self::failure(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
-            .about(StatusDetails::default())
+        Self::failure(
+            Reason::MethodNotAllowed,
+            "the server does not allow this method on the requested resource",
+        )
+        .about(StatusDetails::default())
     }
 
     /// 409: an object of this name is there already.
@@ -209,7 +216,8 @@ impl Status {
 
     /// 409: the object has changed since the caller read it.
     pub fn stale(kind: &Kind, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(kind, name, why)
     }
 
@@ -320,7 +328,8 @@ mod tests {
 
     #[test]
     fn a_reason_that_is_not_known_is_kept() {
-        let status: Status = serde_json::from_str(r#"{"kind": "Status", "reason": "Novel", "code": 418}"#).unwrap();
+        let status: Status =
+            serde_json::from_str(r#"{"kind": "Status", "reason": "Novel", "code": 418}"#).unwrap();
         assert_eq!(status.reason, Some(Reason::Other("Novel".into())));
     }
 

@@ -165,7 +165,17 @@ mod tests {
 
     #[test]
     fn other_paths_are_not_resources() {
-        for path in ["/", "/api", "/api/v1", "/apis", "/apis/g", "/apis/g/v1", "/livez", "/api//pods", "/api/v1/a/b/c/d"] {
+        for path in [
+            "/",
+            "/api",
+            "/api/v1",
+            "/apis",
+            "/apis/g",
+            "/apis/g/v1",
+            "/livez",
+            "/api//pods",
+            "/api/v1/a/b/c/d",
+        ] {
             assert_eq!(parse(path), None, "{path}");
         }
     }

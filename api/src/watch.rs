@@ -77,5 +77,6 @@ fn bookmark<K>(object: &Value) -> Event<K> {
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
-    serde_json::from_slice(bytes).map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))
 }

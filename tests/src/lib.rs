@@ -5,6 +5,13 @@
 //!
 //! It deliberately has no fakes. What a test needs and the machine lacks fails the test, with a hint.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in a test kit fails the test"
+)]
+
 mod command;
 mod etcd;
 mod orchd;

@@ -19,12 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::certificates::Certificates;
-use super::config::Config;
+use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
 use super::{logging, nodes, store};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// How long changes can be followed from a revision on etcd, which forgets nothing by itself. The embedded store does.
+const ETCD_HISTORY: Duration = Duration::from_secs(5 * 60);
 /// How long open requests may go on meanwhile.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -44,6 +46,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
 
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
+        compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
         ..orch_apiserver::Config::new(store::open(&config, &data).await?, KINDS.clone(), clock.clone())
     })?);

@@ -1,6 +1,8 @@
 //! System tests: the binaries as users run them, against real containerd, etcd and kubectl; and the tidiness of the
 //! sources.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails it")]
+
 mod containers;
 mod kubectl;
 mod layering;
