@@ -243,7 +243,8 @@ async fn wait_ends_when_the_condition_is_met() {
     let mut wait = server.spawn(&["wait", "pod/one", "--for=condition=Ready"]);
     let late = server.ctl(&["wait", "pod/one", "--for=condition=Ready", "--timeout=1s"]).await;
     assert!(
-        late.code == 1 && late.stderr.starts_with("error: timed out waiting for pod/one\n"),
+        late.code == 1
+            && late.stderr.starts_with("error: timed out waiting for the condition Ready of pod/one\n"),
         "{}",
         late.stderr
     );

@@ -145,7 +145,15 @@ pub(super) fn explain(status: Status, placed: &Placed<'_>) -> Failure {
     };
     let hint = (is_conflict && !causes.is_empty())
         .then(|| "take the fields over with --force-conflicts, or leave them out of the manifest".to_owned());
-    let failure = if causes.is_empty() {
+    let missing_namespace = is_missing_namespace(&status, placed);
+    let hint = hint.or_else(|| {
+        missing_namespace
+            .then(|| "make it first: the manifest of a Namespace may stand in the same file".into())
+    });
+    let failure = if missing_namespace {
+        let failure = Failure::from(status).while_doing(&placed.label());
+        failure.detail("", placed.manifest.snippet("metadata.namespace"))
+    } else if causes.is_empty() {
         Failure::from(status).while_doing(&placed.label())
     } else {
         Failure::new(message)
@@ -159,6 +167,11 @@ pub(super) fn explain(status: Status, placed: &Placed<'_>) -> Failure {
             )
         })
         .hint(hint)
+}
+
+fn is_missing_namespace(status: &Status, placed: &Placed<'_>) -> bool {
+    let of_namespaces = status.details.as_ref().is_some_and(|details| details.kind == "namespaces");
+    status.code == 404 && of_namespaces && placed.namespace.is_some()
 }
 
 /// One cause in one line, with what was probably meant.

@@ -68,6 +68,11 @@ impl Failure {
         ExitCode::FAILURE
     }
 
+    /// All of it, without colours.
+    pub(super) fn plain(&self) -> String {
+        anstream::adapter::strip_str(&self.render()).to_string()
+    }
+
     fn render(&self) -> String {
         let mut text = format!("{ERROR}error:{ERROR:#} {}\n", self.message);
         for detail in &self.details {

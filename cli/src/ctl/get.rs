@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Parser;
-use orch_api::{Params, Target};
+use orch_api::{LabelQuery, Params, Target};
 
 use super::jsonpath::Template;
 use super::select::Selection;
@@ -32,13 +32,14 @@ Examples:
   # What happens from now on
   orchctl get pods -w
 
-  # One field
-  orchctl get pods -l app=web -o jsonpath='{.items[0].status.podIP}'")]
+  # Some fields
+  orchctl get pods -o custom-columns=NAME:.metadata.name,IP:.status.podIP
+  orchctl get pods -l app=web -o jsonpath='{range .items[*]}{.status.podIP}{\" \"}{end}'")]
 pub(super) struct Args {
     /// Kinds, or a kind and names, or kind/name
-    #[arg(required = true, value_name = "KIND | KIND/NAME")]
+    #[arg(value_name = "KIND | KIND/NAME")]
     words: Vec<String>,
-    /// In this form: wide, yaml, json, name or jsonpath=TEMPLATE
+    /// In this form: wide, yaml, json, name, jsonpath=TEMPLATE or custom-columns=HEADING:PATH,...
     #[arg(short, long, value_name = "FORM", default_value = "table", hide_default_value = true)]
     output: Output,
     /// Go on showing objects as they change
@@ -52,6 +53,9 @@ pub(super) struct Args {
     /// Show the objects' labels
     #[arg(long)]
     show_labels: bool,
+    /// Show these labels in columns of their own
+    #[arg(short = 'L', long, value_name = "LABELS", value_delimiter = ',')]
+    label_columns: Vec<String>,
     /// Show no headings
     #[arg(long)]
     no_headers: bool,
@@ -70,11 +74,19 @@ pub(super) struct Scope {
     #[arg(short = 'A', long)]
     pub(super) all_namespaces: bool,
     /// Only objects with these labels: app=web,tier!=db
-    #[arg(short = 'l', long, value_name = "LABELS")]
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = label_selector)]
     pub(super) selector: Option<String>,
     /// Only objects with these fields: spec.nodeName=n1
     #[arg(long, value_name = "FIELDS")]
     pub(super) field_selector: Option<String>,
+}
+
+/// Reads a label selector, so that a mistake is told with the option's name.
+pub(super) fn label_selector(text: &str) -> Result<String, String> {
+    match text.parse::<LabelQuery>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl Scope {
@@ -105,6 +117,7 @@ enum Output {
     Json,
     Name,
     JsonPath(Template),
+    Columns(Vec<(String, Template)>),
 }
 
 impl FromStr for Output {
@@ -117,12 +130,28 @@ impl FromStr for Output {
             "yaml" => Self::Yaml,
             "json" => Self::Json,
             "name" => Self::Name,
-            _ => match text.strip_prefix("jsonpath=") {
-                Some(template) => Self::JsonPath(Template::parse(template)?),
-                None => return Err("expected wide, yaml, json, name or jsonpath=TEMPLATE".into()),
+            _ => match text.split_once('=') {
+                Some(("jsonpath", template)) => Self::JsonPath(Template::parse(template)?),
+                Some(("custom-columns", columns)) => {
+                    Self::Columns(columns.split(',').map(column).collect::<Result<_, _>>()?)
+                }
+                _ => {
+                    return Err("expected wide, yaml, json, name, jsonpath=TEMPLATE or \
+                                custom-columns=HEADING:PATH,..."
+                        .into());
+                }
             },
         })
     }
+}
+
+/// `NAME:.metadata.name`
+fn column(text: &str) -> Result<(String, Template), String> {
+    let (heading, path) =
+        text.split_once(':').ok_or_else(|| format!("{text:?} is not of the form HEADING:PATH"))?;
+    let path = path.trim_start_matches('{').trim_end_matches('}');
+    let path = if path.starts_with(['.', '[', '$']) { path.to_owned() } else { format!(".{path}") };
+    Ok((heading.to_owned(), Template::parse(&format!("{{{path}}}"))?))
 }
 
 impl Output {
@@ -132,6 +161,9 @@ impl Output {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    if args.words.is_empty() {
+        return Err(select::no_kind());
+    }
     let selections = select::parse(session.discovery().await?, &args.words)?;
     if args.scope.all_namespaces && selections.iter().any(|selection| !selection.names.is_empty()) {
         return Err(Failure::new("an object cannot be named across all namespaces")

@@ -1,6 +1,7 @@
-//! The part of kubectl's JSONPath templates that people use: text, `{.a.b[0].c}`, `{.items[*].x}`, `{['a.b']}`, `{"\n"}`.
+//! The part of kubectl's JSONPath templates that people use: text, `{.a.b[0].c}`, `{.items[*].x}`, `{['a.b']}`, `{"\n"}`,
+//! `{range .items[*]}…{end}`.
 //!
-//! Filters, ranges, slices and recursive descent are refused by name rather than misread.
+//! Filters, slices and recursive descent are refused by name rather than misread.
 
 use serde_json::Value;
 
@@ -12,6 +13,14 @@ pub(super) struct Template(Vec<Part>);
 enum Part {
     Text(String),
     Path(Vec<Step>),
+    /// The parts, once for each value of the path.
+    Range(Vec<Step>, Vec<Part>),
+}
+
+enum Expression {
+    Part(Part),
+    Range(Vec<Step>),
+    End,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +37,29 @@ impl Template {
             return Ok(Self(vec![Part::Path(path(text)?)]));
         }
         let mut parts = Vec::new();
+        // The ranges that are open, each with what has been read around it.
+        let mut open = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             if !before.is_empty() {
                 parts.push(Part::Text(before.to_owned()));
             }
             let (inside, after) =
-                after.split_once('}').ok_or_else(|| format!("`{{` without `}}` in {text:?}"))?;
-            parts.push(expression(inside.trim())?);
+                split_expression(after).ok_or_else(|| format!("`{{` without `}}` in {text:?}"))?;
+            match expression(inside.trim())? {
+                Expression::Part(part) => parts.push(part),
+                Expression::Range(steps) => open.push((steps, std::mem::take(&mut parts))),
+                Expression::End => {
+                    let (steps, around) =
+                        open.pop().ok_or_else(|| format!("`{{end}}` without `{{range}}` in {text:?}"))?;
+                    let inside = std::mem::replace(&mut parts, around);
+                    parts.push(Part::Range(steps, inside));
+                }
+            }
             rest = after;
+        }
+        if !open.is_empty() {
+            return Err(format!("`{{range}}` without `{{end}}` in {text:?}"));
         }
         if !rest.is_empty() {
             parts.push(Part::Text(rest.to_owned()));
@@ -47,33 +70,65 @@ impl Template {
     /// The template with its paths filled in; several values of a path are separated by spaces. What is not there is
     /// empty.
     pub(super) fn render(&self, object: &Value) -> String {
-        let show = |part: &Part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Path(steps) => find(object, steps).into_iter().map(text_of).collect::<Vec<_>>().join(" "),
-        };
-        self.0.iter().map(show).collect()
+        render(&self.0, object)
     }
 
     /// The values that the template's paths lead to.
     pub(super) fn values<'v>(&self, object: &'v Value) -> Vec<&'v Value> {
         let paths = self.0.iter().filter_map(|part| match part {
-            Part::Path(steps) => Some(steps),
+            Part::Path(steps) | Part::Range(steps, _) => Some(steps),
             Part::Text(_) => None,
         });
         paths.flat_map(|steps| find(object, steps)).collect()
     }
+
+    /// The values as text.
+    pub(super) fn texts(&self, object: &Value) -> Vec<String> {
+        self.values(object).into_iter().map(text_of).collect()
+    }
 }
 
-fn expression(inside: &str) -> Result<Part, String> {
+fn render(parts: &[Part], object: &Value) -> String {
+    let show = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Path(steps) => find(object, steps).into_iter().map(text_of).collect::<Vec<_>>().join(" "),
+        Part::Range(steps, parts) => {
+            find(object, steps).into_iter().map(|value| render(parts, value)).collect()
+        }
+    };
+    parts.iter().map(show).collect()
+}
+
+/// What stands before the closing brace, and what after it. A brace within quotes does not close.
+fn split_expression(text: &str) -> Option<(&str, &str)> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            '}' if quote.is_none() => return Some((&text[..at], &text[at + 1..])),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn expression(inside: &str) -> Result<Expression, String> {
     if inside.len() >= 2 && inside.starts_with('"') && inside.ends_with('"') {
         let text =
             serde_json::from_str(inside).map_err(|error| format!("{inside} is not a text: {error}"))?;
-        return Ok(Part::Text(text));
+        return Ok(Expression::Part(Part::Text(text)));
     }
-    if inside.starts_with("range") || inside == "end" {
-        return Err("`range` is not supported; use -o json with a program such as jq".into());
+    if inside == "end" {
+        return Ok(Expression::End);
     }
-    path(inside).map(Part::Path)
+    match inside.strip_prefix("range ") {
+        Some(steps) => path(steps.trim()).map(Expression::Range),
+        None => path(inside).map(|steps| Expression::Part(Part::Path(steps))),
+    }
 }
 
 fn path(text: &str) -> Result<Vec<Step>, String> {
@@ -172,7 +227,10 @@ mod tests {
             (".items[0].n", "a"),
             ("{.items[*].n}", "a b"),
             ("{.items[-1].n}", "b"),
-            ("{range}", "`range` is not"),
+            ("{range .items[*]}{.n}={\"}\\n\"}{end}.", "a=}\nb=}\n."),
+            ("{range .items[*]}{@.n}{end}", "ab"),
+            ("{range .items[*]}{.n}", "`{range}` without"),
+            ("{.a}{end}", "`{end}` without"),
             ("name={.items[0].n}{\"\\n\"}", "name=a\n"),
             ("{.items[1].l.x\\.y/z}", "true"),
             ("{.items[1].l['x.y/z']}", "true"),

@@ -11,9 +11,12 @@ use serde_json::Value;
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::io::StreamReader;
 
+use super::get::label_selector;
 use super::output::paint;
 use super::wait::parse_duration;
 use super::{Failure, Session, pods};
+
+const TAIL_OF_MANY: u64 = 10;
 
 /// Show what containers have written
 ///
@@ -31,8 +34,11 @@ pub(super) struct Args {
     /// A pod, or kind/name
     #[arg(value_name = "POD | KIND/NAME", required_unless_present = "selector")]
     object: Option<String>,
+    /// Of this container, as with -c
+    #[arg(value_name = "CONTAINER", conflicts_with_all = ["container", "all_containers"])]
+    of_container: Option<String>,
     /// Of all pods with these labels
-    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "object")]
+    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "object", value_parser = label_selector)]
     selector: Option<String>,
     /// Go on as more is written
     #[arg(short, long)]
@@ -46,12 +52,18 @@ pub(super) struct Args {
     /// Of all containers of the pod
     #[arg(long, conflicts_with = "container")]
     all_containers: bool,
-    /// Only the last lines
-    #[arg(long, value_name = "LINES")]
-    tail: Option<u64>,
+    /// Only the last lines; -1: all. With -l 10, else all
+    #[arg(long, value_name = "LINES", allow_negative_numbers = true)]
+    tail: Option<i64>,
     /// Only what is younger than this: 30s, 5m, 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     since: Option<std::time::Duration>,
+    /// Only what is younger than this time: 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "since")]
+    since_time: Option<jiff::Timestamp>,
+    /// Only so many bytes of each log
+    #[arg(long, value_name = "BYTES")]
+    limit_bytes: Option<u64>,
     /// Show when each line was written
     #[arg(long)]
     timestamps: bool,
@@ -67,7 +79,8 @@ struct Source {
     prefix: String,
 }
 
-pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+pub(super) async fn run(session: &Session, mut args: Args) -> Result<ExitCode, Failure> {
+    args.container = args.container.or_else(|| args.of_container.take());
     let pods = match (&args.object, &args.selector) {
         (Some(object), _) => pods::behind(session, object, "log").await?,
         (None, Some(selector)) => pods::labelled(session, selector, "log").await?,
@@ -94,6 +107,15 @@ fn wanted(pod: &Value, args: &Args) -> Vec<Option<String>> {
     }
 }
 
+/// Of many pods at once, few lines each, unless more are asked for.
+fn tail(args: &Args) -> Option<u64> {
+    let of_many = args.selector.is_some().then_some(TAIL_OF_MANY);
+    match args.tail {
+        Some(lines) => u64::try_from(lines).ok(),
+        None => of_many,
+    }
+}
+
 fn say_default(containers: &[String]) {
     if let [first, _, ..] = containers {
         anstream::eprintln!("Defaulted container {first:?} out of: {}", containers.join(", "));
@@ -112,7 +134,9 @@ async fn source(
         args.follow.then(|| ("follow", "true".into())),
         args.previous.then(|| ("previous", "true".into())),
         args.timestamps.then(|| ("timestamps", "true".into())),
-        args.tail.map(|lines| ("tailLines", lines.to_string())),
+        tail(args).map(|lines| ("tailLines", lines.to_string())),
+        args.since_time.map(|time| ("sinceTime", time.to_string())),
+        args.limit_bytes.map(|bytes| ("limitBytes", bytes.to_string())),
         args.since.map(|since| ("sinceSeconds", since.as_secs().max(1).to_string())),
     ];
     let other = given.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();

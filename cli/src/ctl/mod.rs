@@ -11,6 +11,7 @@ mod config;
 mod create;
 mod delete;
 mod describe;
+mod edit;
 mod exec;
 mod explain;
 mod failure;
@@ -77,6 +78,7 @@ enum Verb {
     Create(create::Args),
     Get(get::Args),
     Describe(describe::Args),
+    Edit(edit::Args),
     Delete(delete::Args),
     Logs(logs::Args),
     Exec(exec::Args),
@@ -106,6 +108,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Create(args) => create::run(&session, args).await,
         Verb::Get(args) => get::run(&session, args).await,
         Verb::Describe(args) => describe::run(&session, args).await,
+        Verb::Edit(args) => edit::run(&session, args).await,
         Verb::Delete(args) => delete::run(&session, args).await,
         Verb::Logs(args) => logs::run(&session, args).await,
         Verb::Exec(args) => exec::run(&session, args).await,

@@ -3,11 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use orch_api::{Params, Patch, Request, Verb};
+use orch_api::{Params, Patch, Request, Target, Verb};
+use orch_client::ApiResource;
 use serde_json::json;
 
 use super::output::{WAITING, paint, print};
 use super::{Failure, Session, select};
+
+/// Not that of `apply`, so that a conflict says whence the number is.
+const FIELD_MANAGER: &str = "orchctl-scale";
 
 /// Change how many replicas objects have
 #[derive(Parser, Debug)]
@@ -29,20 +33,32 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
             return Err(Failure::new(format!("scale which {}?", selection.resource.plural)));
         }
         for (name, target) in selection.names.iter().zip(selection.targets(session).await?) {
-            let has_scale = selection.resource.subresources.iter().any(|name| name == "scale");
-            let request = Request {
-                verb: Verb::Patch,
-                target: if has_scale { target.subresource("scale") } else { target },
-                params: Params { field_manager: Some("orchctl".into()), ..Params::default() },
-                body: Some(Patch::Merge(json!({"spec": {"replicas": args.replicas}})).body()?),
-            };
-            session.call(request).await?;
-            print(&format!(
-                "{} {}\n",
-                select::label(selection.resource, name),
-                paint(Some(WAITING), "scaled")
-            ))?;
+            let label = select::label(selection.resource, name);
+            scale(session, selection.resource, target, args.replicas)
+                .await
+                .map_err(|failure| failure.while_doing(&label))?;
+            print(&format!("{label} {}\n", paint(Some(WAITING), "scaled")))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn scale(
+    session: &Session,
+    resource: &ApiResource,
+    target: Target,
+    replicas: u32,
+) -> Result<(), Failure> {
+    let has_scale = resource.subresources.iter().any(|name| name == "scale");
+    if !has_scale && session.get(target.clone()).await?["spec"]["replicas"].is_null() {
+        return Err(Failure::new("has no replicas to scale"));
+    }
+    let request = Request {
+        verb: Verb::Patch,
+        target: if has_scale { target.subresource("scale") } else { target },
+        params: Params { field_manager: Some(FIELD_MANAGER.into()), ..Params::default() },
+        body: Some(Patch::Merge(json!({"spec": {"replicas": replicas}})).body()?),
+    };
+    session.call(request).await?;
+    Ok(())
 }

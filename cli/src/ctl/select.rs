@@ -17,8 +17,7 @@ pub(super) struct Selection<'a> {
 /// Reads the words that follow a verb.
 pub(super) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Vec<Selection<'a>>, Failure> {
     let Some((first, rest)) = words.split_first() else {
-        return Err(Failure::new("what kind of object?")
-            .hint("name one, such as `pods`; `orchctl api-resources` lists them".to_owned()));
+        return Err(no_kind());
     };
     if words.iter().any(|word| word.contains('/')) {
         return slashed(discovery, words);
@@ -32,6 +31,11 @@ pub(super) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Ve
     }
     let selection = |resource| Selection { resource, names: rest.to_vec() };
     Ok(resources.into_iter().map(selection).collect())
+}
+
+pub(super) fn no_kind() -> Failure {
+    Failure::new("what kind of object?")
+        .hint("name one, such as `pods`; `orchctl api-resources` lists them".to_owned())
 }
 
 fn slashed<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Vec<Selection<'a>>, Failure> {

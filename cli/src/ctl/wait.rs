@@ -1,17 +1,23 @@
 //! `wait`: until objects are as they should be.
 
+use std::fmt;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use orch_api::{EventType, Object as _, Params, Request, Status, Target, Verb};
 use serde_json::Value;
 
 use super::jsonpath::Template;
 use super::output::{GOOD, paint, print};
 use super::{Failure, Session, select};
+
+/// How many objects are watched at once.
+const AT_ONCE: usize = 512;
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Wait until objects have a condition, a value, or are gone
 #[derive(Parser, Debug)]
@@ -74,6 +80,22 @@ impl FromStr for Goal {
     }
 }
 
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Condition { condition_type, status } if status == "True" => {
+                write!(f, "the condition {condition_type}")
+            }
+            Self::Condition { condition_type, status } => {
+                write!(f, "the condition {condition_type}={status}")
+            }
+            Self::JsonPath { .. } => f.write_str("the value"),
+            Self::Create => f.write_str("the creation"),
+            Self::Delete => f.write_str("the deletion"),
+        }
+    }
+}
+
 impl Goal {
     /// Whether an object, or its absence, is what is waited for.
     pub(super) fn is_met(&self, object: Option<&Value>) -> bool {
@@ -118,36 +140,55 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
-    let waiting = wait_for_all(session, &args);
-    let looked_once = args.timeout.is_zero();
-    let timeout = if looked_once { Duration::from_secs(10) } else { args.timeout };
-    match tokio::time::timeout(timeout, waiting).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Failure::new(format!("timed out waiting for {}", args.words.join(" ")))
-            .hint(format!("`orchctl describe {}` shows how it stands", args.words.join(" ")))),
+    let waited = objects(session, &args).await?;
+    if waited.is_empty() && args.goal != Goal::Delete {
+        return Err(Failure::new("no matching objects"));
     }
+    let mut outcomes =
+        stream::iter(&waited).map(|object| wait_in_time(session, object, &args)).buffered(AT_ONCE);
+    let mut code = ExitCode::SUCCESS;
+    for object in &waited {
+        match outcomes.next().await {
+            Some(Err(failure)) => code = failure.report(),
+            _ => print(&format!("{} {}\n", object.label, paint(Some(GOOD), "condition met")))?,
+        }
+    }
+    Ok(code)
 }
 
-async fn wait_for_all(session: &Session, args: &Args) -> Result<ExitCode, Failure> {
-    let selections = select::parse(session.discovery().await?, &args.words)?;
-    let mut found = 0;
-    for selection in &selections {
-        let collection = args.scope.collection(session, selection).await?;
+/// An object that is waited for.
+struct Waited {
+    label: String,
+    collection: Target,
+    name: String,
+}
+
+async fn objects(session: &Session, args: &Args) -> Result<Vec<Waited>, Failure> {
+    let mut waited = Vec::new();
+    for selection in select::parse(session.discovery().await?, &args.words)? {
+        let collection = args.scope.collection(session, &selection).await?;
         let names = match selection.names.is_empty() {
             false => selection.names.iter().map(|name| (collection.clone(), name.clone())).collect(),
             true => names(session, collection, args).await?,
         };
-        for (collection, name) in names {
-            wait_for(session, collection, &name, None, &args.goal, args.timeout.is_zero()).await?;
-            let label = select::label(selection.resource, &name);
-            print(&format!("{label} {}\n", paint(Some(GOOD), "condition met")))?;
-            found += 1;
-        }
+        waited.extend(names.into_iter().map(|(collection, name)| Waited {
+            label: select::label(selection.resource, &name),
+            collection,
+            name,
+        }));
     }
-    if found == 0 && args.goal != Goal::Delete {
-        return Err(Failure::new("no matching objects"));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(waited)
+}
+
+async fn wait_in_time(session: &Session, object: &Waited, args: &Args) -> Result<(), Failure> {
+    let Waited { label, collection, name } = object;
+    let once = args.timeout.is_zero();
+    let timeout = if once { LOOK } else { args.timeout };
+    let waiting = wait_for(session, collection.clone(), name, None, &args.goal, once);
+    tokio::time::timeout(timeout, waiting).await.unwrap_or_else(|_| {
+        Err(Failure::new(format!("timed out waiting for {} of {label}", args.goal))
+            .hint(format!("`orchctl describe {label}` shows how it stands")))
+    })
 }
 
 async fn names(session: &Session, collection: Target, args: &Args) -> Result<Vec<(Target, String)>, Failure> {
@@ -184,7 +225,7 @@ pub(super) async fn wait_for(
             return Err(Failure::new(message).hint("wait until it is there with --for=create".to_owned()));
         }
         if once {
-            return Err(Failure::new(format!("{name} is not what was waited for")));
+            return Err(Failure::new(format!("{} {name:?} does not meet {goal}", collection.plural)));
         }
         let params = Params { resource_version: Some(revision), ..params.clone() };
         let request = Request { verb: Verb::Watch, target: collection.clone(), params, body: None };

@@ -3,6 +3,7 @@
 //! Each binary message begins with a byte that names its channel: 0 standard input, 1 standard output, 2 standard error,
 //! 3 the outcome as a [`Status`], 255 the end of another channel.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -27,6 +28,8 @@ const STDERR: u8 = 2;
 const OUTCOME: u8 = 3;
 const CLOSE: u8 = 255;
 const CHUNK_BYTES: usize = 32 << 10;
+/// As shells count: 128 and the signal's number.
+const ENDED_BY_SIGPIPE: i32 = 128 + 13;
 
 /// What to run, and where.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +116,8 @@ fn refused(server: &str, error: Error) -> Status {
 
 impl Exec {
     /// Passes input and output on until the command has ended, and answers with its exit code. Input that the command
-    /// does not wait for is dropped.
+    /// does not wait for is dropped. If nobody reads the output any more, the connection ends, and the answer is the code
+    /// of a command that SIGPIPE has ended, 141.
     ///
     /// # Errors
     /// The command could not be started, or the connection broke off.
@@ -144,11 +148,17 @@ impl Exec {
                     Ok(_) => continue,
                     Err(error) => return Err(unreachable::cut_off(&self.server, &error)),
                 };
-                match frame.split_first() {
-                    Some((&STDOUT, bytes)) => write(&mut stdout, bytes).await?,
-                    Some((&STDERR, bytes)) => write(&mut stderr, bytes).await?,
+                let written = match frame.split_first() {
+                    Some((&STDOUT, bytes)) => write(&mut stdout, bytes).await,
+                    Some((&STDERR, bytes)) => write(&mut stderr, bytes).await,
                     Some((&OUTCOME, bytes)) => return exit_code(bytes),
-                    _ => {}
+                    _ => continue,
+                };
+                match written {
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ENDED_BY_SIGPIPE),
+                    written => written.map_err(|error| {
+                        Status::internal(format!("cannot write the command's output: {error}"))
+                    })?,
                 }
             }
             Err(Status::unavailable(format!(
@@ -173,12 +183,9 @@ async fn read_chunk(stdin: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
     }
 }
 
-async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Status> {
-    let written = async {
-        output.write_all(bytes).await?;
-        output.flush().await
-    };
-    written.await.map_err(|error| Status::internal(format!("cannot write the command's output: {error}")))
+async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    output.write_all(bytes).await?;
+    output.flush().await
 }
 
 /// Reads the outcome: success is 0, and a failure may name the command's exit code among its causes.

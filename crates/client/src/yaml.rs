@@ -19,5 +19,7 @@ pub(crate) fn problem(error: &Error) -> String {
 /// The error as one line, for where the position is shown otherwise.
 pub(crate) fn problem_without_position(error: &Error) -> String {
     let line = problem(error);
-    line.split(" at line ").next().unwrap_or(&line).to_owned()
+    let line = line.split(" at line ").next().unwrap_or(&line);
+    // What a program could set, nobody who writes a manifest can.
+    line.split(", set DuplicateKeyPolicy").next().unwrap_or(line).to_owned()
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use jiff::Timestamp;
-use orch_api::{Object as _, Params};
+use orch_api::{Object as _, Params, Target};
 use serde_json::Value;
 
 use super::get::Scope;
@@ -19,6 +19,7 @@ use super::{Failure, Session, schema, select};
 #[command(after_help = "\
 Examples:
   orchctl describe workload web
+  orchctl describe pod web-        # all whose names begin so
   orchctl describe pods -l app=web
   orchctl describe node/n1")]
 pub(super) struct Args {
@@ -41,7 +42,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         } else {
             let mut objects = Vec::new();
             for target in selection.targets(session).await? {
-                objects.push(session.get(target).await?);
+                objects.extend(named(session, target).await?);
             }
             objects
         };
@@ -59,6 +60,18 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         anstream::eprintln!("No resources found.");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The object of a name, or else those whose names begin with it.
+async fn named(session: &Session, target: Target) -> Result<Vec<Value>, Failure> {
+    if let Some(object) = session.find(target.clone()).await? {
+        return Ok(vec![object]);
+    }
+    let prefix = target.name.clone().unwrap_or_default();
+    let (mut items, _) = session.list(Target { name: None, ..target.clone() }, Params::default()).await?;
+    items.retain(|item| item.name().starts_with(&prefix));
+    // That there is none is best said by the server.
+    if items.is_empty() { Ok(vec![session.get(target).await?]) } else { Ok(items) }
 }
 
 /// The events about an object, oldest first; none from a server without events.

@@ -12,6 +12,9 @@ use super::lines::{Lines, indented};
 use crate::ctl::output::table::Table;
 use crate::ctl::output::{HEADING, age, paint, style_of_state};
 
+/// The whole object again, as `kubectl apply` keeps it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// The whole text about an object.
 pub(super) fn render(object: &Value, schema: Option<&Schema>, now: Timestamp) -> String {
     let mut sections = Sections { now, lines: Lines::default() };
@@ -104,13 +107,14 @@ impl Sections {
     /// A map from text to text in lines of `key=value`.
     fn pairs(&mut self, depth: usize, label: &str, map: &Value) {
         let empty = Map::new();
-        let pairs = map.as_object().unwrap_or(&empty);
-        if pairs.is_empty() {
-            self.lines.field(depth, label, "<none>");
+        let pairs = map.as_object().unwrap_or(&empty).iter().filter(|(key, _)| *key != LAST_APPLIED);
+        let mut label = Some(label);
+        for (key, value) in pairs {
+            let text = format!("{key}={}", scalar(value));
+            self.lines.field(depth, label.take().unwrap_or_default(), text.trim_end());
         }
-        for (index, (key, value)) in pairs.iter().enumerate() {
-            let label = if index == 0 { label } else { "" };
-            self.lines.field(depth, label, &format!("{key}={}", scalar(value)));
+        if let Some(label) = label {
+            self.lines.field(depth, label, "<none>");
         }
     }
 
@@ -125,10 +129,13 @@ impl Sections {
         match value {
             _ if is_empty(value) => {}
             Value::Array(items) if is_conditions(items) => self.conditions(depth, &label, items),
-            Value::Array(items) if items.iter().any(Value::is_object) => {
-                self.lines.heading(depth, &label);
-                self.objects(depth + 1, items, ty.and_then(Type::items));
-            }
+            Value::Array(items) if items.iter().any(Value::is_object) => match only_fields(items) {
+                Some(texts) => self.lines.field(depth, &label, &texts.join(" ")),
+                None => {
+                    self.lines.heading(depth, &label);
+                    self.objects(depth + 1, items, ty.and_then(Type::items));
+                }
+            },
             Value::Array(items) => {
                 self.lines.field(depth, &label, &items.iter().map(scalar).collect::<Vec<_>>().join(" "));
             }
@@ -175,14 +182,22 @@ impl Sections {
         self.lines.raw(indented(text.trim_end(), depth + 1));
     }
 
-    /// Objects under their names where they have one, else under their number.
+    /// Objects under their names or types where they have one, else under their number.
     fn objects(&mut self, depth: usize, items: &[Value], ty: Option<Type<'_>>) {
         for (index, item) in items.iter().enumerate() {
-            let own_name = item.text(&["name"]);
-            let label = if own_name.is_empty() { format!("#{}", index + 1) } else { own_name.to_owned() };
-            self.lines.heading(depth, &label);
-            for (field, value) in item.as_object().into_iter().flatten().filter(|(field, _)| *field != "name")
+            let named_by = ["name", "type"].into_iter().find(|field| !item.text(&[field]).is_empty());
+            let label =
+                named_by.map_or_else(|| format!("#{}", index + 1), |field| item.text(&[field]).into());
+            let rest = item.as_object().into_iter().flatten();
+            let rest: Vec<_> = rest.filter(|(field, _)| Some(field.as_str()) != named_by).collect();
+            if let [(field, Value::String(text))] = rest.as_slice()
+                && ["value", "address"].contains(&field.as_str())
             {
+                self.lines.field(depth, &label, text);
+                continue;
+            }
+            self.lines.heading(depth, &label);
+            for (field, value) in rest {
                 self.field(depth + 1, field, value, ty.and_then(|ty| ty.field(field)));
             }
         }
@@ -197,7 +212,7 @@ impl Sections {
             table.rows.push(cells.map(str::to_owned).to_vec());
         }
         self.lines.heading(depth, label);
-        self.lines.raw(indented(&table.render(true), depth + 1));
+        self.lines.raw(indented(&table.without_empty_columns().render(true), depth + 1));
     }
 }
 
@@ -206,10 +221,20 @@ fn decoded_len(base64: &str) -> usize {
     (base64.len() / 4 * 3).saturating_sub(padding)
 }
 
+/// The texts of objects that have one field each and no other: `[{ip: a}, {ip: b}]`.
+fn only_fields(items: &[Value]) -> Option<Vec<&str>> {
+    let only = |item: &'_ Value| match item.as_object()?.iter().next()? {
+        (_, Value::String(_)) if item.as_object()?.len() == 1 => Some(()),
+        _ => None,
+    };
+    items.iter().map(only).collect::<Option<Vec<()>>>()?;
+    Some(items.iter().filter_map(|item| item.as_object()?.values().next()?.as_str()).collect())
+}
+
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.trim_end_matches('\n').to_owned(),
         other => other.to_string(),
     }
 }
@@ -217,6 +242,7 @@ fn scalar(value: &Value) -> String {
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
+        Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.values().all(Value::is_null),
         _ => false,
@@ -228,25 +254,32 @@ fn is_conditions(items: &[Value]) -> bool {
     !items.is_empty() && items.iter().all(is_condition)
 }
 
-/// `restartPolicy` → `Restart Policy`, `podIP` → `Pod IP`. Names that are not camel case stay as they are.
+/// `restartPolicy` → `Restart Policy`, `dnsPolicy` → `DNS Policy`, `podIP` → `Pod IP`. Names that are not camel case stay
+/// as they are.
 fn title(name: &str) -> String {
     if !name.chars().all(char::is_alphanumeric) || !name.starts_with(char::is_lowercase) {
         return name.to_owned();
     }
-    let mut title = String::new();
+    let mut words: Vec<String> = Vec::new();
     let mut previous = ' ';
-    for (index, c) in name.chars().enumerate() {
-        if index == 0 {
-            title.extend(c.to_uppercase());
-        } else {
-            if c.is_uppercase() && !previous.is_uppercase() {
-                title.push(' ');
-            }
-            title.push(c);
+    for c in name.chars() {
+        match words.last_mut().filter(|_| !c.is_uppercase() || previous.is_uppercase()) {
+            Some(word) => word.push(c),
+            None => words.push(c.into()),
         }
         previous = c;
     }
-    title
+    words.iter().map(|word| capitalised(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn capitalised(word: &str) -> String {
+    const ABBREVIATIONS: [&str; 11] =
+        ["API", "DNS", "ID", "IP", "OS", "PID", "QoS", "TLS", "UID", "URI", "URL"];
+    if let Some(known) = ABBREVIATIONS.iter().find(|known| known.eq_ignore_ascii_case(word)) {
+        return (*known).to_owned();
+    }
+    let mut chars = word.chars();
+    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
 }
 
 #[cfg(test)]

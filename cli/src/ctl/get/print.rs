@@ -6,6 +6,8 @@ use orch_api::{Object as _, Status};
 use serde_json::{Value, json};
 
 use super::{Args, Output};
+use crate::ctl::jsonpath::Template;
+use crate::ctl::output::table::Table;
 use crate::ctl::output::{print, yaml};
 use crate::ctl::select::{self, Selection};
 use crate::ctl::{Failure, Session};
@@ -46,6 +48,12 @@ pub(super) async fn run(
         print(&labels.collect::<String>())?;
         return Ok(code);
     }
+    if let Output::Columns(columns) = &args.output {
+        let mut table = Table::default();
+        objects.iter().for_each(|object| add_columns(&mut table, columns, object));
+        print(&table.render(!args.no_headers))?;
+        return Ok(code);
+    }
     let mut shown = if single { objects.swap_remove(0) } else { list(objects, revision) };
     print(&text(&mut shown, args)?)?;
     Ok(code)
@@ -61,6 +69,18 @@ pub(super) fn text(object: &mut Value, args: &Args) -> Result<String, Failure> {
         Output::JsonPath(template) => Ok(template.render(object)),
         _ => yaml::to_yaml(object),
     }
+}
+
+/// Adds an object's line to a table of columns that were asked for by path.
+pub(super) fn add_columns(table: &mut Table, columns: &[(String, Template)], object: &Value) {
+    if table.heading.is_empty() {
+        table.heading = columns.iter().map(|(heading, _)| heading.clone()).collect();
+    }
+    let cells = columns.iter().map(|(_, template)| match template.texts(object) {
+        texts if texts.is_empty() => "<none>".to_owned(),
+        texts => texts.join(","),
+    });
+    table.rows.push(cells.collect());
 }
 
 fn list(items: Vec<Value>, revision: String) -> Value {

@@ -23,11 +23,11 @@ pub(super) async fn run(
     let mut code = ExitCode::SUCCESS;
     let mut printed = 0;
     for selection in selections {
-        let form = Form::new(selection, args, selections.len() > 1);
+        let mut form = Form::new(selection, args, selections.len() > 1);
         let (table, missing) = if selection.names.is_empty() {
-            (collection(session, selection, args, &form).await?.0, Vec::new())
+            (collection(session, selection, args, &mut form).await?.0, Vec::new())
         } else {
-            named(session, selection, &form, args.ignore_not_found).await?
+            named(session, selection, &mut form, args.ignore_not_found).await?
         };
         if !table.rows.is_empty() {
             let space = if printed > 0 { "\n" } else { "" };
@@ -61,7 +61,7 @@ pub(super) async fn collection(
     session: &Session,
     selection: &Selection<'_>,
     args: &Args,
-    form: &Form,
+    form: &mut Form,
 ) -> Result<(Table, String), Failure> {
     let target = args.scope.collection(session, selection).await?;
     let mut table = Table::default();
@@ -82,7 +82,7 @@ pub(super) async fn collection(
 async fn named(
     session: &Session,
     selection: &Selection<'_>,
-    form: &Form,
+    form: &mut Form,
     ignore_not_found: bool,
 ) -> Result<(Table, Vec<Failure>), Failure> {
     let (mut table, mut missing) = (Table::default(), Vec::new());
@@ -106,12 +106,33 @@ async fn one(session: &Session, target: Target) -> Result<Value, orch_api::Statu
 }
 
 /// Which columns are shown.
+#[derive(Default)]
 pub(super) struct Form {
     wide: bool,
     with_namespace: bool,
     with_labels: bool,
+    /// The labels that have columns of their own.
+    label_columns: Vec<String>,
     /// What stands before each name where several kinds are shown.
     prefix: Option<String>,
+    /// What the server makes of an object.
+    columns: Vec<Column>,
+}
+
+struct Column {
+    name: String,
+    is_name: bool,
+    is_shown: bool,
+}
+
+impl Column {
+    fn new(definition: &Value, wide: bool) -> Self {
+        Self {
+            name: definition.text(&["name"]).to_uppercase(),
+            is_name: definition["format"] == "name",
+            is_shown: wide || definition["priority"].as_i64().unwrap_or(0) == 0,
+        }
+    }
 }
 
 impl Form {
@@ -120,12 +141,14 @@ impl Form {
             wide: args.output == Output::Wide,
             with_namespace: args.scope.all_namespaces && selection.resource.namespaced,
             with_labels: args.show_labels,
+            label_columns: args.label_columns.clone(),
             prefix: several.then(|| selection.resource.prefix()),
+            columns: Vec::new(),
         }
     }
 
     /// Adds the rows of an answer: a `Table`, or objects from a server that does not make tables.
-    pub(super) fn add(&self, table: &mut Table, answer: &Value) {
+    pub(super) fn add(&mut self, table: &mut Table, answer: &Value) {
         if answer["kind"] == "Table" {
             self.add_table(table, answer);
         } else if let Some(items) = answer["items"].as_array() {
@@ -135,23 +158,25 @@ impl Form {
         }
     }
 
-    fn add_table(&self, table: &mut Table, answer: &Value) {
+    fn add_table(&mut self, table: &mut Table, answer: &Value) {
         let empty = Vec::new();
-        let columns = answer["columnDefinitions"].as_array().unwrap_or(&empty);
-        let shown: Vec<usize> = (0..columns.len())
-            .filter(|i| self.wide || columns[*i]["priority"].as_i64().unwrap_or(0) == 0)
-            .collect();
         // The events of a watch carry the columns only once.
-        if table.heading.is_empty() && !columns.is_empty() {
-            let names = shown.iter().map(|i| columns[*i]["name"].as_str().unwrap_or_default().to_uppercase());
-            table.heading = self.heading(names);
+        if let Some(columns) = answer["columnDefinitions"].as_array().filter(|columns| !columns.is_empty()) {
+            self.columns = columns.iter().map(|column| Column::new(column, self.wide)).collect();
+        }
+        if table.heading.is_empty() {
+            let shown = self.columns.iter().filter(|column| column.is_shown);
+            table.heading = self.heading(shown.map(|column| column.name.clone()));
         }
         for row in answer["rows"].as_array().unwrap_or(&empty) {
-            let cells = row["cells"].as_array().unwrap_or(&empty);
-            let all: Vec<usize> = (0..cells.len()).collect();
-            let shown = if columns.is_empty() { &all } else { &shown };
-            let cells = shown.iter().filter_map(|i| cells.get(*i)).map(cell);
-            table.rows.push(self.row(cells, &row["object"]));
+            let cells = self.columns.iter().zip(row["cells"].as_array().unwrap_or(&empty));
+            let shown = cells.filter(|(column, _)| column.is_shown);
+            let texts = shown.map(|(column, value)| match &self.prefix {
+                Some(prefix) if column.is_name => select::join(prefix, &cell(value)),
+                _ => cell(value),
+            });
+            let row = self.row(texts, &row["object"]);
+            table.rows.push(row);
         }
     }
 
@@ -160,23 +185,25 @@ impl Form {
             table.heading = self.heading(["NAME".to_owned(), "AGE".to_owned()]);
         }
         let age = age::since(object.text(&["metadata", "creationTimestamp"]), Timestamp::now());
-        table.rows.push(self.row([object.name().to_owned(), age], object));
+        let name = object.name().to_owned();
+        let name = self.prefix.as_ref().map_or(name.clone(), |prefix| select::join(prefix, &name));
+        table.rows.push(self.row([name, age], object));
     }
 
     fn heading(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
         let before = self.with_namespace.then(|| "NAMESPACE".to_owned());
+        let columns = self.label_columns.iter();
+        let columns = columns.map(|label| label.rsplit('/').next().unwrap_or(label).to_uppercase());
         let after = self.with_labels.then(|| "LABELS".to_owned());
-        before.into_iter().chain(names).chain(after).collect()
+        before.into_iter().chain(names).chain(columns).chain(after).collect()
     }
 
     fn row(&self, cells: impl IntoIterator<Item = String>, object: &Value) -> Vec<String> {
-        let mut cells: Vec<String> = cells.into_iter().collect();
-        if let (Some(prefix), Some(name)) = (&self.prefix, cells.first_mut()) {
-            *name = select::join(prefix, name);
-        }
         let before = self.with_namespace.then(|| object.namespace().to_owned());
+        let columns = self.label_columns.iter();
+        let columns = columns.map(|label| object.text(&["metadata", "labels", label]).to_owned());
         let after = self.with_labels.then(|| labels(object));
-        before.into_iter().chain(cells).chain(after).collect()
+        before.into_iter().chain(cells).chain(columns).chain(after).collect()
     }
 }
 
@@ -204,14 +231,14 @@ mod tests {
 
     use super::*;
 
-    fn show(form: &Form, answer: &Value) -> String {
+    fn show(mut form: Form, answer: &Value) -> String {
         let mut table = Table::default();
         form.add(&mut table, answer);
         anstream::adapter::strip_str(&table.render(true)).to_string()
     }
 
     fn answer() -> Value {
-        json!({"kind": "Table", "columnDefinitions": [{"name": "Name", "priority": 0}, {"name": "Ready"}, {"name": "Node", "priority": 1}],
+        json!({"kind": "Table", "columnDefinitions": [{"name": "Name", "format": "name", "priority": 0}, {"name": "Ready"}, {"name": "Node", "priority": 1}],
             "rows": [{"cells": ["web", "1/1", "n1"], "object": {"metadata": {"namespace": "shop", "labels": {"a": "b", "c": "d"}}}},
                      {"cells": ["db", 0, null], "object": {"metadata": {"namespace": "shop"}}}]})
     }
@@ -223,10 +250,11 @@ mod tests {
             with_namespace,
             with_labels,
             prefix: prefix.map(str::to_owned),
+            ..Form::default()
         };
-        assert_eq!(show(&form(false, false, false, None), &answer()), "NAME   READY\nweb    1/1\ndb     0\n");
+        assert_eq!(show(form(false, false, false, None), &answer()), "NAME   READY\nweb    1/1\ndb     0\n");
         assert_eq!(
-            show(&form(true, true, true, Some("pod")), &answer()),
+            show(form(true, true, true, Some("pod")), &answer()),
             "NAMESPACE   NAME      READY   NODE     LABELS\n\
              shop        pod/web   1/1     n1       a=b,c=d\n\
              shop        pod/db    0       <none>   <none>\n"
@@ -234,9 +262,32 @@ mod tests {
     }
 
     #[test]
+    fn labels_have_columns_of_their_own() {
+        let form = Form { label_columns: vec!["x.y/a".into(), "c".into()], ..Form::default() };
+        let shown = show(form, &answer());
+        assert!(shown.starts_with("NAME   READY   A   C\nweb    1/1         d\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_kind_stands_before_names_only() {
+        let answer = json!({"kind": "Table", "columnDefinitions": [{"name": "Last Seen"}, {"name": "Object"}],
+            "rows": [{"cells": ["2s", "pod/web"], "object": {}}]});
+        let form = Form { prefix: Some("event".into()), ..Form::default() };
+        assert_eq!(show(form, &answer), "LAST SEEN   OBJECT\n2s          pod/web\n");
+    }
+
+    #[test]
+    fn later_answers_may_leave_the_columns_out() {
+        let mut form = Form::default();
+        form.add(&mut Table::default(), &answer());
+        let later = json!({"kind": "Table", "columnDefinitions": [], "rows": answer()["rows"]});
+        assert_eq!(show(form, &later), "NAME   READY\nweb    1/1\ndb     0\n");
+    }
+
+    #[test]
     fn a_server_without_tables_gives_name_and_age() {
-        let form = Form { wide: false, with_namespace: false, with_labels: false, prefix: None };
+        let form = Form::default();
         let list = json!({"kind": "PodList", "items": [{"metadata": {"name": "web"}}]});
-        assert_eq!(show(&form, &list), "NAME   AGE\nweb    <unknown>\n");
+        assert_eq!(show(form, &list), "NAME   AGE\nweb    <unknown>\n");
     }
 }

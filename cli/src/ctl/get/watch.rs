@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use futures::StreamExt as _;
-use orch_api::{EventType, Object as _, Params, Request, Target, Verb, WatchStream};
+use orch_api::{EventType, Object as _, Params, Request, Status, Target, Verb, WatchStream};
 use orch_client::Accept;
 use serde_json::Value;
 
@@ -37,9 +37,28 @@ pub(super) async fn run(
         };
         session.log(&request);
         let accept = if args.output.is_table() { Accept::Table } else { Accept::Json };
-        let events = session.client().await?.watch_as(request, accept).await?;
-        revision = screen.follow(events, revision).await?;
+        let followed = match session.client().await?.watch_as(request, accept).await {
+            Ok(events) => screen.follow(events, revision).await?,
+            Err(status) if is_expired(&status) => Followed::Expired,
+            Err(status) => return Err(status.into()),
+        };
+        revision = match followed {
+            Followed::UpTo(revision) => revision,
+            Followed::Expired => screen.begin(session, &collection, &params).await?,
+        };
     }
+}
+
+/// How a watch ended.
+enum Followed {
+    /// The server ended it after this revision.
+    UpTo(String),
+    /// The server has forgotten the revision that it was to begin with: only a new list shows what is there.
+    Expired,
+}
+
+fn is_expired(status: &Status) -> bool {
+    status.code == 410
 }
 
 /// The collection, narrowed down to the object that was named.
@@ -97,7 +116,8 @@ impl<'a> Screen<'a> {
             return Ok(revision);
         }
         if self.selection.names.is_empty() {
-            let (table, revision) = rows::collection(session, self.selection, self.args, &self.form).await?;
+            let (table, revision) =
+                rows::collection(session, self.selection, self.args, &mut self.form).await?;
             self.show_first(table)?;
             return Ok(revision);
         }
@@ -108,12 +128,15 @@ impl<'a> Screen<'a> {
         Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Shows events until the server ends the watch. Answers with the last revision seen.
-    async fn follow(&mut self, mut events: WatchStream, mut revision: String) -> Result<String, Failure> {
+    /// Shows events until the server ends the watch.
+    async fn follow(&mut self, mut events: WatchStream, mut revision: String) -> Result<Followed, Failure> {
         while let Some(event) = events.next().await {
             let event = event?;
             if event.event_type == EventType::Error {
-                return Err(serde_json::from_slice::<orch_api::Status>(&event.object)?.into());
+                return match serde_json::from_slice::<Status>(&event.object)? {
+                    status if is_expired(&status) => Ok(Followed::Expired),
+                    status => Err(status.into()),
+                };
             }
             let object: Value = serde_json::from_slice(&event.object)?;
             let seen = [object["rows"][0]["object"].resource_version(), object.resource_version()];
@@ -124,13 +147,18 @@ impl<'a> Screen<'a> {
                 self.show(object)?;
             }
         }
-        Ok(revision)
+        Ok(Followed::UpTo(revision))
     }
 
     fn show(&mut self, mut object: Value) -> Result<(), Failure> {
         if self.args.output.is_table() {
             let mut table = Table { heading: self.heading.clone(), rows: Vec::new() };
             self.form.add(&mut table, &object);
+            return self.show_rows(table);
+        }
+        if let Output::Columns(columns) = &self.args.output {
+            let mut table = Table { heading: self.heading.clone(), rows: Vec::new() };
+            print::add_columns(&mut table, columns, &object);
             return self.show_rows(table);
         }
         let text = match self.args.output {

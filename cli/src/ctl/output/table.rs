@@ -22,6 +22,18 @@ impl Table {
         Self { heading: heading.iter().map(|name| (*name).to_owned()).collect(), rows: Vec::new() }
     }
 
+    /// Takes out the columns in which no row has anything to say.
+    pub(in crate::ctl) fn without_empty_columns(mut self) -> Self {
+        let has_text =
+            |column: usize| self.rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.is_empty()));
+        let kept: Vec<bool> = (0..self.heading.len()).map(has_text).collect();
+        for line in std::iter::once(&mut self.heading).chain(&mut self.rows) {
+            let mut kept = kept.iter();
+            line.retain(|_| kept.next().is_none_or(|kept| *kept));
+        }
+        self
+    }
+
     /// The whole table, with or without its heading.
     pub(in crate::ctl) fn render(&self, with_heading: bool) -> String {
         self.render_with(&mut Widths::default(), with_heading)
@@ -71,6 +83,7 @@ impl Widths {
                 text.extend(std::iter::repeat_n(' ', width - cell.chars().count() + GAP));
             }
         }
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
         text
     }
@@ -107,6 +120,17 @@ mod tests {
         assert!(text.contains("\u{1b}[32mRunning\u{1b}[0m            5m"), "{text:?}");
         assert!(text.contains("\u{1b}[31mCrashLoopBackOff\u{1b}[0m   3d"), "{text:?}");
         assert!(text.contains("\u{1b}[33m0/2\u{1b}[0m"), "{text:?}");
+    }
+
+    #[test]
+    fn nothing_is_printed_where_nothing_is_to_be_said() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let table = Table {
+            rows: vec![row(["a", "", "x"]), row(["b", "", ""])],
+            ..Table::new(&["NAME", "REASON", "MESSAGE"])
+        };
+        let plain = anstream::adapter::strip_str(&table.without_empty_columns().render(true)).to_string();
+        assert_eq!(plain, "NAME   MESSAGE\na      x\nb\n");
     }
 
     #[test]

@@ -67,6 +67,33 @@ Events:
 }
 
 #[test]
+fn small_objects_are_lines() {
+    let node = json!({"apiVersion": "v1", "kind": "Node", "status": {"kubeProxyVersion": "",
+        "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}], "podIPs": [{"ip": "a"}, {"ip": "b"}],
+        "env": [{"name": "A", "value": "b"}, {"name": "C", "valueFrom": {"key": "d"}}]}});
+    let expected = "\
+Status:
+  Addresses:
+    InternalIP:  10.0.0.1
+  Env:
+    A:  b
+    C:
+      Value From:
+        Key:  d
+  Pod IPs:  a b
+";
+    let text = show(&node);
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn what_kubectl_keeps_for_itself_is_left_out() {
+    let map = json!({"metadata": {"name": "c", "annotations": {LAST_APPLIED: "{}\n"}}, "data": {"a": "b\n"}});
+    let text = show(&map);
+    assert!(text.contains("Annotations:  <none>\n") && text.ends_with("Data:\n  A:  b\n"), "{text}");
+}
+
+#[test]
 fn secrets_are_shown_by_their_size() {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"password": "aHVudGVyMg=="}, "type": "Opaque"});
     let text = show(&secret);
@@ -87,6 +114,9 @@ fn names_become_titles() {
         ("podIP", "Pod IP"),
         ("nginx.conf", "nginx.conf"),
         ("hostIPs", "Host IPs"),
+        ("dnsPolicy", "DNS Policy"),
+        ("qosClass", "QoS Class"),
+        ("osImage", "OS Image"),
         ("UPPER", "UPPER"),
     ] {
         assert_eq!(title(name), expected);
