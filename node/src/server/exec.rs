@@ -5,7 +5,7 @@ use std::{pin::Pin, time::Duration};
 use axum::{
     extract::{
         Path, RawQuery, State, WebSocketUpgrade,
-        ws::{Message, WebSocket, rejection::WebSocketUpgradeRejection},
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
     response::Response,
 };
@@ -163,8 +163,10 @@ impl Output {
         self.0.lock().await.send(Message::Binary(message.into())).await
     }
 
+    /// A close frame without a code is an error to kubectl.
     async fn close(&self) {
-        self.0.lock().await.close().await.unwrap_or_default();
+        let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
+        self.0.lock().await.send(Message::Close(Some(normal))).await.unwrap_or_default();
     }
 
     /// Sends a stream until it ends. Reads it in any case: the process would block otherwise.
