@@ -10,7 +10,7 @@ use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use orch_api::{Api, Status};
 use orch_controller_runtime::{Cache, ObjectKey};
-use orch_ontology::{Pod, PodPhase, PodStatus};
+use orch_ontology::{Node, Pod, PodPhase, PodStatus};
 use orch_runtime::{RuntimeError, RuntimeEvent, Version};
 use tokio::{
     sync::watch,
@@ -24,11 +24,11 @@ use super::{
     execute::{chain, execute},
     observe::observe,
     sources::SourceWatches,
-    tracked::{Pods, Tracked, uids_of},
+    tracked::{NodeLabels, Pods, Tracked, uids_of},
     wakes::{Wake, Wakes},
 };
 use crate::{
-    plan::{self, Action, Failure, Offer, Outcome, Plan, Seen, Slot, World, admit},
+    plan::{self, Action, Failure, Offer, Outcome, Plan, Rejection, Seen, Slot, World, admit},
     status::pod_status,
 };
 
@@ -70,6 +70,7 @@ pub(super) enum Done {
     Acted(Outcome),
     Observed(Result<BTreeMap<String, Seen>, RuntimeError>),
     Told { told: Box<PodStatus>, answer: Box<Result<Pod, Status>> },
+    LabelsRead(Result<BTreeMap<String, String>, Status>),
 }
 
 /// What an effect is about.
@@ -78,6 +79,7 @@ pub(super) enum Subject {
     Action(Arc<Action>),
     Observation,
     Report,
+    NodeLabels,
 }
 
 impl Core {
@@ -155,9 +157,11 @@ impl Core {
 
     fn decide_for(&mut self, uid: &str) {
         let now = self.shared.clock.now();
-        self.admit(uid);
+        self.pods.entry(uid.to_owned()).and_modify(|tracked| tracked.is_dirty = false);
+        if !self.admit(uid) {
+            return;
+        }
         let Some(tracked) = self.pods.get_mut(uid) else { return };
-        tracked.is_dirty = false;
         let pod = tracked.pod.clone();
         let sources = pod.as_ref().map(|pod| self.sources.of(pod)).unwrap_or_default();
         let (seen, memory, facts) = (&tracked.seen, &tracked.memory, &self.shared.facts);
@@ -175,18 +179,29 @@ impl Core {
         self.carry_out(uid, plan);
     }
 
-    /// Decides once whether the node takes a pod. One that it was seen to run, or said to have started, was taken before.
-    fn admit(&mut self, uid: &str) {
-        let Some(tracked) = self.pods.get(uid) else { return };
+    /// Decides once whether the node takes a pod: false for as long as that is open. One that it was seen to run, or said
+    /// to have started, was taken before.
+    fn admit(&mut self, uid: &str) -> bool {
+        let Some(tracked) = self.pods.get(uid) else { return false };
         let is_asking = |pod: &Arc<Pod>| {
             tracked.memory.admission.is_none() && !pod.metadata.is_terminating() && is_active(pod)
         };
-        let Some(pod) = tracked.pod.clone().filter(is_asking) else { return };
+        let Some(pod) = tracked.pod.clone().filter(is_asking) else { return true };
+        let offer = match &tracked.node_labels {
+            NodeLabels::Own => self.offer.clone(),
+            NodeLabels::BeingRead => return false,
+            NodeLabels::Read(labels) => Offer { labels: labels.clone(), ..self.offer.clone() },
+        };
         let was_taken = !tracked.seen.is_empty() || pod.status.start_time.is_some();
         let is_taken = |other: &&Tracked| matches!(other.memory.admission, Some(Ok(())));
         let taken = self.pods.values().filter(is_taken).filter_map(|other| other.pod.as_deref());
         let taken = taken.filter(|other| is_active(other));
-        let verdict = if was_taken { Ok(()) } else { admit(&pod, taken, &self.offer) };
+        let verdict = if was_taken { Ok(()) } else { admit(&pod, taken, &offer) };
+        let is_about_labels = verdict.as_ref().is_err_and(Rejection::is_about_labels);
+        if is_about_labels && matches!(tracked.node_labels, NodeLabels::Own) {
+            self.read_labels(uid);
+            return false;
+        }
         if let Err(rejection) = &verdict {
             self.shared.warn(Some(&pod), &rejection.reason, rejection.message.clone());
         }
@@ -194,6 +209,19 @@ impl Core {
             tracked.memory.admission = Some(verdict);
         }
         self.sources.follow(&pod);
+        true
+    }
+
+    /// Reads the node's labels before a pod is refused for them.
+    fn read_labels(&mut self, uid: &str) {
+        let Some(tracked) = self.pods.get_mut(uid) else { return };
+        tracked.node_labels = NodeLabels::BeingRead;
+        let (client, node) = (self.shared.client.clone(), self.shared.facts.name.clone());
+        let handle = self.effects.spawn(async move {
+            let node = Api::<Node>::all(client).get(&node).await;
+            Done::LabelsRead(node.map(|node| node.metadata.labels))
+        });
+        self.subjects.insert(handle.id(), (uid.to_owned(), Subject::NodeLabels));
     }
 
     fn carry_out(&mut self, uid: &str, plan: Plan) {

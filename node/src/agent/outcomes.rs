@@ -11,11 +11,14 @@ use super::{
     core::{Core, Done, Subject},
     execute::chain,
     set,
+    tracked::NodeLabels,
 };
 use crate::plan::{Action, Failure, Outcome, Seen};
 
 /// How long to wait before looking at a runtime again that could not be reached.
 const OBSERVE_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait before reading the node's labels again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait before telling the API again what it did not take.
 const REPORT_AGAIN: Duration = Duration::from_millis(500);
 
@@ -37,6 +40,20 @@ impl Core {
             (Subject::Observation, _) => self.not_observed("the observation was given up".to_owned()),
             (Subject::Report, Ok(Done::Told { told, answer })) => self.told(&uid, *told, *answer),
             (Subject::Report, _) => self.told(&uid, PodStatus::default(), Err(Status::internal("panicked"))),
+            (Subject::NodeLabels, Ok(Done::LabelsRead(labels))) => self.labels_read(&uid, labels),
+            (Subject::NodeLabels, _) => self.labels_read(&uid, Err(Status::internal("panicked"))),
+        }
+    }
+
+    fn labels_read(&mut self, uid: &str, labels: Result<BTreeMap<String, String>, Status>) {
+        let retry_at = self.shared.clock.now() + READ_AGAIN;
+        let Some(tracked) = self.pods.get_mut(uid) else { return };
+        match labels {
+            Ok(labels) => (tracked.node_labels, tracked.is_dirty) = (NodeLabels::Read(labels), true),
+            Err(status) => {
+                warn!(uid, %status, "cannot read the node's labels, trying again");
+                (tracked.node_labels, tracked.wake_at) = (NodeLabels::Own, Some(retry_at));
+            }
         }
     }
 

@@ -23,6 +23,18 @@ pub(super) struct Tracked {
     pub(super) needs_observation: u64,
     pub(super) wake_at: Option<Timestamp>,
     pub(super) report: Report,
+    pub(super) node_labels: NodeLabels,
+}
+
+/// Which labels of the node the pod is admitted by. People label nodes; whoever bound the pod knew the latest.
+#[derive(Default)]
+pub(super) enum NodeLabels {
+    /// Those that the node registers with.
+    #[default]
+    Own,
+    BeingRead,
+    /// As the API had them when the pod was there already.
+    Read(BTreeMap<String, String>),
 }
 
 /// How telling the API the pod's status goes.

@@ -13,6 +13,15 @@ pub(crate) struct Rejection {
     pub(crate) message: String,
 }
 
+impl Rejection {
+    /// Whether other labels of the node could have made a difference.
+    pub(crate) fn is_about_labels(&self) -> bool {
+        self.reason == NODE_AFFINITY
+    }
+}
+
+const NODE_AFFINITY: &str = "NodeAffinity";
+
 /// What the node offers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Offer {
@@ -35,7 +44,7 @@ fn check_selector(spec: &PodSpec, offer: &Offer) -> Result<(), Rejection> {
     if spec.node_selector.iter().all(|(key, value)| offer.labels.get(key) == Some(value)) {
         return Ok(());
     }
-    Err(predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector"))
+    Err(predicate(NODE_AFFINITY, "node(s) didn't match Pod's node affinity/selector"))
 }
 
 fn check_ports<'a>(spec: &PodSpec, taken: impl Iterator<Item = &'a Pod>) -> Result<(), Rejection> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use orch_ontology::PodPhase;
 use orch_runtime::ContainerState;
 
-use super::{Action, Plan, Slot, World, world::is_running};
+use super::{Action, Plan, Slot, TornDown, World, world::is_running};
 use crate::spec::grace_seconds;
 
 /// Why a pod is to end.
@@ -96,8 +96,10 @@ fn next_step(world: &World<'_>, ending: Ending) -> Option<Action> {
         let (container, id) = (run.name.clone(), run.id.clone());
         return Some(Action::RemoveContainer { container, id, attempt: run.attempt });
     }
-    if !world.memory.torn_down {
-        return Some(Action::TearDown { logs: ending.is_final() });
+    // A complete pod leaves its logs; they go when it does.
+    let logs = ending.is_final();
+    if world.memory.torn_down < TornDown::of(logs) {
+        return Some(Action::TearDown { logs });
     }
     let must_release = matches!(ending, Ending::Deleted { .. }) && !world.memory.is_released;
     must_release.then_some(Action::DeletePod)

@@ -26,11 +26,27 @@ pub(crate) struct Memory {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) start_failures: BTreeMap<String, Failure>,
     pub(crate) end_failure: Option<Failure>,
-    pub(crate) torn_down: bool,
+    pub(crate) torn_down: TornDown,
     /// The API was told that nothing is left; finalizers may hold the object for as long as they like.
     pub(crate) is_released: bool,
     /// Keys of notes that were told.
     pub(crate) told: BTreeSet<String>,
+}
+
+/// What of the pod was removed from the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TornDown {
+    #[default]
+    Nothing,
+    AllButLogs,
+    Everything,
+}
+
+impl TornDown {
+    /// With or without the logs.
+    pub(crate) fn of(logs: bool) -> Self {
+        if logs { Self::Everything } else { Self::AllButLogs }
+    }
 }
 
 /// What came of making the image for a run be present.
@@ -60,7 +76,9 @@ const LATER: Duration = Duration::from_secs(10);
 impl Memory {
     pub(crate) fn begin(&mut self, action: &Action) {
         self.busy.insert(action.slot(), action.can_be_cancelled());
-        self.torn_down &= matches!(action, Action::DeletePod | Action::TearDown { .. });
+        if !matches!(action, Action::DeletePod | Action::TearDown { .. }) {
+            self.torn_down = TornDown::Nothing;
+        }
     }
 
     /// Takes note of how an action ended. Answers with what people should know.
@@ -89,7 +107,7 @@ impl Memory {
                 self.images.insert(container.clone(), Image::Present { attempt: *attempt });
             }
             Action::StartContainer(spec) => drop(self.start_failures.remove(&spec.name)),
-            Action::TearDown { .. } => (self.torn_down, self.end_failure) = (true, None),
+            Action::TearDown { logs } => (self.torn_down, self.end_failure) = (TornDown::of(*logs), None),
             Action::DeletePod => (self.is_released, self.end_failure) = (true, None),
             Action::RemoveSandbox(_) => self.end_failure = None,
             Action::StopContainer { .. } | Action::RemoveContainer { .. } => {}

@@ -20,7 +20,7 @@ pub(crate) use self::{
     admission::{Offer, Rejection, admit},
     backoff::Failure,
     end::{Ending, ending},
-    memory::{Memory, Outcome, RUN_CONTAINER_ERROR},
+    memory::{Memory, Outcome, RUN_CONTAINER_ERROR, TornDown},
     world::{Seen, World, is_running},
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Action, Failure, Memory, Outcome, Rejection, Slot, memory::Image};
+use super::{Action, Failure, Memory, Outcome, Rejection, Slot, TornDown, memory::Image};
 use crate::{
     spec::Lookup,
     testing::{Scene, at},
@@ -252,7 +252,8 @@ fn a_deleted_pod_is_stopped_removed_and_then_deleted() {
     ] {
         assert_eq!(Scene::new(seen).pod("metadata", deleted(20)).decide(6), expected, "{seen}");
     }
-    let clean = Scene::new("").pod("metadata", deleted(20)).memory(|memory| memory.torn_down = true);
+    let clean =
+        Scene::new("").pod("metadata", deleted(20)).memory(|memory| memory.torn_down = TornDown::Everything);
     assert_eq!(clean.decide(6), "delete pod");
     // Once: what holds the object now is no business of the node.
     let mut memory = clean.memory.clone();
@@ -296,7 +297,7 @@ fn what_nobody_knows_is_stopped_with_the_grace_it_was_given_and_forgotten() {
     assert_eq!(gone("main#0 running").decide(0), "stop main in 30s");
     assert_eq!(gone("sandbox; main#0 exited 0 0 1").decide(2), "remove sandbox");
     assert_eq!(gone("").decide(2), "tear down with logs");
-    assert_eq!(gone("").memory(|memory| memory.torn_down = true).decide(2), "finished");
+    assert_eq!(gone("").memory(|memory| memory.torn_down = TornDown::Everything).decide(2), "finished");
 }
 
 #[test]
@@ -304,14 +305,16 @@ fn a_complete_pod_gives_back_everything_but_its_logs() {
     let complete = |seen: &str| Scene::new(seen).pod("status", json!({"phase": "Succeeded"}));
     assert_eq!(complete("sandbox; main#0 exited 0 0 1").decide(2), "remove sandbox");
     assert_eq!(complete("").decide(2), "tear down");
-    assert_eq!(complete("").memory(|memory| memory.torn_down = true).decide(2), "");
+    let torn_down = |scene: Scene| scene.memory(|memory| memory.torn_down = TornDown::AllButLogs);
+    assert_eq!(torn_down(complete("")).decide(2), "");
+    assert_eq!(torn_down(complete("").pod("metadata", deleted(20))).decide(2), "tear down with logs");
 }
 
 #[test]
 fn a_pod_that_was_not_taken_is_not_run() {
     let rejection = Rejection { reason: "OutOfcpu".into(), message: String::new() };
     let scene = Scene::new("").memory(|memory| {
-        (memory.admission, memory.torn_down) = (Some(Err(rejection)), true);
+        (memory.admission, memory.torn_down) = (Some(Err(rejection)), TornDown::AllButLogs);
     });
     assert_eq!(scene.decide(0), "");
 }

@@ -29,7 +29,8 @@ pub(crate) fn pod_status(world: &World<'_>, pod: &Pod, plan: &Plan, now: Timesta
             let waiting = plan.waiting.get(&container.name).filter(|_| !is_ending);
             container_status(world, container, prior, waiting, is_ending)
         };
-        containers.iter().map(status).collect()
+        // Of a pod that was not taken, there is nothing to say.
+        containers.iter().filter(|_| ending != Some(Ending::Rejected)).map(status).collect()
     };
     let init = report(&pod.spec.init_containers, &prior.init_container_statuses);
     let containers = report(&pod.spec.containers, &prior.container_statuses);

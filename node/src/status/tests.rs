@@ -178,6 +178,7 @@ fn a_rejection_is_a_failure_with_its_reason() {
     let told = status(&scene, 1);
     assert_eq!((told.phase, told.reason.as_str()), (Some(PodPhase::Failed), "OutOfcpu"));
     assert!(told.message.starts_with("Pod was rejected"));
+    assert!(told.container_statuses.is_empty());
 }
 
 #[test]

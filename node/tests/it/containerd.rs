@@ -59,13 +59,14 @@ impl Machine {
         output
     }
 
-    /// The process whose command line ends with this.
-    fn process(&self, command: &str) -> Pid {
+    /// The process of this command line. A container runs before its shell has come to it.
+    async fn process(&self, command: &str) -> Pid {
         let is_it = |pid: &i32| {
             let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.trim_end_matches('\0').replace('\0', " ").ends_with(command)
+            line.trim_end_matches('\0').replace('\0', " ") == command
         };
-        Pid::from_raw(self.host.processes().into_iter().find(is_it).unwrap())
+        let find = async || self.host.processes().into_iter().find(is_it);
+        Pid::from_raw(eventually(command, find).await)
     }
 }
 
@@ -147,8 +148,9 @@ async fn a_real_container_that_is_killed_is_back_at_once_and_tells_why() {
     let main = json!({"image": IMAGE, "command": ["sh", "-c", script]});
     machine.cluster.pod("web", main).await;
     machine.cluster.until_running("web").await;
+    let process = machine.process("sleep 100003").await;
     let killed = Instant::now();
-    kill(machine.process("sleep 100003"), Signal::SIGKILL).unwrap();
+    kill(process, Signal::SIGKILL).unwrap();
     let is_back = |times: i32| move |pod: &Pod| restarts(pod) == times && state(pod) == "running";
     let pod = machine.cluster.until("web", "running again", is_back(1)).await;
     let took = killed.elapsed();
@@ -158,7 +160,7 @@ async fn a_real_container_that_is_killed_is_back_at_once_and_tells_why() {
     assert_eq!((ended.exit_code, ended.message.as_str()), (137, "bye\n"));
     // And while no agent looks: the run goes on, and its end is found later.
     drop(agent);
-    let process = machine.process("sleep 100003");
+    let process = machine.process("sleep 100003").await;
     kill(process, Signal::SIGTERM).unwrap();
     kill(process, Signal::SIGKILL).unwrap();
     let _agent = machine.agent();

@@ -1,6 +1,6 @@
 //! What goes wrong is told, waited out, and tried again.
 
-use orch_api::{Api, Params};
+use orch_api::{Api, Params, Patch};
 use orch_ontology::{Event, Node, PodPhase};
 use orch_runtime::{Failure, Fault, Verb};
 use serde_json::json;
@@ -79,6 +79,22 @@ async fn a_pod_that_does_not_fit_fails() {
     assert!(cluster.observe().await.sandboxes.is_empty());
     cluster.delete("big").await;
     cluster.until_gone("big").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_that_people_gave_the_node_count() {
+    let cluster = Cluster::start().await;
+    let _agent = cluster.agent();
+    let nodes = Api::<Node>::all(cluster.client.clone());
+    eventually("registered", async || nodes.find(NODE).await.unwrap()).await;
+    cluster.pod_with("early", json!({}), json!({"nodeSelector": {"disk": "ssd"}})).await;
+    let early = cluster.until("early", "failed", |pod| pod.status.phase == Some(PodPhase::Failed)).await;
+    assert_eq!(early.status.reason, "NodeAffinity");
+    assert!(early.status.container_statuses.is_empty(), "it never had containers here");
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"disk": "ssd"}}}));
+    nodes.patch(NODE, &patch, Params::default()).await.unwrap();
+    cluster.pod_with("late", json!({}), json!({"nodeSelector": {"disk": "ssd"}})).await;
+    cluster.until_running("late").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

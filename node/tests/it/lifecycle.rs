@@ -9,7 +9,7 @@ use orch_runtime::{
 };
 use serde_json::json;
 
-use crate::cluster::{Cluster, last_exit_code, restarts, state};
+use crate::cluster::{Cluster, eventually, last_exit_code, restarts, state};
 
 fn main_of(pod: &Pod, attempt: u32) -> ContainerId {
     ContainerId::of_pod(&pod.metadata.uid, "main", attempt)
@@ -127,7 +127,7 @@ async fn what_belongs_to_no_pod_is_removed_and_the_rest_stays() {
     let leftover = cluster.data_dir().join("pods/gone/volumes/v");
     std::fs::create_dir_all(&leftover).unwrap();
     let _agent = cluster.agent();
-    crate::cluster::eventually("only the pod's sandbox is left", || async {
+    eventually("only the pod's sandbox is left", || async {
         let sandboxes = cluster.observe().await.sandboxes;
         (sandboxes.len() == 1 && sandboxes[0].pod.name == "web" && !leftover.exists()).then_some(())
     })
@@ -145,10 +145,11 @@ async fn a_pod_that_completes_keeps_its_log_and_nothing_else() {
     let done = cluster.until("job", "succeeded", |pod| pod.status.phase == Some(PodPhase::Succeeded)).await;
     assert_eq!(state(&done), "terminated");
     cluster.until_empty().await;
-    let log = cluster.data_dir().join(format!("logs/default_job_{}/main/0.log", pod.metadata.uid));
-    assert!(std::fs::read_to_string(log).unwrap().ends_with("stdout F done\n"));
+    let log_dir = cluster.data_dir().join(format!("logs/default_job_{}", pod.metadata.uid));
+    assert!(std::fs::read_to_string(log_dir.join("main/0.log")).unwrap().ends_with("stdout F done\n"));
     cluster.delete("job").await;
     cluster.until_gone("job").await;
+    eventually("no logs", async || (!log_dir.exists()).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
