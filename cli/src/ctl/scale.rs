@@ -34,9 +34,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         }
         for (name, target) in selection.names.iter().zip(selection.targets(session).await?) {
             let label = select::label(selection.resource, name);
-            scale(session, selection.resource, target, args.replicas)
-                .await
-                .map_err(|failure| failure.while_doing(&label))?;
+            scale(session, selection.resource, target, args.replicas, &label).await?;
             print(&format!("{label} {}\n", paint(Some(WAITING), "scaled")))?;
         }
     }
@@ -48,10 +46,11 @@ async fn scale(
     resource: &ApiResource,
     target: Target,
     replicas: u32,
+    label: &str,
 ) -> Result<(), Failure> {
     let has_scale = resource.subresources.iter().any(|name| name == "scale");
     if !has_scale && session.get(target.clone()).await?["spec"]["replicas"].is_null() {
-        return Err(Failure::new("has no replicas to scale"));
+        return Err(Failure::new(format!("{label} has no replicas to scale")));
     }
     let request = Request {
         verb: Verb::Patch,

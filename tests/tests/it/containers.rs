@@ -1,74 +1,12 @@
 //! Real containers: `orchd up` on a containerd of its own, as root.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
 use orch_tests::{Orchd, Run, wait_for};
 use serde_json::Value;
 
-const IMAGE: &str = "localhost/orch/busybox:1";
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Each test's pods get addresses of their own, because they share this machine's network.
-fn pod_cidr() -> String {
-    static NEXT: AtomicU8 = AtomicU8::new(0);
-    let third = (std::process::id() % 50) as u8 * 5 + NEXT.fetch_add(1, Ordering::Relaxed) % 5;
-    format!("{}/24", Ipv4Addr::new(10, 93, third, 0))
-}
-
-/// `orchd up` with real containers, and the test image.
-fn start() -> Orchd {
-    let orch = Orchd::start(&["--containerd", "private", "--pod-cidr", &pod_cidr()]);
-    let tar = orch.data_dir().join("busybox.tar");
-    let maker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack/busybox-image");
-    Run::new(Command::new(maker).arg(&tar).arg(IMAGE), "").ok();
-    orch.orchd(&[
-        "image",
-        "import",
-        &tar.to_string_lossy(),
-        "--data-dir",
-        &orch.data_dir().to_string_lossy(),
-    ])
-    .ok();
-    orch
-}
-
-fn objects(orch: &Orchd, args: &[&str]) -> Vec<Value> {
-    let list = orch.orchctl(&[&["get", "-o", "json"], args].concat()).ok();
-    let list: Value = serde_json::from_str(&list).unwrap();
-    list["items"].as_array().cloned().unwrap_or_else(|| vec![list])
-}
-
-fn running(orch: &Orchd, selector: &str, count: usize) -> Vec<Value> {
-    wait_for(&format!("{count} ready pods of {selector}"), DEADLINE, || {
-        let pods = objects(orch, &["pods", "-l", selector]);
-        let ready = pods.iter().filter(|pod| is_ready(pod)).count();
-        if ready == count && pods.len() == count {
-            Ok(pods)
-        } else {
-            Err(orch.orchctl(&["get", "pods"]).stdout)
-        }
-    })
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_else(|| panic!("{pointer} is missing in {value:#}"))
-}
-
-fn restarts(pod: &Value) -> i64 {
-    pod.pointer("/status/containerStatuses/0/restartCount").and_then(Value::as_i64).unwrap()
-}
+use crate::real::{DEADLINE, IMAGE, is_ready, objects, restarts, running, start, text, workload};
 
 /// The pid of a container's first process, as containerd tells it.
 fn pid_of(orch: &Orchd, pod: &Value) -> i32 {
@@ -83,26 +21,6 @@ fn pid_of(orch: &Orchd, pod: &Value) -> i32 {
         .find(|line| line.starts_with(&id))
         .unwrap_or_else(|| panic!("{id} has no task:\n{tasks}"));
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn workload(name: &str, replicas: u32, script: &str) -> String {
-    format!(
-        "
-apiVersion: orch.dev/v1
-kind: Workload
-metadata: {{name: {name}}}
-spec:
-  replicas: {replicas}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: main
-          image: {IMAGE}
-          command: [sh, -c, {script:?}]
-"
-    )
 }
 
 /// What is mounted, which network namespaces and which snapshots there are below a data directory.

@@ -6,5 +6,7 @@
 mod containers;
 mod kubectl;
 mod layering;
+mod orchctl;
+mod real;
 mod tidy;
 mod up;

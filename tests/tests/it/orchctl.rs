@@ -1,0 +1,175 @@
+//! `orchctl` as people use it: what it says of mistakes, what it shows of what changes, and how it reaches into containers.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use orch_tests::{Orchd, Run, binary};
+
+use crate::real::{DEADLINE, running, start, text, workload};
+
+/// A workload as the README shows it, but for a mistake.
+const MISSPELT: &str = "\
+apiVersion: orch.dev/v1
+kind: Workload
+metadata: {name: web}
+spec:
+  replicas: 3
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - {name: web, imagee: \"registry.example/web:1\", ports: [{containerPort: 8080}]}
+";
+
+/// Runs `orchctl` in the data directory, where the test's files are.
+fn orchctl_in(orch: &Orchd, args: &[&str], editor: &Path) -> Run {
+    let mut command = Command::new(binary("orchctl"));
+    command.args(args).env("KUBECONFIG", orch.kubeconfig()).env("KUBE_EDITOR", editor);
+    Run::new(command.current_dir(orch.data_dir()), "")
+}
+
+fn file(orch: &Orchd, name: &str, content: &str) -> PathBuf {
+    let path = orch.data_dir().join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn a_mistake_is_shown_as_the_readme_says() {
+    let orch = Orchd::simulated(1);
+    file(&orch, "web.yaml", MISSPELT);
+    let shown = orchctl_in(&orch, &["apply", "-f", "web.yaml"], Path::new("")).fails();
+    assert!(shown.contains("--> web.yaml:10:23\n"), "{shown}");
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    assert!(readme.contains(&shown), "README.md does not say what is printed:\n{shown}");
+
+    let right = MISSPELT.replace("imagee", "image");
+    file(&orch, "web.yaml", &right);
+    orchctl_in(&orch, &["apply", "-f", "web.yaml"], Path::new("")).ok();
+    orch.orchctl(&["wait", "workload/web", "--for=condition=Available", "--timeout=60s"]).ok();
+}
+
+#[test]
+fn what_is_wrong_in_a_file_does_not_keep_the_rest_from_being_applied() {
+    let orch = Orchd::simulated(1);
+    let documents = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: fine}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: numbers}
+data: {a: 1}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: lost, namespace: nowhere}
+";
+    let run = orch.orchctl_with(&["apply", "-f", "-"], documents);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), "configmap/fine created\n"));
+    assert!(run.stderr.contains("--> <stdin>:8:8\n"), "{}", run.stderr);
+    let missing = "error: configmap/lost: namespaces \"nowhere\" not found\n  --> <stdin>:12:24\n";
+    assert!(run.stderr.contains(missing), "{}", run.stderr);
+}
+
+#[test]
+fn an_edit_is_shown_again_until_the_server_takes_it() {
+    let orch = Orchd::simulated(1);
+    file(&orch, "web.yaml", &MISSPELT.replace("imagee", "image"));
+    orchctl_in(&orch, &["apply", "-f", "web.yaml"], Path::new("")).ok();
+    let script = "\
+#!/bin/sh
+if grep -q 'did you mean .replicas' \"$1\"; then sed -i 's/^  replicaz: .*/  replicas: 5/' \"$1\"
+else sed -i '/^spec:/,/^status:/s/^  replicas: 3/  replicaz: 5/' \"$1\"; fi
+";
+    let editor = file(&orch, "editor", script);
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let edited = orchctl_in(&orch, &["edit", "workload", "web"], &editor).ok();
+    assert_eq!(edited, "workload.orch.dev/web edited\n");
+    assert_eq!(orch.orchctl(&["get", "wl", "web", "-o", "jsonpath={.spec.replicas}"]).ok(), "5");
+
+    let same = orchctl_in(&orch, &["edit", "workload", "web"], Path::new("true")).ok();
+    assert_eq!(same, "Edit cancelled, no changes made.\n");
+    let hopeless = Path::new("sed -i '/^a: b: c$/d; $a a: b: c'");
+    let refused = orchctl_in(&orch, &["edit", "workload", "web"], hopeless).fails();
+    assert!(
+        refused.contains("not valid YAML") && refused.contains("hint: what you have written is in"),
+        "{refused}"
+    );
+    let kept = refused.trim().rsplit(' ').next().unwrap();
+    assert!(std::fs::read_to_string(kept).unwrap().contains("a: b: c"), "{kept}");
+    std::fs::remove_file(kept).unwrap();
+}
+
+#[test]
+fn a_watch_has_the_columns_of_its_heading() {
+    let orch = Orchd::simulated(2);
+    orch.orchctl_with(&["apply", "-f", "-"], &workload("web", 1, "sleep 3600")).ok();
+    orch.orchctl(&["wait", "workload/web", "--for=condition=Available"]).ok();
+    let mut watch = orch.orchctl_spawn(&["get", "pods", "-w"]);
+    let heading = watch.line_with("NAME", DEADLINE);
+    let columns = |line: &str| line.split("  ").filter(|cell| !cell.trim().is_empty()).count();
+    watch.line_with("Running", DEADLINE);
+    orch.orchctl(&["scale", "workload/web", "--replicas=2"]).ok();
+    for state in ["Pending", "Running"] {
+        let line = watch.line_with(state, DEADLINE);
+        assert_eq!(columns(&line), columns(&heading), "{heading}\n{line}");
+    }
+}
+
+#[test]
+fn logs_are_followed_and_commands_run_in_real_containers() {
+    let orch = start();
+    let script =
+        "echo begun; while :; do if [ -e /tmp/say ]; then cat /tmp/say; rm /tmp/say; fi; sleep 0.1; done";
+    orch.orchctl_with(&["apply", "-f", "-"], &workload("talk", 1, script)).ok();
+    let pods = running(&orch, "app=talk", 1);
+    let pod = text(&pods[0], "/metadata/name");
+
+    let mut log = orch.orchctl_spawn(&["logs", "-f", "workload/talk"]);
+    log.line_with("begun", DEADLINE);
+    let said = orch.orchctl_with(
+        &["exec", "-i", pod, "--", "sh", "-c", "cat >/tmp/new && mv /tmp/new /tmp/say"],
+        "by hand\n",
+    );
+    said.ok();
+    log.line_with("by hand", DEADLINE);
+    assert_eq!(orch.orchctl(&["logs", pod, "main", "--tail=1"]).ok(), "by hand\n");
+    assert_eq!(orch.orchctl(&["logs", "-l", "app=talk", "--tail=-1"]).ok(), "begun\nby hand\n");
+
+    let input = "x".repeat(3 << 20);
+    assert_eq!(orch.orchctl_with(&["exec", "-i", pod, "--", "wc", "-c"], &input).ok().trim(), "3145728");
+    let script = "echo out; echo err >&2; exit 7";
+    for run in [
+        orch.orchctl(&["exec", "workload/talk", "--", "sh", "-c", script]),
+        orch.kubectl(&["exec", pod, "--", "sh", "-c", script]),
+    ] {
+        assert_eq!((run.code, run.stdout.as_str()), (Some(7), "out\n"), "{}", run.stderr);
+        assert!(run.stderr.starts_with("err\n"), "{}", run.stderr);
+    }
+    assert_eq!(orch.kubectl(&["exec", pod, "--", "echo", "hello"]).ok(), "hello\n");
+    let unknown = orch.orchctl(&["exec", pod, "--", "no-such-command"]).fails();
+    assert!(unknown.contains("no-such-command"), "{unknown}");
+}
+
+#[test]
+fn what_happens_to_a_real_pod_is_described_and_its_end_is_waited_for() {
+    let orch = start();
+    orch.orchctl_with(&["apply", "-f", "-"], &workload("short", 1, "exec sleep 3600")).ok();
+    let pods = running(&orch, "app=short", 1);
+    let pod = text(&pods[0], "/metadata/name");
+    let described = orch.orchctl(&["describe", "pod", "short-"]).ok();
+    for part in ["Scheduled", "Started", "Restart Count:  0", "Controlled By:  Workload/short"] {
+        assert!(described.contains(part), "{part:?} is not in:\n{described}");
+    }
+    let uid = text(&pods[0], "/metadata/uid");
+    assert_eq!(orch.orchctl(&["delete", "pod", pod]).ok(), format!("pod \"{pod}\" deleted\n"));
+    let left = orch.orchctl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]).ok();
+    assert!(!left.contains(uid), "{pod} is there still: {left}");
+    orch.orchctl(&["wait", &format!("pod/{pod}"), "--for=delete", "--timeout=0"]).ok();
+    let late = orch.orchctl(&["wait", "pods", "-l", "app=short", "--for=condition=Nice", "--timeout=1s"]);
+    let late = late.fails();
+    assert!(late.starts_with("error: timed out waiting for the condition Nice of pod/short-"), "{late}");
+}
