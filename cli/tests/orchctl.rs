@@ -202,6 +202,17 @@ async fn a_watch_shows_what_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_watch_whose_revision_is_forgotten_lists_again() {
+    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(kubeconfig.path(), ctl::forgetful::serve().await).unwrap();
+    let mut watch = ctl::spawn(&["get", "pods", "-w"], kubeconfig.path());
+    for expected in ["NAME\n", "listed-1\n", "listed-2\n", "listed-3\n", "watched\n"] {
+        assert_eq!(watch.line().await, expected);
+    }
+    assert!(watch.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn delete_waits_until_the_object_is_gone() {
     let server = Server::start().await;
     server.make(&pod("one")).await;

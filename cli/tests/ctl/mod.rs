@@ -1,5 +1,7 @@
 //! An API server in this process, and `orchctl` in processes of its own.
 
+pub(crate) mod forgetful;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -90,9 +92,7 @@ impl Server {
 
     /// Starts an `orchctl` that goes on by itself until it is dropped.
     pub(crate) fn spawn(&self, args: &[&str]) -> Running {
-        let mut child = command(args, &self.kubeconfig()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Running { child, stdout }
+        spawn(args, &self.kubeconfig())
     }
 
     /// Makes objects without `orchctl`.
@@ -124,6 +124,13 @@ fn command(args: &[&str], kubeconfig: &Path) -> Command {
     command.args(args).env_clear().env("KUBECONFIG", kubeconfig).env("HOME", kubeconfig.parent().unwrap());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
+}
+
+/// Starts an `orchctl` that goes on by itself until it is dropped.
+pub(crate) fn spawn(args: &[&str], kubeconfig: &Path) -> Running {
+    let mut child = command(args, kubeconfig).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    Running { child, stdout }
 }
 
 /// Runs `orchctl` to its end.

@@ -92,14 +92,14 @@ else sed -i '/^spec:/,/^status:/s/^  replicas: 3/  replicaz: 5/' \"$1\"; fi
 
     let same = orchctl_in(&orch, &["edit", "workload", "web"], Path::new("true")).ok();
     assert_eq!(same, "Edit cancelled, no changes made.\n");
-    let hopeless = Path::new("sed -i '/^a: b: c$/d; $a a: b: c'");
+    let hopeless = Path::new("sed -i 's/^kind:.*/kind: a: b/'");
     let refused = orchctl_in(&orch, &["edit", "workload", "web"], hopeless).fails();
     assert!(
         refused.contains("not valid YAML") && refused.contains("hint: what you have written is in"),
         "{refused}"
     );
     let kept = refused.trim().rsplit(' ').next().unwrap();
-    assert!(std::fs::read_to_string(kept).unwrap().contains("a: b: c"), "{kept}");
+    assert!(std::fs::read_to_string(kept).unwrap().contains("kind: a: b"), "{kept}");
     std::fs::remove_file(kept).unwrap();
 }
 
