@@ -48,13 +48,13 @@ mod tests {
     fn the_page_is_in_step() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config.md");
         let page = super::page().unwrap();
-        if std::env::var_os("ORCH_UPDATE_DOCS").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             std::fs::write(&file, &page).unwrap();
         }
         let written = std::fs::read_to_string(&file).unwrap_or_default();
         assert!(
             written == page,
-            "docs/config.md is out of date; run: ORCH_UPDATE_DOCS=1 cargo test -p orch-cli in_step"
+            "docs/config.md is out of date; run: BLESS=1 cargo test -p orch-cli in_step"
         );
     }
 }

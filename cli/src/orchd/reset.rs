@@ -33,6 +33,8 @@ pub(crate) async fn run(path: &Path, yes: bool) -> Result<()> {
     if let Some(record) = data.containerd_record()? {
         remove_containers(&data, &record).await?;
     }
+    let node = data.node();
+    orch_node::remove_data(&node).with_context(|| format!("cannot remove {}", node.display()))?;
     data.remove()?;
     println!("removed {}", data.path().display());
     Ok(())

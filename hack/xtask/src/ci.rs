@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<()> {
     eprintln!("── generated files");
     codegen::run(true)?;
     step("binaries", cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
-    step("tests", cargo(&["test", "--workspace", "--quiet"]))?;
+    step("tests", cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     step("docs", doc)?;
