@@ -36,3 +36,4 @@ mod volumes;
 
 pub use agent::{Config, Machine, NodeAgent, ServerConfig};
 use layout::Layout;
+pub use volumes::remove_data;

@@ -67,6 +67,24 @@ pub(crate) fn tear_down(layout: &Layout, uid: &str) -> Result<(), VolumeError> {
     fs::remove_dir_all(&directory).map_err(failed("remove", &directory))
 }
 
+/// Removes all that the agent of this data directory has kept there, of all pods: unmounts first, so that nothing on the
+/// other side of a mount is touched. For when its containers are gone and no agent will come back for the rest.
+///
+/// # Errors
+/// If something cannot be unmounted or removed. What is not there is no error.
+pub fn remove_data(data_dir: &Path) -> io::Result<()> {
+    let ignore_missing = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    };
+    // Mounts are listed by their real paths.
+    match data_dir.canonicalize() {
+        Ok(real) => tmpfs::unmount_below(&real).and_then(|()| fs::remove_dir_all(&real)),
+        Err(error) => Err(error),
+    }
+    .or_else(ignore_missing)
+}
+
 /// Removes the logs of a pod.
 pub(crate) fn remove_logs(layout: &Layout, uid: &str) -> Result<(), VolumeError> {
     let suffix = format!("_{uid}");

@@ -1,6 +1,7 @@
 //! ConfigMaps and Secrets that pods refer to.
 
 use orch_api::Api;
+use orch_node::remove_data;
 use orch_ontology::{ConfigMap, Secret};
 use serde_json::json;
 
@@ -63,4 +64,19 @@ async fn a_secret_volume_is_in_memory_and_goes_with_the_pod() {
     cluster.delete("web").await;
     cluster.until_gone("web").await;
     assert!(!is_mounted() && !directory.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_left_is_removed_without_it() {
+    let cluster = Cluster::start().await;
+    let agent = cluster.agent();
+    let volumes = json!({"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]});
+    cluster.pod_with("web", json!({}), volumes).await;
+    cluster.until_running("web").await;
+    agent.stop().await;
+    remove_data(&cluster.data_dir()).unwrap();
+    assert!(!cluster.data_dir().exists());
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!table.contains(cluster.data_dir().to_str().unwrap()));
+    remove_data(&cluster.data_dir()).unwrap();
 }
