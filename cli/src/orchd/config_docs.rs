@@ -10,8 +10,8 @@ use super::Config;
 const INTRODUCTION: &str = "\
 # The configuration file of `orchd up`
 
-`orchd up --config FILE` reads YAML. Every field may be left out; flags win over the file. A field that is not known is
-refused, with its path and a suggestion. This page is derived from the type that reads the file; a test keeps it so.
+`orchd up --config FILE` reads YAML that begins with `apiVersion: orch.dev/v1` and `kind: Config`. Every other field may be
+left out; flags win over the file. A field that is not known is refused, with its line and a suggestion. This page is derived from the type that reads the file; a test keeps it so.
 
 | field | what it is |
 |---|---|
@@ -24,7 +24,7 @@ pub(crate) fn page() -> Result<String> {
     fields(&mut page, "", schema.root())?;
     write!(
         page,
-        "\nThe defaults, as a file:\n\n```yaml\n{}```\n",
+        "\nThe defaults, as a file:\n\n```yaml\napiVersion: orch.dev/v1\nkind: Config\n{}```\n",
         serde_saphyr::to_string(&Config::default())?
     )?;
     Ok(page)
