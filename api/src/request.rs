@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Resource, Status, Target};
+use crate::{FieldError, Kind, Resource, Status, Target};
 
 /// One call on the API.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,23 @@ impl Verb {
             Self::Delete => "delete",
             Self::DeleteCollection => "deletecollection",
         }
+    }
+
+    /// The kind that Kubernetes gives the verb's parameters, for errors about them.
+    pub fn options(self) -> Kind {
+        let name = match self {
+            Self::Get | Self::List | Self::Watch => "ListOptions",
+            Self::Create => "CreateOptions",
+            Self::Update => "UpdateOptions",
+            Self::Patch => "PatchOptions",
+            Self::Delete | Self::DeleteCollection => "DeleteOptions",
+        };
+        Kind::cluster("meta.k8s.io", "v1", name, "", "")
+    }
+
+    /// 422: a parameter of the verb is not valid.
+    pub fn invalid_options(self, error: FieldError) -> Status {
+        Status::invalid(&self.options(), "", &[error])
     }
 }
 
@@ -155,11 +172,14 @@ macro_rules! wire_words {
                 match self { $(Self::$variant => stringify!($variant),)* }
             }
 
-            /// Reads the word on the wire; any other is a bad request.
-            pub fn parse(word: &str) -> Result<Self, Status> {
+            /// Reads the word on the wire.
+            ///
+            /// # Errors
+            /// 422 about the options of `verb`, as Kubernetes answers.
+            pub fn parse(verb: Verb, word: &str) -> Result<Self, Status> {
                 match word {
                     $(stringify!($variant) => Ok(Self::$variant),)*
-                    _ => Err(unsupported($param, word, &[$(stringify!($variant)),*])),
+                    _ => Err(unsupported(verb, $param, word, &[$(stringify!($variant)),*])),
                 }
             }
         }
@@ -211,37 +231,43 @@ impl Params {
     /// Reads decoded query pairs.
     ///
     /// # Errors
-    /// 400 for a known parameter with a value that it cannot have. Unknown parameters are kept in [`Params::other`].
+    /// 400 for a parameter that is no number or boolean, 422 for a word that it does not know. Unknown parameters are kept
+    /// in [`Params::other`].
     pub fn parse<K: AsRef<str>, V: AsRef<str>>(
+        verb: Verb,
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, Status> {
         let mut params = Self::default();
         for (name, value) in pairs {
-            params.set(name.as_ref(), value.as_ref())?;
+            params.set(verb, name.as_ref(), value.as_ref())?;
         }
         Ok(params)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), Status> {
+    fn set(&mut self, verb: Verb, name: &str, value: &str) -> Result<(), Status> {
         let text = || (!value.is_empty()).then(|| value.to_owned());
         match name {
-            "dryRun" => self.dry_run = parse_dry_run(value)?,
+            "dryRun" => self.dry_run = parse_dry_run(verb, value)?,
             "fieldManager" => self.field_manager = text(),
-            "fieldValidation" => self.field_validation = given(value, FieldValidation::parse)?,
+            "fieldValidation" => {
+                self.field_validation = given(value, |word| FieldValidation::parse(verb, word))?
+            }
             "force" => self.force = given(value, |v| boolean(name, v))?.unwrap_or_default(),
             "labelSelector" => self.label_selector = text(),
             "fieldSelector" => self.field_selector = text(),
             "limit" => self.limit = given(value, |v| number(name, v))?.filter(|limit| *limit > 0),
             "continue" => self.cont = text(),
             "resourceVersion" => self.resource_version = text(),
-            "resourceVersionMatch" => self.resource_version_match = given(value, VersionMatch::parse)?,
+            "resourceVersionMatch" => {
+                self.resource_version_match = given(value, |word| VersionMatch::parse(verb, word))?
+            }
             "sendInitialEvents" => self.send_initial_events = given(value, |v| boolean(name, v))?,
             "allowWatchBookmarks" => {
                 self.allow_watch_bookmarks = given(value, |v| boolean(name, v))?.unwrap_or_default();
             }
             "timeoutSeconds" => self.timeout_seconds = given(value, |v| number(name, v))?.filter(|t| *t > 0),
             "gracePeriodSeconds" => self.grace_period_seconds = given(value, |v| number(name, v))?,
-            "propagationPolicy" => self.propagation = given(value, Propagation::parse)?,
+            "propagationPolicy" => self.propagation = given(value, |word| Propagation::parse(verb, word))?,
             _ => self.other.push((name.to_owned(), value.to_owned())),
         }
         Ok(())
@@ -276,11 +302,11 @@ fn given<T>(value: &str, parse: impl FnOnce(&str) -> Result<T, Status>) -> Resul
     if value.is_empty() { Ok(None) } else { parse(value).map(Some) }
 }
 
-fn parse_dry_run(value: &str) -> Result<bool, Status> {
+fn parse_dry_run(verb: Verb, value: &str) -> Result<bool, Status> {
     match value {
         "" => Ok(false),
         "All" => Ok(true),
-        other => Err(unsupported("dryRun", other, &["All"])),
+        other => Err(unsupported(verb, "dryRun", other, &["All"])),
     }
 }
 
@@ -298,9 +324,8 @@ fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, Status> {
         .map_err(|_| Status::bad_request(format!("{name}: {value:?} is not a whole number in range")))
 }
 
-fn unsupported(name: &str, value: &str, supported: &[&str]) -> Status {
-    let supported = supported.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
-    Status::bad_request(format!("{name}: Unsupported value: {value:?}: supported values: {supported}"))
+fn unsupported(verb: Verb, name: &str, value: &str, supported: &[&str]) -> Status {
+    verb.invalid_options(FieldError::not_supported(name, value, supported))
 }
 
 impl Body {
@@ -356,19 +381,33 @@ mod tests {
     fn parameters_are_read_back_as_they_are_written() {
         let pairs =
             [("dryRun", "All"), ("limit", "500"), ("sendInitialEvents", "true"), ("container", "web")];
-        let params = Params::parse(pairs).unwrap();
+        let params = Params::parse(Verb::List, pairs).unwrap();
         assert!(params.dry_run);
         let written = params.pairs();
-        assert_eq!(Params::parse(written).unwrap(), params);
+        assert_eq!(Params::parse(Verb::List, written).unwrap(), params);
     }
 
     #[test]
-    fn a_value_that_a_parameter_cannot_have_is_a_bad_request() {
-        for pair in
-            [("dryRun", "Server"), ("limit", "many"), ("fieldValidation", "strict"), ("force", "maybe")]
-        {
-            let status = Params::parse([pair]).unwrap_err();
-            assert_eq!(status.code, 400, "{pair:?}: {status}");
+    fn a_value_that_a_parameter_cannot_have_is_refused_as_kubernetes_refuses_it() {
+        let cases = [
+            (("limit", "many"), 400, "limit: \"many\" is not a whole number in range"),
+            (("force", "maybe"), 400, "force: \"maybe\" is not a boolean: use true or false"),
+            (
+                ("dryRun", "Server"),
+                422,
+                "PatchOptions.meta.k8s.io \"\" is invalid: \
+                 dryRun: Unsupported value: \"Server\": supported values: \"All\"",
+            ),
+            (
+                ("fieldValidation", "strict"),
+                422,
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"strict\": \
+                 supported values: \"Ignore\", \"Warn\", \"Strict\"",
+            ),
+        ];
+        for (pair, code, message) in cases {
+            let status = Params::parse(Verb::Patch, [pair]).unwrap_err();
+            assert_eq!((status.code, status.message.as_str()), (code, message), "{pair:?}");
         }
     }
 

@@ -33,10 +33,10 @@ pub(crate) fn target(segments: &[Cow<'_, str>]) -> Option<Target> {
 /// 400 for parameters that cannot be read, 405 for methods that the API does not have.
 pub(crate) fn request(parts: &Parts, target: Target) -> Result<Request, Status> {
     let query = parts.uri.query().unwrap_or_default();
-    let mut params = Params::parse(form_urlencoded::parse(query.as_bytes()))?;
-    let watch = params.other.iter().find(|(name, _)| name == "watch").map(|(_, value)| value.as_str());
-    let watch = watch.is_some_and(|value| matches!(value, "" | "1" | "true" | "True" | "TRUE" | "t" | "T"));
-    params.other.retain(|(name, _)| name != "watch");
+    let (watch, pairs): (Vec<_>, Vec<_>) =
+        form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| name == "watch");
+    // As Kubernetes reads it: whatever does not say no says yes.
+    let watch = watch.first().is_some_and(|(_, value)| !value.eq_ignore_ascii_case("false") && value != "0");
     let verb = match (&parts.method, target.name.is_some()) {
         (&Method::GET | &Method::HEAD, _) if watch && target.subresource.is_none() => Verb::Watch,
         (&Method::GET | &Method::HEAD, true) => Verb::Get,
@@ -48,6 +48,7 @@ pub(crate) fn request(parts: &Parts, target: Target) -> Result<Request, Status> 
         (&Method::DELETE, false) => Verb::DeleteCollection,
         _ => return Err(Status::method_not_allowed()),
     };
+    let params = Params::parse(verb, pairs)?;
     Ok(Request { verb, target, params, body: None })
 }
 

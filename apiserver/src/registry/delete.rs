@@ -1,6 +1,6 @@
 //! `delete`: at once, gracefully, or when finalizers let go.
 
-use orch_api::{Body, Deletion, Object as _, Propagation, Status, Time};
+use orch_api::{Body, Deletion, FieldError, Object as _, Propagation, Status, Time, Verb};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -85,9 +85,18 @@ impl Options {
         }
         let _ = (sent.api_version, sent.ignore_store_read_error_with_cluster_breaking_potential);
         self.grace_seconds = sent.grace_period_seconds.or(self.grace_seconds);
-        let policy = sent.propagation_policy.as_deref().map(Propagation::parse).transpose()?;
+        let policy = sent
+            .propagation_policy
+            .as_deref()
+            .map(|word| Propagation::parse(Verb::Delete, word))
+            .transpose()?;
         if policy.is_some() && sent.orphan_dependents.is_some() {
-            return Err(bad("orphanDependents and deletionPropagation cannot be both set".into()));
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            return Err(Verb::Delete.invalid_options(FieldError::invalid(
+                "propagationPolicy",
+                Value::Null,
+                why,
+            )));
         }
         let orphan =
             sent.orphan_dependents.map(|yes| if yes { Propagation::Orphan } else { Propagation::Background });
@@ -96,7 +105,8 @@ impl Options {
             [] => {}
             [all] if all == "All" => self.dry_run = true,
             other => {
-                return Err(bad(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")));
+                let error = FieldError::not_supported("dryRun", other.to_vec(), &["All"]);
+                return Err(Verb::Delete.invalid_options(error));
             }
         }
         let preconditions = sent.preconditions.unwrap_or_default();

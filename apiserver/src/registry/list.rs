@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use orch_api::{Reason, Status, VersionMatch};
+use orch_api::{FieldError, Reason, Status, Verb, VersionMatch};
 use orch_store::{Key, ReadAt, Revision, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -129,11 +129,11 @@ fn moment(call: &Call) -> Result<Moment, Status> {
     }
     match (asked, params.resource_version_match) {
         (None, Some(_)) => {
-            Err(Status::bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided"))
+            Err(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"))
         }
         (None, None) => Ok(Moment::Now),
         (Some(Revision::ZERO), Some(VersionMatch::Exact)) => {
-            Err(Status::bad_request("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""))
+            Err(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
         }
         (Some(asked), Some(VersionMatch::Exact)) => Ok(Moment::Exactly(asked, None)),
         // Kubernetes takes a page at a revision, without a word on how, for that very revision.
@@ -142,6 +142,10 @@ fn moment(call: &Call) -> Result<Moment, Status> {
         }
         (Some(asked), _) => Ok(Moment::AtLeast(asked)),
     }
+}
+
+fn forbidden(why: &str) -> Status {
+    Verb::List.invalid_options(FieldError::forbidden("resourceVersionMatch", why))
 }
 
 /// The `resourceVersion` of the request.

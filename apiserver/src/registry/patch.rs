@@ -1,7 +1,7 @@
 //! `patch`: change an object by a JSON patch, a JSON merge patch, a strategic merge patch, or server-side apply.
 
 use orch_api::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch};
-use orch_api::{Body, FieldError, MediaType, Reason, Status, Time};
+use orch_api::{Body, FieldError, MediaType, Reason, Status, Time, Verb};
 use serde_json::Value;
 
 use super::change::{Part, Wanted, change, tracked};
@@ -20,7 +20,8 @@ pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, St
         other => return Err(unsupported(other)),
     }
     if call.params().force {
-        return Err(Status::bad_request("force: Forbidden: may not be specified for non-apply patch"));
+        let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
+        return Err(Verb::Patch.invalid_options(error));
     }
     merged(registry, call, body).await
 }

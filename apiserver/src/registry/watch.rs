@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, unfold};
-use orch_api::{Clock, EventType, INITIAL_EVENTS_END, Reason, Status, VersionMatch};
+use orch_api::{Clock, EventType, FieldError, INITIAL_EVENTS_END, Reason, Status, Verb, VersionMatch};
 use orch_store::Revision;
 use serde_json::json;
 
@@ -168,14 +168,17 @@ fn start(call: &Call) -> Result<Start, Status> {
             None => Start::Now,
             Some(revision) => Start::AtLeast(revision),
         }),
-        (Some(true), Some(VersionMatch::NotOlderThan)) => Err(Status::bad_request(
-            "sendInitialEvents: Forbidden: sendInitialEvents is forbidden unless allowWatchBookmarks is true",
+        (Some(true), Some(VersionMatch::NotOlderThan)) => Err(forbidden(
+            "sendInitialEvents",
+            "sendInitialEvents is forbidden unless allowWatchBookmarks is true",
         )),
-        (Some(_), None | Some(VersionMatch::Exact)) => Err(Status::bad_request(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        (Some(_), None | Some(VersionMatch::Exact)) => Err(forbidden(
+            "resourceVersionMatch",
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         )),
-        (None, Some(_)) => Err(Status::bad_request(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        (None, Some(_)) => Err(forbidden(
+            "resourceVersionMatch",
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )),
         (Some(false), Some(_)) => Ok(Start::After(asked.unwrap_or_default())),
         (None, None) => Ok(match asked {
@@ -184,6 +187,10 @@ fn start(call: &Call) -> Result<Start, Status> {
             Some(revision) => Start::After(revision),
         }),
     }
+}
+
+fn forbidden(parameter: &str, why: &str) -> Status {
+    Verb::Watch.invalid_options(FieldError::forbidden(parameter, why))
 }
 
 struct Watcher {

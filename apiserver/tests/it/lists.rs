@@ -60,14 +60,18 @@ async fn selectors_select() {
         ("fieldSelector=metadata.name", "invalid selector"),
         ("limit=many", "limit"),
         ("resourceVersion=new", "resourceVersion"),
+        ("continue=garbage", "continue key is not valid"),
+    ] {
+        host.get(&format!("{MAPS}?{query}")).await.fails(400, "BadRequest", message);
+    }
+    for (query, message) in [
         (
             "resourceVersionMatch=Exact",
             "resourceVersionMatch is forbidden unless resourceVersion is provided",
         ),
         ("resourceVersionMatch=Sometimes&resourceVersion=1", "resourceVersionMatch"),
-        ("continue=garbage", "continue key is not valid"),
     ] {
-        host.get(&format!("{MAPS}?{query}")).await.fails(400, "BadRequest", message);
+        host.get(&format!("{MAPS}?{query}")).await.fails(422, "Invalid", message);
     }
 }
 

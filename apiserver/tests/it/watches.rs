@@ -119,6 +119,10 @@ async fn initial_events_end_with_a_marked_bookmark() {
         "watch=1&sendInitialEvents=true",
         "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
         "watch=1&resourceVersionMatch=NotOlderThan",
+    ] {
+        host.get(&format!("{MAPS}?{query}")).await.fails(422, "Invalid", "ListOptions.meta.k8s.io");
+    }
+    for query in [
         "watch=1&resourceVersion=x",
         "watch=1&fieldSelector=spec.nothing%3D1",
         "watch=1&allowWatchBookmarks=perhaps",

@@ -113,8 +113,8 @@ async fn unknown_fields_are_refused_told_or_ignored_as_asked() {
         "unknown field \"spec.replicaz\"",
     );
     host.post(&format!("{WORKLOADS}?fieldValidation=strict"), workload("b", 1)).await.fails(
-        400,
-        "BadRequest",
+        422,
+        "Invalid",
         "fieldValidation",
     );
 }
@@ -181,7 +181,7 @@ async fn a_dry_run_does_everything_but_write() {
     host.delete(&format!("{MAPS}?dryRun=All")).await.is(200);
     assert_eq!(host.store.revision().await.unwrap(), before);
     assert_eq!(host.get(&format!("{MAPS}/a")).await.is(200), made);
-    host.delete(&format!("{MAPS}/a?dryRun=Some")).await.fails(400, "BadRequest", "dryRun");
+    host.delete(&format!("{MAPS}/a?dryRun=Some")).await.fails(422, "Invalid", "dryRun");
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn patches_of_every_kind_change_what_they_say() {
     host.merge(&path, json!({"metadata": {"uid": "b"}})).await.fails(409, "Conflict", "UID in precondition");
     host.merge(&path, json!({"metadata": {"resourceVersion": "1"}})).await.fails(409, "Conflict", "modified");
     host.merge(&format!("{MAPS}/none"), json!({})).await.fails(404, "NotFound", "");
-    host.merge(&format!("{path}?force=true"), json!({})).await.fails(400, "BadRequest", "force");
+    host.merge(&format!("{path}?force=true"), json!({})).await.fails(422, "Invalid", "force");
 }
 
 #[tokio::test]
