@@ -14,7 +14,7 @@ use crate::watch::decode;
 use crate::{Body, Event, ListMeta, Params, Patch, Request, Resource, Status, Target, Verb, WatchEvent};
 
 /// Events of a watch, in order. Ends when the server ends the watch; the last item may be an error. `E` is what the
-/// events are read as: the raw [`WatchEvent`], or an [`Event`](crate::Event) of a type.
+/// events are read as: the raw [`WatchEvent`], or an [`Event`](enum@crate::Event) of a type.
 pub type WatchStream<E = WatchEvent<Bytes>> = BoxStream<'static, Result<E, Status>>;
 
 /// A way to reach the API: in the process, or over HTTP. The second seam.

@@ -2,7 +2,7 @@
 //!
 //! Field names, shapes, defaults and validation are Kubernetes' own where Kubernetes has the kind; a field that Orch does not
 //! implement is absent, so that it is refused rather than ignored. Field docs are written for users: they are what `explain`,
-//! OpenAPI and agents show. JSON Schemas, the relation graph and `kinds.md` are derived from the types ([`generated`]) and
+//! OpenAPI and agents show. JSON Schemas, the relation graph and `kinds.md` are derived from the types ([`generated()`]) and
 //! committed under `generated/`.
 //!
 //! Everything here is data and pure functions. It deliberately does no I/O and knows nothing of how kinds are served.

@@ -2,7 +2,7 @@
 //!
 //! A verb is one file with its arguments, its examples and a `run`. No verb knows a kind: what there is, is learned from
 //! the server by discovery, and how it is shown from its schema. What is printed is made by pure functions in
-//! [`output`], always coloured; the stream takes the colours out unless it is a terminal.
+//! `output`, always coloured; the stream takes the colours out unless it is a terminal.
 
 mod api_resources;
 mod apply;

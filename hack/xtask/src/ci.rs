@@ -13,11 +13,11 @@ pub(crate) fn run() -> Result<()> {
     step("lints", cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
     eprintln!("── generated files");
     codegen::run(true)?;
-    step("binaries", cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
-    step("tests", cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     step("docs", doc)?;
+    step("binaries", cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
+    step("tests", cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))?;
     deny()
 }
 

@@ -1,4 +1,4 @@
-//! What is printed: pure functions from data to text with ANSI colours, and [`print`], which writes it.
+//! What is printed: pure functions from data to text with ANSI colours, and [`print()`], which writes it.
 
 pub(super) mod age;
 pub(super) mod snippet;

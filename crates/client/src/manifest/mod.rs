@@ -1,6 +1,6 @@
 //! Manifests: objects written by people in files, and where in those files each field stands.
 //!
-//! YAML is read strictly and as Kubernetes reads it (see [`crate::yaml`]'s options); a file may hold several documents
+//! YAML is read strictly and as Kubernetes reads it (see `crate::yaml`'s options); a file may hold several documents
 //! and `List`s. A document that cannot be read does not keep its neighbours from being read.
 
 mod input;
