@@ -60,13 +60,7 @@ pub(crate) async fn review(
 /// What authorization, as `pipeline.rs` has it, says of a known caller: everything is allowed.
 fn status(identity: &Identity, kind: &str) -> Value {
     match kind {
-        "SelfSubjectReview" => {
-            let mut user = json!({"username": identity.user, "groups": identity.groups});
-            if !identity.uid.is_empty() {
-                user["uid"] = identity.uid.as_str().into();
-            }
-            json!({"userInfo": user})
-        }
+        "SelfSubjectReview" => json!({"userInfo": identity.user_info()}),
         "SelfSubjectRulesReview" => json!({
             "incomplete": false,
             "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],

@@ -1,47 +1,9 @@
-//! Who is calling: verified client certificates and static bearer tokens.
+//! Static bearer tokens, read from a file at the start.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
-use orch_api::Status;
-use orch_transport::Peer;
-
-/// The group of every caller who is known.
-pub const AUTHENTICATED: &str = "system:authenticated";
-/// The group of every caller who is not.
-pub(crate) const UNAUTHENTICATED: &str = "system:unauthenticated";
-/// The user that callers without credentials are.
-pub(crate) const ANONYMOUS: &str = "system:anonymous";
-
-/// Who is calling, as authorization, audit and field ownership see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The user's name.
-    pub user: String,
-    /// The user's unique id; may be empty.
-    pub uid: String,
-    /// The groups that the user belongs to.
-    pub groups: Vec<String>,
-}
-
-impl Identity {
-    /// A known caller; [`AUTHENTICATED`] is added to the groups.
-    pub fn new(user: impl Into<String>, groups: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let groups = groups.into_iter().map(Into::into).chain([AUTHENTICATED.to_owned()]).collect();
-        Self { user: user.into(), uid: String::new(), groups }
-    }
-
-    /// A caller without credentials.
-    pub fn anonymous() -> Self {
-        Self { user: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] }
-    }
-
-    /// Whether the caller showed no credentials.
-    pub fn is_anonymous(&self) -> bool {
-        self.user == ANONYMOUS
-    }
-}
+use super::Identity;
 
 /// Static bearer tokens, from kube-apiserver's CSV format: `token,user,uid[,"group1,group2"]`.
 #[derive(Clone, Default)]
@@ -100,7 +62,7 @@ impl Tokens {
     }
 
     /// The owner of a token. Takes the same time for every token of the same length.
-    fn find(&self, token: &str) -> Option<&Identity> {
+    pub(super) fn find(&self, token: &str) -> Option<&Identity> {
         let matching = self.0.iter().fold(None, |found, (known, identity)| {
             if equal_in_constant_time(known.as_bytes(), token.as_bytes()) { Some(identity) } else { found }
         });
@@ -149,29 +111,9 @@ fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && std::hint::black_box(a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b))) == 0
 }
 
-/// Who sent a request: the verified certificate speaks first, then the bearer token; with neither, the caller is
-/// anonymous.
-///
-/// # Errors
-/// 401 for a token that nobody has: a caller who shows credentials does not mean to be anonymous.
-pub(crate) fn authenticate(
-    peer: Option<&Peer>,
-    headers: &HeaderMap,
-    tokens: &Tokens,
-) -> Result<Identity, Status> {
-    if let Some(certificate) = peer.and_then(|peer| peer.certificate.as_deref()) {
-        return Ok(Identity::new(certificate.common_name.clone(), certificate.organizations.iter().cloned()));
-    }
-    let Some(authorization) = headers.get(header::AUTHORIZATION) else { return Ok(Identity::anonymous()) };
-    let token = authorization.to_str().ok().and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    token.and_then(|token| tokens.find(token)).cloned().ok_or_else(Status::unauthorized)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::AUTHENTICATED;
     use super::*;
 
     #[test]

@@ -1,0 +1,58 @@
+//! [`Identity`]: who is calling, however that was found out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// The group of every caller who is known.
+pub const AUTHENTICATED: &str = "system:authenticated";
+/// The group of every caller who is not.
+pub(crate) const UNAUTHENTICATED: &str = "system:unauthenticated";
+/// The user that callers without credentials are.
+pub(crate) const ANONYMOUS: &str = "system:anonymous";
+
+/// Who is calling, as authorization, audit and field ownership see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's name.
+    pub user: String,
+    /// The user's unique id; may be empty.
+    pub uid: String,
+    /// The groups that the user belongs to.
+    pub groups: Vec<String>,
+    /// What else is known of the user, such as the pod that a service account's token was made for.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl Identity {
+    /// A known caller; [`AUTHENTICATED`] is added to the groups.
+    pub fn new(user: impl Into<String>, groups: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let groups = groups.into_iter().map(Into::into).chain([AUTHENTICATED.to_owned()]).collect();
+        Self { user: user.into(), groups, ..Self::default() }
+    }
+
+    /// A caller without credentials.
+    pub fn anonymous() -> Self {
+        Self { user: ANONYMOUS.into(), groups: vec![UNAUTHENTICATED.into()], ..Self::default() }
+    }
+
+    /// Whether the caller showed no credentials.
+    pub fn is_anonymous(&self) -> bool {
+        self.user == ANONYMOUS
+    }
+
+    /// The identity as `authentication.k8s.io/v1` writes a `UserInfo`: what is empty is left out.
+    pub(crate) fn user_info(&self) -> Value {
+        let mut info = json!({"username": self.user});
+        if !self.uid.is_empty() {
+            info["uid"] = self.uid.as_str().into();
+        }
+        if !self.groups.is_empty() {
+            info["groups"] = json!(self.groups);
+        }
+        if !self.extra.is_empty() {
+            info["extra"] = json!(self.extra);
+        }
+        info
+    }
+}
