@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::age::age;
-use crate::{Deletion, FieldError, Kind, Owns, Resource, Schema, SchemaError, Status};
+use crate::{Deletion, FieldError, Kind, Owns, Resource, Scale, Schema, SchemaError, Status};
 
 /// A kind with its type erased: the server, `explain`, garbage collection and the docs work from this alone, so that
 /// kinds written in Rust and kinds defined by users are served by the same code.
@@ -31,6 +31,8 @@ pub struct KindEntry {
     pub selectable: &'static [&'static str],
     /// The kinds whose objects this kind makes.
     pub owns: Vec<Kind>,
+    /// Whether the status of a new object is kept; see [`Resource::STATUS_ON_CREATE`].
+    pub status_on_create: bool,
 }
 
 impl KindEntry {
@@ -51,6 +53,7 @@ impl KindEntry {
             subresources: K::subresources(),
             selectable: K::SELECTABLE,
             owns: Vec::new(),
+            status_on_create: K::STATUS_ON_CREATE,
         })
     }
 
@@ -81,6 +84,9 @@ fn admit<K: Resource>(value: &mut Value, old: Option<&Value>) -> Result<(), Vec<
 
 fn deletion<K: Resource>(value: &mut Value, asked: Option<i64>) -> Result<Deletion, Status> {
     let mut object = K::deserialize(&*value).map_err(|error| Status::internal(error.to_string()))?;
+    if let Some(why) = object.undeletable() {
+        return Err(Status::forbidden(&K::KIND, &object.metadata().name, why));
+    }
     let deletion = object.deletion(asked);
     *value = encode(&object).map_err(|error| Status::internal(error.to_string()))?;
     Ok(deletion)
@@ -163,6 +169,13 @@ pub struct Subresource {
     pub action: Action,
 }
 
+impl Subresource {
+    /// `scale`, of a kind that keeps its numbers there.
+    pub fn scale(scale: Scale) -> Self {
+        Self { name: "scale", kind: Scale::KIND, action: Action::Scale(scale) }
+    }
+}
+
 /// What a request to a subresource does.
 #[derive(Clone)]
 pub enum Action {
@@ -170,6 +183,8 @@ pub enum Action {
     /// been checked against nothing but JSON's syntax. What comes out is stored as it is: the rules for ordinary updates
     /// ([`Resource::prepare`], [`Resource::validate`]) are not applied, because going beyond them is what it is for.
     Transform(fn(object: &Value, body: &Value, now: Timestamp) -> Result<Value, Status>),
+    /// `get`, `update` and `patch` see an `autoscaling/v1` Scale in place of the object.
+    Scale(Scale),
     /// The request is passed on, upgrade and streams included, to the object that serves this one.
     Stream(Backend),
 }

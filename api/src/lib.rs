@@ -21,6 +21,7 @@ mod object;
 mod relation;
 mod request;
 mod resource;
+mod scale;
 mod status;
 mod target;
 mod time;
@@ -50,6 +51,7 @@ pub use request::{
     Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch,
 };
 pub use resource::{ApiVersion, Deletion, KindName, Resource};
+pub use scale::{Scale, SelectorOf};
 pub use schema::{Schema, SchemaError};
 pub use status::{Reason, Status, StatusCause, StatusDetails};
 pub use target::Target;

@@ -22,6 +22,10 @@ pub trait Resource:
     /// The fields beyond `metadata.name` and `metadata.namespace` that field selectors may name, in dotted notation.
     const SELECTABLE: &'static [&'static str] = &[];
 
+    /// Whether the status that a new object is sent with is kept, for kinds whose objects report on themselves. Of all
+    /// others it is dropped.
+    const STATUS_ON_CREATE: bool = false;
+
     /// The object's metadata.
     fn metadata(&self) -> &Metadata;
 
@@ -45,6 +49,11 @@ pub trait Resource:
     fn deletion(&mut self, asked: Option<i64>) -> Deletion {
         let _ = asked;
         Deletion::Now
+    }
+
+    /// Why the object may never be deleted, if so.
+    fn undeletable(&self) -> Option<&'static str> {
+        None
     }
 
     /// What `get` prints: all columns in order, the name and the age among them. Made of [`Column::object_name`],

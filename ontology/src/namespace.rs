@@ -70,6 +70,11 @@ impl Resource for Namespace {
         object_dns_label(&self.metadata.name)
     }
 
+    fn undeletable(&self) -> Option<&'static str> {
+        let is_needed = matches!(self.metadata.name.as_str(), "default" | "kube-system" | "kube-public");
+        is_needed.then_some("this namespace may not be deleted")
+    }
+
     fn deletion(&mut self, _: Option<i64>) -> Deletion {
         if self.spec.finalizers.is_empty() {
             return Deletion::Now;

@@ -1,15 +1,18 @@
 //! [`Workload`]: a number of equal pods, kept running.
 
+use std::sync::Arc;
+
 use orch_api::labels::validate_labels;
 use orch_api::{
-    ApiVersion, Column, Condition, FieldError, FieldPath, Kind, KindName, Metadata, Owns, Resource,
+    ApiVersion, Column, Condition, FieldError, FieldPath, Kind, KindName, Metadata, Object as _, Owns,
+    Resource, Scale, Subresource,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::syntax::{non_negative, object_dns_label};
-use crate::{Pod, PodTemplateSpec, RestartPolicy};
+use crate::{Pod, PodTemplateSpec, RestartPolicy, labels};
 
 /// A number of equal pods, kept running and replaced one by one when their template changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +94,14 @@ impl Resource for Workload {
             Column::new("Images", "Images of the containers.", |object, _| of_containers(object, "image"))
                 .wide(),
         ]
+    }
+
+    fn subresources() -> Vec<Subresource> {
+        vec![Subresource::scale(Scale {
+            spec_replicas: "/spec/replicas".into(),
+            status_replicas: "/status/replicas".into(),
+            selector: Arc::new(|object| format!("{}={}", labels::WORKLOAD, object.name())),
+        })]
     }
 }
 

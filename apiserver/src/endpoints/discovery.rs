@@ -193,6 +193,7 @@ fn subresources(served: &Served) -> Vec<(&'static str, Kind, Vec<&'static str>)>
     let status = served.kind().has_status.then(|| ("status", *served.kind(), STATUS_VERBS.to_vec()));
     let verbs = |subresource: &Subresource| match subresource.action {
         Action::Transform(_) => vec!["create", "update"],
+        Action::Scale(_) => STATUS_VERBS.to_vec(),
         Action::Stream(_) => vec!["create", "get"],
     };
     let others = served.entry.subresources.iter().map(|s| (s.name, s.kind, verbs(s)));

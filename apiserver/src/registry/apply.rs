@@ -10,7 +10,6 @@ use crate::{decode, ownership};
 
 /// Applies the body's configuration; makes the object if there is none.
 pub(super) async fn apply(registry: &Registry, call: &Call, body: &Body) -> Result<Answer, Status> {
-    let manager = call.params().field_manager.as_deref().ok_or_else(manager_required)?;
     let mut config = decode::patch(body)?;
     if !config.is_object() {
         return Err(Status::bad_request("an applied configuration must be an object"));
@@ -18,6 +17,17 @@ pub(super) async fn apply(registry: &Registry, call: &Call, body: &Body) -> Resu
     call.check_kind(&mut config)?;
     call.check_place(&mut config)?;
     let warnings = call.check_fields(&mut config)?;
+    configure(registry, call, config, warnings).await
+}
+
+/// Applies a configuration that has been checked.
+pub(super) async fn configure(
+    registry: &Registry,
+    call: &Call,
+    config: Value,
+    warnings: Vec<String>,
+) -> Result<Answer, Status> {
+    let manager = call.params().field_manager.as_deref().ok_or_else(manager_required)?;
     let now = Time::new(registry.clock.now());
     let config = Config { value: config, manager, now };
     loop {

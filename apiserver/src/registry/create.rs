@@ -69,6 +69,7 @@ pub(super) async fn insert(
 fn set_metadata(call: &Call, object: &mut Value, now: Time) -> Result<(), Status> {
     let kind = call.kind.kind();
     if kind.has_status
+        && !call.kind.entry.status_on_create
         && let Some(object) = object.as_object_mut()
     {
         object.remove("status");

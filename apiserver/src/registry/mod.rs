@@ -2,7 +2,7 @@
 //!
 //! - `call.rs`: what a verb is handed; `answer.rs`: what it hands back.
 //! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache.
-//! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`.
+//! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`, `scale.rs`.
 //!   What they share is `change.rs` (from the object wanted to the object stored; pure) and `modify.rs` (read, decide,
 //!   commit, and again if somebody was faster).
 
@@ -17,6 +17,7 @@ mod get;
 mod list;
 mod modify;
 mod patch;
+mod scale;
 mod subresource;
 mod update;
 mod watch;

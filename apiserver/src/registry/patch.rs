@@ -10,20 +10,30 @@ use crate::{admission, decode};
 
 /// Changes the object as the body says.
 pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, Status> {
-    if call.subresource().is_some_and(|name| name != "status") {
+    let scale = super::scale::of(call);
+    if scale.is_none() && call.subresource().is_some_and(|name| name != "status") {
         return Err(Status::method_not_allowed());
     }
     let body = call.request.body.as_ref().ok_or_else(|| Status::bad_request("the request has no body"))?;
-    match body.media_type {
+    check_media_type(call, body.media_type)?;
+    match (scale, body.media_type) {
+        (Some(scale), _) => super::scale::patch(registry, call, scale, body).await,
+        (None, MediaType::Apply) => super::apply::apply(registry, call, body).await,
+        (None, _) => merged(registry, call, body).await,
+    }
+}
+
+fn check_media_type(call: &Call, media_type: MediaType) -> Result<(), Status> {
+    match media_type {
+        MediaType::Apply => return Ok(()),
         MediaType::JsonPatch | MediaType::MergePatch | MediaType::StrategicMergePatch => {}
-        MediaType::Apply => return super::apply::apply(registry, call, body).await,
         other => return Err(unsupported(other)),
     }
     if call.params().force {
         let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
         return Err(Verb::Patch.invalid_options(error));
     }
-    merged(registry, call, body).await
+    Ok(())
 }
 
 async fn merged(registry: &Registry, call: &Call, body: &Body) -> Result<Answer, Status> {
@@ -54,7 +64,8 @@ fn merge(call: &Call, media_type: MediaType, object: &Value, patch: &Value) -> R
     }
 }
 
-fn failed(call: &Call, error: &PatchError) -> Status {
+/// What a patch that cannot be applied is answered with.
+pub(super) fn failed(call: &Call, error: &PatchError) -> Status {
     match error.code() {
         400 => Status::bad_request(error.to_string()),
         413 => Status::failure(Reason::RequestEntityTooLarge, error.to_string()),

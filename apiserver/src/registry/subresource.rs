@@ -5,19 +5,23 @@ use orch_api::{Action, Object as _, Status, Time};
 use serde_json::Value;
 
 use super::change::{Part, Wanted, change, tracked};
-use super::{Answer, Call, Registry};
+use super::{Answer, Call, Registry, scale};
 use crate::decode;
 
-/// Reads `status`: the whole object. Other subresources cannot be read.
+/// Reads `status`: the whole object; or `scale`: its numbers. Other subresources cannot be read.
 pub(super) async fn get(registry: &Registry, call: &Call) -> Result<Answer, Status> {
-    match call.subresource() {
-        Some("status") => super::get::get(registry, call).await,
+    match (call.subresource(), scale::of(call)) {
+        (Some("status"), _) => super::get::get(registry, call).await,
+        (_, Some(scale)) => scale::get(registry, call, scale).await,
         _ => Err(Status::method_not_allowed()),
     }
 }
 
 /// Turns the stored object and the body into the object to store.
 pub(super) async fn transform(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    if let Some(scale) = scale::of(call) {
+        return scale::update(registry, call, scale).await;
+    }
     let subresource = call.action().ok_or_else(Status::no_such_path)?;
     let Action::Transform(transform) = subresource.action else {
         return Err(Status::bad_request(format!(

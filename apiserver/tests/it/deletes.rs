@@ -122,17 +122,19 @@ async fn what_runs_gets_its_grace_which_can_only_become_shorter() {
 #[tokio::test]
 async fn a_dying_namespace_stays_until_its_content_is_gone_and_takes_nothing_new() {
     let host = Host::start().await;
-    host.post(MAPS, map("a", json!({}))).await.is(201);
-    let dying = host.delete("/api/v1/namespaces/default").await.is(200);
+    let (namespace, maps) = ("/api/v1/namespaces/shop", "/api/v1/namespaces/shop/configmaps");
+    host.post("/api/v1/namespaces", json!({"metadata": {"name": "shop"}})).await.is(201);
+    host.post(maps, map("a", json!({}))).await.is(201);
+    let dying = host.delete(namespace).await.is(200);
     assert_eq!(dying["status"]["phase"], "Terminating", "{dying}");
     let status =
-        host.post(MAPS, map("b", json!({}))).await.fails(403, "Forbidden", "because it is being terminated");
+        host.post(maps, map("b", json!({}))).await.fails(403, "Forbidden", "because it is being terminated");
     assert_eq!(status["details"]["causes"][0]["reason"], "NamespaceTerminating");
-    host.merge(&format!("{MAPS}/a"), json!({"data": {"x": "1"}})).await.is(200);
-    let mut done = host.get("/api/v1/namespaces/default").await.is(200);
+    host.merge(&format!("{maps}/a"), json!({"data": {"x": "1"}})).await.is(200);
+    let mut done = host.get(namespace).await.is(200);
     done["spec"]["finalizers"] = json!([]);
-    host.put("/api/v1/namespaces/default/finalize", done).await.is(200);
-    host.get("/api/v1/namespaces/default").await.fails(404, "NotFound", "");
+    host.put(&format!("{namespace}/finalize"), done).await.is(200);
+    host.get(namespace).await.fails(404, "NotFound", "");
 }
 
 #[tokio::test]
@@ -150,4 +152,14 @@ async fn a_collection_is_deleted_by_selector() {
     assert_eq!(host.get(MAPS).await.is(200)["items"].as_array().unwrap().len(), 19);
     host.delete(MAPS).await.is(200);
     assert_eq!(host.get(MAPS).await.is(200)["items"], json!([]));
+}
+
+#[tokio::test]
+async fn namespaces_that_the_system_needs_are_not_deleted() {
+    let host = Host::start().await;
+    let path = "/api/v1/namespaces/default";
+    let why = "namespaces \"default\" is forbidden: this namespace may not be deleted";
+    host.delete(path).await.fails(403, "Forbidden", why);
+    host.delete("/api/v1/namespaces").await.fails(403, "Forbidden", why);
+    assert_eq!(host.get(path).await.is(200)["status"]["phase"], "Active");
 }

@@ -10,6 +10,7 @@ mod host;
 mod lists;
 mod local;
 mod streams;
+mod subresources;
 mod views;
 mod watches;
 mod writes;

@@ -320,3 +320,11 @@ async fn binding_a_pod_is_a_command_on_it() {
     host.post(&format!("{PODS}/p/binding"), json!({"kind": "Pod"})).await.fails(400, "BadRequest", "Binding");
     host.get(&format!("{PODS}/p/binding")).await.fails(405, "MethodNotAllowed", "");
 }
+
+#[tokio::test]
+async fn a_node_reports_on_itself_from_the_start() {
+    let host = Host::start_empty().await;
+    let node = json!({"metadata": {"name": "n"}, "status": {"capacity": {"cpu": "4"}}});
+    let made = host.post("/api/v1/nodes", node).await.is(201);
+    assert_eq!(made["status"]["capacity"]["cpu"], "4");
+}

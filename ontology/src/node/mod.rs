@@ -42,6 +42,8 @@ impl Resource for Node {
 
     const SELECTABLE: &'static [&'static str] = &["spec.unschedulable"];
 
+    const STATUS_ON_CREATE: bool = true;
+
     fn metadata(&self) -> &Metadata {
         &self.metadata
     }
