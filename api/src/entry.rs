@@ -1,5 +1,6 @@
 //! [`KindEntry`]: a kind with its type erased, which is all that the server knows of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ pub struct KindEntry {
     /// The same schema, compiled for checking, merging and explaining.
     pub schema: Arc<Schema>,
     /// Defaults and validates an object whose shape has been checked; `old` is the object as stored.
-    pub admit: fn(&mut Value, Option<&Value>) -> Result<(), Vec<FieldError>>,
+    pub admit: Admit,
     /// What a delete means for the object; see [`Resource::deletion`].
     pub deletion: fn(&mut Value, Option<i64>) -> Result<Deletion, Status>,
     /// What `get` prints, the name and the age included.
@@ -33,6 +34,45 @@ pub struct KindEntry {
     pub owns: Vec<Kind>,
     /// Whether the status of a new object is kept; see [`Resource::STATUS_ON_CREATE`].
     pub status_on_create: bool,
+    /// How objects of this kind define kinds, if they do.
+    pub defines: Option<Defines>,
+    /// What is particular to a kind that an object defines; none for kinds written in Rust.
+    pub custom: Option<Custom>,
+}
+
+/// Defaults and validates an object; see [`KindEntry::admit`].
+pub type Admit = Arc<dyn Fn(&mut Value, Option<&Value>) -> Result<(), Vec<FieldError>> + Send + Sync>;
+
+/// How objects of a kind define kinds, which are then served like all others.
+#[derive(Clone, Copy)]
+pub struct Defines {
+    /// The part of an object that its definition depends on: the kinds are made again only when it changes.
+    pub identity: fn(&Value) -> Value,
+    /// The kinds that an object defines: one for each version that is served. Pure; may take a while (schemas and rules are
+    /// compiled). Fails only for objects that [`KindEntry::admit`] would refuse.
+    pub kinds: fn(&Value) -> Result<Definition, Vec<FieldError>>,
+}
+
+/// The kinds that one object defines. They are served together or not at all: not if another definition has a name of
+/// theirs already.
+#[derive(Clone)]
+pub struct Definition {
+    /// The kinds. All have the same group and plural.
+    pub kinds: Vec<KindEntry>,
+    /// The names have been accepted before: they win over those of definitions that have not got so far.
+    pub established: bool,
+}
+
+/// What is particular to a kind that an object defines. Beyond this, [`KindEntry::schema`] says more than for kinds written
+/// in Rust: fields that it does not know are dropped from stored objects, and its defaults are filled in.
+#[derive(Clone)]
+pub struct Custom {
+    /// The `apiVersion` under which objects are stored, whatever version they are written in.
+    pub stored_as: Arc<str>,
+    /// The definition is being deleted: no new objects.
+    pub closed: bool,
+    /// What is answered as a warning with every request, because the version is deprecated.
+    pub warning: Option<Arc<str>>,
 }
 
 impl KindEntry {
@@ -47,14 +87,21 @@ impl KindEntry {
             kind: K::KIND,
             document: Arc::new(document),
             schema,
-            admit: admit::<K>,
+            admit: Arc::new(admit::<K>),
             deletion: deletion::<K>,
             columns: K::columns(),
             subresources: K::subresources(),
             selectable: K::SELECTABLE,
             owns: Vec::new(),
             status_on_create: K::STATUS_ON_CREATE,
+            defines: None,
+            custom: None,
         })
+    }
+
+    /// Records that objects of this kind define kinds.
+    pub fn defines(self, defines: Defines) -> Self {
+        Self { defines: Some(defines), ..self }
     }
 
     /// Records that `K` makes objects of kind `Owned`. `K` must be the type that this entry was made of.
@@ -103,11 +150,11 @@ pub type Cell = Arc<dyn Fn(&Value, Timestamp) -> Value + Send + Sync>;
 #[derive(Clone)]
 pub struct Column {
     /// The heading.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The OpenAPI type of the cells: `string`, `integer`, `boolean`, `date`.
     pub cell_type: &'static str,
     /// What the column says, for people.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     /// 0 is always shown, 1 only by `-o wide`.
     pub priority: i32,
     /// What stands in the column.
@@ -117,10 +164,11 @@ pub struct Column {
 impl Column {
     /// A column of strings that is always shown.
     pub fn new(
-        name: &'static str,
-        description: &'static str,
+        name: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
         cell: impl Fn(&Value, Timestamp) -> Value + Send + Sync + 'static,
     ) -> Self {
+        let (name, description) = (name.into(), description.into());
         Self { name, cell_type: "string", description, priority: 0, cell: Arc::new(cell) }
     }
 

@@ -74,7 +74,8 @@ pub(crate) fn unknown_fields(
 /// # Errors
 /// 404 if there is no such namespace, 403 if it is being deleted.
 pub(crate) async fn namespace_accepts(registry: &Registry, call: &Call, object: &str) -> Result<(), Status> {
-    let (Some(name), Some(namespaces)) = (call.namespace(), registry.kinds.core(NAMESPACES)) else {
+    let kinds = registry.kinds.now();
+    let (Some(name), Some(namespaces)) = (call.namespace(), kinds.core(NAMESPACES)) else {
         return Ok(());
     };
     let key = namespaces.key(None, name)?;

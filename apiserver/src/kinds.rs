@@ -1,12 +1,14 @@
 //! The table of kinds that this server serves, and where each is kept.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use orch_api::{Kind, KindEntry, Status, Target};
 use orch_store::{Key, Prefix};
 
-use crate::cache::Window;
+use crate::cache::{Reading, Window};
+use crate::endpoints::{Discovery, OpenApi};
 use crate::ownership::Reset;
 
 /// Everything under this path is the API server's.
@@ -25,9 +27,28 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    fn new(entry: KindEntry) -> Self {
+        let window = Arc::new(Window::new(entry.kind, Reading::of(&entry)));
+        Self { api_version: entry.kind.api_version(), reset: Reset::new(&entry), window, entry }
+    }
+
+    /// The same kind with the window of what was served before in its place, if that shows the same.
+    pub(crate) fn replacing(entry: KindEntry, before: Option<&Self>) -> Self {
+        let mut served = Self::new(entry);
+        if let Some(before) = before.filter(|before| before.window.reading().is_like(served.window.reading()))
+        {
+            served.window = before.window.clone();
+        }
+        served
+    }
     /// The kind's names.
     pub(crate) fn kind(&self) -> &Kind {
         &self.entry.kind
+    }
+
+    /// Whether `metadata.generation` counts the changes of what is desired.
+    pub(crate) fn counts_generations(&self) -> bool {
+        self.kind().has_status || self.entry.custom.is_some()
     }
 
     /// Where an object is kept.
@@ -91,21 +112,37 @@ pub enum KindsError {
     Duplicate(String),
 }
 
-/// All kinds, by path.
+/// All kinds at one moment. Never changes: see [`KindTable`].
+#[derive(Default)]
 pub(crate) struct Kinds {
     by_path: HashMap<(String, String, String), Arc<Served>>,
+    /// Those whose objects are kept at a [`place`]: the versions of one kind.
+    by_place: HashMap<String, Vec<Arc<Served>>>,
     /// In order of group, version and plural, the core group first.
     all: Vec<Arc<Served>>,
+    /// Made when first asked for.
+    pub(crate) discovery: OnceLock<Discovery>,
+    /// Made when first asked for.
+    pub(crate) openapi: OnceLock<OpenApi>,
 }
 
 impl Kinds {
+    /// A table of these entries.
+    ///
+    /// # Errors
+    /// If two claim the same path.
     pub(crate) fn new(entries: Vec<KindEntry>) -> Result<Self, KindsError> {
+        Self::serving(entries.into_iter().map(|entry| Arc::new(Served::new(entry))))
+    }
+
+    /// A table of kinds some of which may be served already.
+    ///
+    /// # Errors
+    /// If two claim the same path.
+    pub(crate) fn serving(served: impl IntoIterator<Item = Arc<Served>>) -> Result<Self, KindsError> {
         let mut all = BTreeMap::new();
-        for entry in entries {
-            let kind = entry.kind;
-            let window = Arc::new(Window::new(kind, entry.selectable));
-            let reset = Reset::new(&entry);
-            let served = Arc::new(Served { api_version: kind.api_version(), reset, window, entry });
+        for served in served {
+            let kind = *served.kind();
             if all.insert((kind.group, kind.version, kind.plural), served).is_some() {
                 return Err(KindsError::Duplicate(Target::all(&kind).to_string()));
             }
@@ -113,7 +150,12 @@ impl Kinds {
         let by_path = all.iter().map(|((group, version, plural), served)| {
             (((*group).to_owned(), (*version).to_owned(), (*plural).to_owned()), served.clone())
         });
-        Ok(Self { by_path: by_path.collect(), all: all.values().cloned().collect() })
+        let mut by_place: HashMap<String, Vec<Arc<Served>>> = HashMap::new();
+        for served in all.values() {
+            by_place.entry(place(served.kind())).or_default().push(served.clone());
+        }
+        let by_path = by_path.collect();
+        Ok(Self { by_path, by_place, all: all.into_values().collect(), ..Self::default() })
     }
 
     /// Every kind, in order.
@@ -127,6 +169,21 @@ impl Kinds {
         self.by_path.get(&path)
     }
 
+    /// The kinds whose objects are kept where this key is: several if a kind is served in several versions.
+    pub(crate) fn kept_at(&self, key: &str) -> &[Arc<Served>] {
+        let place = || {
+            let rest = key.strip_prefix(ROOT)?.strip_prefix('/')?;
+            let (first, second) = rest.split_once('/')?;
+            Some(&rest[..first.len() + 1 + second.find('/')?])
+        };
+        place().and_then(|place| self.by_place.get(place)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a kind with this window is among them.
+    pub(crate) fn has_window(&self, window: &Arc<Window>) -> bool {
+        self.all.iter().any(|served| Arc::ptr_eq(&served.window, window))
+    }
+
     /// The kind of the core group with this plural.
     pub(crate) fn core(&self, plural: &str) -> Option<&Arc<Served>> {
         self.all.iter().find(|served| served.kind().group.is_empty() && served.kind().plural == plural)
@@ -135,5 +192,26 @@ impl Kinds {
     /// The same kind, as served.
     pub(crate) fn of(&self, kind: &Kind) -> Option<&Arc<Served>> {
         self.all.iter().find(|served| served.kind() == kind)
+    }
+}
+
+/// The kinds that are served now. Changed by nobody but the task that follows the store, in which a change of the table has
+/// a revision like every other change.
+#[derive(Clone)]
+pub(crate) struct KindTable(Arc<ArcSwap<Kinds>>);
+
+impl KindTable {
+    pub(crate) fn new(kinds: Kinds) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(kinds)))
+    }
+
+    /// The table at this moment.
+    pub(crate) fn now(&self) -> Arc<Kinds> {
+        self.0.load_full()
+    }
+
+    /// Serves these kinds from now on.
+    pub(crate) fn replace(&self, kinds: Arc<Kinds>) {
+        self.0.store(kinds);
     }
 }

@@ -22,6 +22,7 @@ mod authn;
 mod cache;
 mod compaction;
 mod decode;
+mod definitions;
 mod endpoints;
 mod incoming;
 mod kinds;
@@ -49,7 +50,7 @@ pub use authn::{AUTHENTICATED, Identity, Tokens, TokensError};
 pub use kinds::KindsError;
 
 use cache::Cache;
-use kinds::Kinds;
+use kinds::{KindTable, Kinds};
 use local::LocalClient;
 use registry::Registry;
 use server::Server;
@@ -90,8 +91,8 @@ impl ApiServer {
     /// # Errors
     /// If two kinds claim the same path.
     pub fn start(config: Config) -> Result<Self, KindsError> {
-        let kinds = Kinds::new(config.kinds)?;
-        let cache = Arc::new(Cache::new(config.store.clone(), &kinds));
+        let kinds = KindTable::new(Kinds::new(config.kinds)?);
+        let cache = Arc::new(Cache::new(config.store.clone(), kinds.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(cache.clone().run());
         if let Some(keep) = config.compact_after {

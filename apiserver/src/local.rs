@@ -20,8 +20,9 @@ pub(crate) struct LocalClient {
 }
 
 impl LocalClient {
-    fn call(&self, request: Request) -> Result<Call, Status> {
-        let call = self.server.registry.call(self.identity.clone(), self.identity.user.clone(), request)?;
+    async fn call(&self, request: Request) -> Result<Call, Status> {
+        let call =
+            self.server.registry.call(self.identity.clone(), self.identity.user.clone(), request).await?;
         if call.is_stream() {
             return Err(Status::bad_request("streams are reached over HTTP only"));
         }
@@ -35,7 +36,7 @@ impl Client for LocalClient {
         if request.verb == Verb::Watch {
             return Err(Status::bad_request("a watch is started by watch()"));
         }
-        let call = self.call(request)?;
+        let call = self.call(request).await?;
         match pipeline::serve(&self.server, &call).await? {
             Answer::Object(written) => Ok(written.bytes),
             Answer::List(list) => Ok(list_bytes(&list)),
@@ -45,7 +46,7 @@ impl Client for LocalClient {
     }
 
     async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
-        let call = self.call(Request { verb: Verb::Watch, ..request })?;
+        let call = self.call(Request { verb: Verb::Watch, ..request }).await?;
         let Answer::Watch(watch) = pipeline::serve(&self.server, &call).await? else {
             return Err(Status::internal("a watch was asked for"));
         };

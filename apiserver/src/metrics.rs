@@ -79,7 +79,7 @@ impl Metrics {
 
     /// Everything, as text.
     pub(crate) fn text(&self, registry: &Registry) -> String {
-        for kind in registry.kinds.all() {
+        for kind in registry.kinds.now().all() {
             let resource = kind.kind().resource();
             let count = i64::try_from(kind.window.len()).unwrap_or(i64::MAX);
             self.objects.get_or_create(&OfKind { resource }).set(count);

@@ -50,7 +50,7 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
         return endpoints::review(&identity, &target, &parts, body).await;
     }
     let request = incoming::request(&parts, target)?;
-    let mut call = server.registry.call(identity, incoming::agent(&parts.headers), request)?;
+    let mut call = server.registry.call(identity, incoming::agent(&parts.headers), request).await?;
     if call.is_stream() {
         authorize(&call)?;
         audit_stream(&call);

@@ -1,13 +1,11 @@
 //! What all requests share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::authn::Tokens;
-use crate::endpoints::Discovery;
-use crate::endpoints::OpenApi;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 
@@ -23,9 +21,6 @@ pub(crate) struct Server {
     pub(crate) slots: Semaphore,
     /// Ends watches when the server stops.
     pub(crate) stopping: CancellationToken,
-    /// Made from the kinds when first asked for.
-    pub(crate) discovery: OnceLock<Discovery>,
-    pub(crate) openapi: OnceLock<OpenApi>,
     /// How streams reach the servers behind objects.
     pub(crate) backend: Option<Arc<rustls::ClientConfig>>,
 }
@@ -42,8 +37,6 @@ impl Server {
             metrics: Metrics::default(),
             slots: Semaphore::new(MAX_REQUESTS),
             stopping: CancellationToken::new(),
-            discovery: OnceLock::new(),
-            openapi: OnceLock::new(),
             backend,
         }
     }

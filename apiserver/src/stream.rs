@@ -84,11 +84,8 @@ fn serving(server: &Server, call: &Call, backend: &Backend, object: &Value) -> R
         let (singular, name) = (call.kind.kind().singular, call.name());
         return Err(Status::bad_request(format!("{singular} {name} does not have a host assigned")));
     }
-    let kind = server
-        .registry
-        .kinds
-        .of(&backend.kind)
-        .ok_or_else(|| Status::internal("the backend's kind is not served"))?;
+    let kinds = server.registry.kinds.now();
+    let kind = kinds.of(&backend.kind).ok_or_else(|| Status::internal("the backend's kind is not served"))?;
     let found =
         kind.window.get(&kind.key(None, name)?).ok_or_else(|| Status::not_found(&backend.kind, name))?;
     let found: Value = serde_json::from_slice(&found.bytes).map_err(Status::internal)?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Additional, ListType, Node, Rule, Schema, Type, Types, suggest};
+use super::{Additional, Dialect, ListType, Node, Rule, Schema, Type, Types, suggest};
 use crate::field_error::{FieldError, FieldPath};
 
 impl Schema {
@@ -32,8 +32,25 @@ impl Schema {
     }
 
     fn run(&self, object: &Value, mode: Mode) -> Vec<FieldError> {
-        let mut checker = Checker { mode, path: Vec::new(), above: Vec::new(), errors: Vec::new() };
-        checker.value(self.root(), object);
+        self.root().run(object, mode)
+    }
+}
+
+impl Type<'_> {
+    /// Everything wrong with a value for this place, unknown fields included.
+    pub(super) fn check(self, value: &Value) -> Vec<FieldError> {
+        self.run(value, Mode { unknown: true, values: true, required: true, strictly_closed: false })
+    }
+
+    fn run(self, value: &Value, mode: Mode) -> Vec<FieldError> {
+        let mut checker = Checker {
+            mode,
+            dialect: self.schema.dialect,
+            path: Vec::new(),
+            above: Vec::new(),
+            errors: Vec::new(),
+        };
+        checker.value(self, value);
         checker.errors
     }
 }
@@ -55,6 +72,7 @@ enum Step<'a> {
 
 pub(super) struct Checker<'a> {
     mode: Mode,
+    pub(super) dialect: Dialect,
     path: Vec<Step<'a>>,
     /// The types above the current one; as many as there are steps.
     above: Vec<Type<'a>>,
@@ -177,12 +195,14 @@ impl<'a> Checker<'a> {
 
     fn branches(&mut self, ty: Type<'a>, value: &'a Value) {
         for group in &ty.node().branches {
-            let fits = |ty: Type<'a>| {
-                let mode = Mode { strictly_closed: true, ..self.mode };
-                let mut checker = Checker { mode, path: Vec::new(), above: Vec::new(), errors: Vec::new() };
-                checker.value(ty, value);
-                checker.errors.is_empty()
-            };
+            let mode = Mode { strictly_closed: true, ..self.mode };
+            if group.rule == Rule::AllOf {
+                let outer = std::mem::replace(&mut self.mode, mode);
+                group.of.iter().for_each(|&id| self.value(ty.schema.node(id), value));
+                self.mode = outer;
+                continue;
+            }
+            let fits = |ty: Type<'a>| ty.run(value, mode).is_empty();
             let valid = group.of.iter().filter(|&&id| fits(ty.schema.node(id))).count();
             let problem = match group.rule {
                 Rule::AnyOf if valid == 0 => "must validate at least one schema (anyOf)".to_owned(),

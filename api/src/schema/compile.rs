@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::flatten::{Flat, Flattener};
+use super::flatten::{self, Flat, Flattener};
 use super::{
-    Additional, Bound, Branches, Limits, ListType, MAX_NODES, Node, NodeId, Relation, Rule, Schema,
+    Additional, Bound, Branches, Dialect, Limits, ListType, MAX_NODES, Node, NodeId, Relation, Rule, Schema,
     SchemaError, Types,
 };
 
-pub(super) fn compile(document: &Value) -> Result<Schema, SchemaError> {
+pub(super) fn compile(document: &Value, dialect: Dialect) -> Result<Schema, SchemaError> {
     let mut compiler =
         Compiler { flattener: Flattener::new(document), nodes: Vec::new(), known: HashMap::new() };
     let mut top = document.clone();
@@ -19,20 +19,22 @@ pub(super) fn compile(document: &Value) -> Result<Schema, SchemaError> {
         top.remove("$defs");
         top.remove("definitions");
     }
-    let root = compiler.node(&top)?;
-    Ok(Schema { nodes: compiler.nodes, root })
+    let root = compiler.node(&top, dialect)?;
+    Ok(Schema { nodes: compiler.nodes, root, dialect })
 }
 
 struct Compiler<'a> {
     flattener: Flattener<'a>,
     nodes: Vec<Node>,
     /// Equal subschemas are one node; this is also what ends recursion through `$ref`.
-    known: HashMap<String, NodeId>,
+    known: HashMap<(Dialect, String), NodeId>,
 }
 
 impl Compiler<'_> {
-    fn node(&mut self, schema: &Value) -> Result<NodeId, SchemaError> {
-        let text = schema.to_string();
+    fn node(&mut self, schema: &Value, dialect: Dialect) -> Result<NodeId, SchemaError> {
+        // A structural schema has no references but to what is shared by all kinds.
+        let dialect = if schema.get("$ref").is_some() { Dialect::Derived } else { dialect };
+        let text = (dialect, schema.to_string());
         if let Some(&id) = self.known.get(&text) {
             return Ok(id);
         }
@@ -43,32 +45,37 @@ impl Compiler<'_> {
         let id = NodeId(index);
         self.known.insert(text, id);
         self.nodes.push(Node::default());
-        let node = self.build(self.flattener.flatten(schema)?)?;
+        let flat = match dialect {
+            Dialect::Derived => self.flattener.flatten(schema)?,
+            Dialect::Structural => flatten::structural(schema)?,
+        };
+        let node = self.build(flat, dialect)?;
         self.nodes[id.0 as usize] = node;
         Ok(id)
     }
 
-    fn build(&mut self, flat: Flat) -> Result<Node, SchemaError> {
+    fn build(&mut self, flat: Flat, dialect: Dialect) -> Result<Node, SchemaError> {
         let k = Keywords(&flat.keywords);
         let mut node = scalar_keywords(&k)?;
         for (name, schema) in k.object("properties")?.into_iter().flatten() {
-            node.properties.insert(name.clone(), self.node(schema)?);
+            node.properties.insert(name.clone(), self.node(schema, dialect)?);
         }
         node.additional = match k.get("additionalProperties") {
             None => Additional::Unmentioned,
             Some(Value::Bool(false)) => Additional::Forbidden,
             Some(Value::Bool(true)) => Additional::Any,
-            Some(schema) => Additional::Typed(self.node(schema)?),
+            Some(schema) => Additional::Typed(self.node(schema, dialect)?),
         };
-        node.items = k.get("items").map(|schema| self.node(schema)).transpose()?;
+        node.items = k.get("items").map(|schema| self.node(schema, dialect)).transpose()?;
         node.types = types(&k, &node)?;
         let groups = flat.any_of.iter().map(|of| (Rule::AnyOf, of));
-        for (rule, of) in groups.chain(flat.one_of.iter().map(|of| (Rule::OneOf, of))) {
-            let of = of.iter().map(|schema| self.node(schema)).collect::<Result<_, _>>()?;
+        let groups = groups.chain(flat.one_of.iter().map(|of| (Rule::OneOf, of)));
+        for (rule, of) in groups.chain(flat.all_of.iter().map(|of| (Rule::AllOf, of))) {
+            let of = of.iter().map(|schema| self.node(schema, dialect)).collect::<Result<_, _>>()?;
             node.branches.push(Branches { rule, of });
         }
         if let Some(not) = k.get("not") {
-            node.branches.push(Branches { rule: Rule::Not, of: vec![self.node(not)?] });
+            node.branches.push(Branches { rule: Rule::Not, of: vec![self.node(not, dialect)?] });
         }
         Ok(node)
     }

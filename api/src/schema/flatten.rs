@@ -18,6 +18,22 @@ pub(super) struct Flat {
     /// Alternatives that the united keywords do not express.
     pub(super) any_of: Vec<Vec<Value>>,
     pub(super) one_of: Vec<Vec<Value>>,
+    /// Of structural schemas only: others are merged.
+    pub(super) all_of: Vec<Vec<Value>>,
+}
+
+/// One level of a schema that is structural as it is: alternatives say nothing about what fields there are.
+pub(super) fn structural(schema: &Value) -> Result<Flat, SchemaError> {
+    let Value::Object(object) = schema else {
+        return Err(SchemaError::Keyword { keyword: "schema", expected: "an object" });
+    };
+    let mut keywords = object.clone();
+    let mut group = |keyword| -> Result<Vec<Vec<Value>>, SchemaError> {
+        let list = take_list(&mut keywords, keyword)?;
+        Ok(if list.is_empty() { Vec::new() } else { vec![list] })
+    };
+    let (any_of, one_of, all_of) = (group("anyOf")?, group("oneOf")?, group("allOf")?);
+    Ok(Flat { keywords, any_of, one_of, all_of })
 }
 
 pub(super) struct Flattener<'a> {

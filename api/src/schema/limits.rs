@@ -1,9 +1,11 @@
 //! Checking one value against what its node allows: closed lists, ranges, lengths, patterns, formats.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use serde_json::Value;
 
 use super::check::Checker;
-use super::{Bound, Limits, Node};
+use super::{Bound, Dialect, Limits, Node};
 use crate::field_error::FieldError;
 
 impl Checker<'_> {
@@ -35,25 +37,31 @@ impl Checker<'_> {
 
     fn number(&mut self, limits: &Limits, value: &Value, number: f64) {
         let mut problems = Vec::new();
-        if let Some(Bound { at, exclusive }) = limits.minimum
-            && (number < at || (exclusive && number <= at))
+        let or_equal = |bound: Bound| if bound.exclusive { "" } else { "or equal to " };
+        if let Some(bound) = limits.minimum
+            && (number < bound.at || (bound.exclusive && number <= bound.at))
         {
-            problems
-                .push(format!("must be greater than {}{at}", if exclusive { "" } else { "or equal to " }));
+            problems.push(format!("greater than {}{}", or_equal(bound), bound.at));
         }
-        if let Some(Bound { at, exclusive }) = limits.maximum
-            && (number > at || (exclusive && number >= at))
+        if let Some(bound) = limits.maximum
+            && (number > bound.at || (bound.exclusive && number >= bound.at))
         {
-            problems.push(format!("must be less than {}{at}", if exclusive { "" } else { "or equal to " }));
+            problems.push(format!("less than {}{}", or_equal(bound), bound.at));
         }
         if let Some(of) = limits.multiple_of
             && of > 0.0
             && (number / of).fract() != 0.0
         {
-            problems.push(format!("must be a multiple of {of}"));
+            problems.push(format!("a multiple of {of}"));
         }
         for problem in problems {
-            self.errors.push(FieldError::invalid(self.here(), value.clone(), problem));
+            let here = self.here();
+            // Kubernetes says the same in other words where it checks against a schema.
+            let detail = match self.dialect {
+                Dialect::Derived => format!("must be {problem}"),
+                Dialect::Structural => format!("{} in body should be {problem}", here.as_str()),
+            };
+            self.errors.push(FieldError::invalid(here, value.clone(), detail));
         }
     }
 
@@ -105,6 +113,11 @@ fn format_problem(format: &str, value: &Value) -> Option<String> {
             Err(error) => return Some(error.to_string()),
         },
         ("byte", Value::String(text)) => is_base64(text),
+        ("ipv4", Value::String(text)) => text.parse::<Ipv4Addr>().is_ok(),
+        ("ipv6", Value::String(text)) => text.parse::<Ipv6Addr>().is_ok(),
+        ("cidr", Value::String(text)) => is_cidr(text),
+        ("uuid", Value::String(text)) => is_uuid(text),
+        ("date", Value::String(text)) => text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok(),
         _ => true,
     };
     let shown = match value {
@@ -112,6 +125,23 @@ fn format_problem(format: &str, value: &Value) -> Option<String> {
         other => other.to_string(),
     };
     (!fits).then(|| format!("must be of type {format}: {shown}"))
+}
+
+fn is_cidr(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let most = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    length.parse::<u8>().is_ok_and(|length| length <= most)
+}
+
+fn is_uuid(text: &str) -> bool {
+    let digits = text.bytes().filter(|byte| *byte != b'-').count();
+    digits == 32
+        && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+        && text.bytes().enumerate().all(|(at, byte)| byte != b'-' || matches!(at, 8 | 13 | 18 | 23))
 }
 
 fn is_base64(text: &str) -> bool {

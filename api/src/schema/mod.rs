@@ -9,11 +9,12 @@
 //! It is deliberately not a general JSON Schema validator: `if`, `patternProperties`, `dependentSchemas` and
 //! remote references have no place in a structural schema and are ignored or refused.
 //!
-//! Start with [`Schema::compile`] and [`Schema::check`]; `flatten.rs` holds the rules that make a schema
+//! Start with [`Schema::compile`], [`Schema::compile_structural`] and [`Schema::check`]; `flatten.rs` holds the rules that make a schema
 //! structural.
 
 mod check;
 mod compile;
+mod defaults;
 mod flatten;
 mod limits;
 mod prune;
@@ -37,6 +38,16 @@ pub use walk::RelationAt;
 pub struct Schema {
     nodes: Vec<Node>,
     root: NodeId,
+    dialect: Dialect,
+}
+
+/// How a document says what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Dialect {
+    /// As `schemars` derives it from a type: alternatives bring fields of their own.
+    Derived,
+    /// Structural already: alternatives only restrict values.
+    Structural,
 }
 
 impl Schema {
@@ -46,7 +57,14 @@ impl Schema {
     /// keyword has the wrong type, or the schema unfolds to more than [`MAX_NODES`] nodes. Cost: linear in
     /// the document; done once per kind.
     pub fn compile(document: &Value) -> Result<Arc<Self>, SchemaError> {
-        compile::compile(document).map(Arc::new)
+        compile::compile(document, Dialect::Derived).map(Arc::new)
+    }
+
+    /// Compiles the `openAPIV3Schema` of a user-defined kind, which is structural as it is: `allOf`, `anyOf`, `oneOf` and
+    /// `not` restrict values and say nothing about what fields there are. A `$ref` leads to a schema that
+    /// [`compile`](Self::compile) would take (the metadata that all kinds share). Fails and costs as `compile`.
+    pub fn compile_structural(document: &Value) -> Result<Arc<Self>, SchemaError> {
+        compile::compile(document, Dialect::Structural).map(Arc::new)
     }
 
     /// The type of the whole object.
@@ -343,6 +361,7 @@ struct Branches {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
+    AllOf,
     AnyOf,
     OneOf,
     Not,

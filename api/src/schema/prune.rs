@@ -24,7 +24,7 @@ impl Schema {
     }
 }
 
-fn prune(ty: Type<'_>, value: &mut Value) {
+pub(super) fn prune(ty: Type<'_>, value: &mut Value) {
     if let Value::Object(object) = value
         && !ty.accepts_any_field()
         && !ty.is_any()
@@ -46,7 +46,7 @@ fn retain_values(ty: Type<'_>, value: &mut Value) {
     }
 }
 
-fn apply_defaults(ty: Type<'_>, value: &mut Value) {
+pub(super) fn apply_defaults(ty: Type<'_>, value: &mut Value) {
     if let Value::Object(object) = value {
         fill(ty, object);
     }

@@ -15,7 +15,6 @@ mod object;
 mod upstream;
 mod window;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +23,10 @@ use orch_store::{Revision, Store};
 use tokio::sync::watch;
 
 pub(crate) use feed::{Change, Lagged, line};
-pub(crate) use object::{Cached, encode, wire};
+pub(crate) use object::{Cached, Reading, encode};
 pub(crate) use window::{Cursor, Query, Window};
 
-use crate::kinds::{Kinds, place};
+use crate::kinds::KindTable;
 use crate::status::from_store;
 
 /// How long a reader waits for the cache to reach a revision.
@@ -36,20 +35,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Every kind's window, and how far they have got.
 pub(crate) struct Cache {
     store: Arc<dyn Store>,
-    windows: BTreeMap<String, Arc<Window>>,
+    kinds: KindTable,
     reached: Arc<watch::Sender<Revision>>,
 }
 
 impl Cache {
-    /// An empty cache; [`run`](Self::run) fills it.
-    pub(crate) fn new(store: Arc<dyn Store>, kinds: &Kinds) -> Self {
-        let windows: BTreeMap<_, _> =
-            kinds.all().iter().map(|served| (place(served.kind()), served.window.clone())).collect();
+    /// An empty cache of these kinds and of those that their objects define; [`run`](Self::run) fills it.
+    pub(crate) fn new(store: Arc<dyn Store>, kinds: KindTable) -> Self {
         let reached = Arc::new(watch::Sender::new(Revision::ZERO));
-        for served in kinds.all() {
+        for served in kinds.now().all() {
             served.window.follow(reached.clone());
         }
-        Self { store, windows, reached }
+        Self { store, kinds, reached }
     }
 
     /// Reads the store, for ever. Survives its failures.
@@ -92,14 +89,6 @@ impl Cache {
             Ok(_) => Ok(()),
             Err(_) => Err(too_large_revision(revision, self.reached())),
         }
-    }
-
-    /// The window that a key belongs to.
-    fn window_of(&self, key: &str) -> Option<&Arc<Window>> {
-        let rest = key.strip_prefix(crate::kinds::ROOT)?.strip_prefix('/')?;
-        let (first, second) = rest.split_once('/')?;
-        let end = first.len() + 1 + second.find('/')?;
-        self.windows.get(&rest[..end])
     }
 }
 

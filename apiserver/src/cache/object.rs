@@ -3,15 +3,86 @@
 //! The store keeps an object's JSON without its `resourceVersion`, which is the revision of the write. `apiVersion`,
 //! `kind` and `metadata` come first, so that the revision can be put in without parsing.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use orch_api::labels::Labels;
-use orch_api::{FieldQuery, LabelQuery};
+use orch_api::{FieldQuery, KindEntry, LabelQuery, Schema};
 use orch_store::{Entry, Key, Revision};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 const METADATA: &[u8] = b"\"metadata\":{";
 const REVISION: &[u8] = b"\"resourceVersion\":\"";
+
+/// How what is stored is read as objects of a kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    selectable: &'static [&'static str],
+    /// For kinds that are defined by objects: what was stored may be of another version or older than the schema.
+    custom: Option<Custom>,
+}
+
+#[derive(Debug, Clone)]
+struct Custom {
+    api_version: String,
+    document: Arc<Value>,
+    schema: Arc<Schema>,
+}
+
+impl Reading {
+    /// How objects of this kind are read.
+    pub(crate) fn of(entry: &KindEntry) -> Self {
+        let custom = entry.custom.as_ref().map(|_| Custom {
+            api_version: entry.kind.api_version(),
+            document: entry.document.clone(),
+            schema: entry.schema.clone(),
+        });
+        Self { selectable: entry.selectable, custom }
+    }
+
+    /// The fields that selectors may name.
+    pub(crate) fn selectable(&self) -> &'static [&'static str] {
+        self.selectable
+    }
+
+    /// Whether the same is read from the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let what =
+            |reading: &Self| reading.custom.clone().map(|custom| (custom.api_version, custom.document));
+        self.selectable == other.selectable && what(self) == what(other)
+    }
+
+    /// What is stored, as the store would keep it had it been written in this version and under this schema.
+    fn read<'a>(&self, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, serde_json::Error> {
+        let Some(custom) = &self.custom else { return Ok(stored.into()) };
+        let mut object: Value = serde_json::from_slice(stored)?;
+        object["apiVersion"] = custom.api_version.as_str().into();
+        custom.schema.prune(&mut object);
+        custom.schema.apply_defaults(&mut object);
+        encode(&object).map(Cow::from)
+    }
+
+    /// What is served of what the store would keep, without a revision.
+    ///
+    /// # Errors
+    /// If it is not an object's JSON.
+    pub(crate) fn shown(&self, stored: &Bytes) -> Result<Bytes, serde_json::Error> {
+        Ok(match self.read(stored)? {
+            Cow::Borrowed(_) => stored.clone(),
+            Cow::Owned(read) => read.into(),
+        })
+    }
+
+    /// What is served of what the store keeps.
+    ///
+    /// # Errors
+    /// If it is not an object's JSON.
+    pub(crate) fn wire(&self, stored: &[u8], revision: Revision) -> Result<Bytes, serde_json::Error> {
+        Ok(wire(&self.read(stored)?, revision))
+    }
+}
 
 /// An object as it is served. Never changes.
 #[derive(Debug)]
@@ -32,19 +103,20 @@ impl Cached {
     ///
     /// # Errors
     /// If it is not an object's JSON, which nothing but damage explains.
-    pub(crate) fn read(entry: &Entry, selectable: &[&str]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn read(entry: &Entry, reading: &Reading) -> Result<Self, serde_json::Error> {
+        let (stored, selectable) = (reading.read(&entry.value)?, reading.selectable);
         let (labels, fields) = if selectable.is_empty() {
-            let head: Head = serde_json::from_slice(&entry.value)?;
+            let head: Head = serde_json::from_slice(&stored)?;
             (head.metadata.labels, Box::default())
         } else {
-            let object: Value = serde_json::from_slice(&entry.value)?;
+            let object: Value = serde_json::from_slice(&stored)?;
             let fields = selectable.iter().map(|field| field_of(&object, field)).collect();
             (
                 object.get("metadata").map(HeadMetadata::deserialize).transpose()?.unwrap_or_default().labels,
                 fields,
             )
         };
-        let bytes = wire(&entry.value, entry.modified);
+        let bytes = wire(&stored, entry.modified);
         Ok(Self { key: entry.key.clone(), revision: entry.modified, bytes, labels, fields })
     }
 
@@ -137,7 +209,7 @@ pub(crate) fn encode(object: &Value) -> Result<Vec<u8>, serde_json::Error> {
 }
 
 /// What is served of what the store keeps: the same with the revision in it.
-pub(crate) fn wire(stored: &[u8], revision: Revision) -> Bytes {
+fn wire(stored: &[u8], revision: Revision) -> Bytes {
     let Some(at) = find(stored, METADATA).map(|at| at + METADATA.len()) else {
         return Bytes::copy_from_slice(stored);
     };
@@ -169,8 +241,9 @@ mod tests {
         let stored = encode(&object).unwrap();
         assert!(!String::from_utf8(stored.clone()).unwrap().contains("resourceVersion"));
         let key = Key::new("/registry/core/notes/default/n").unwrap();
+        let reading = Reading { selectable: &["data.a"], custom: None };
         let entry = Entry { key, value: stored.into(), created: Revision(7), modified: Revision(7) };
-        let cached = Cached::read(&entry, &["data.a"]).unwrap();
+        let cached = Cached::read(&entry, &reading).unwrap();
         let mut expected = object;
         for (bytes, revision) in [(cached.bytes.clone(), "7"), (cached.bytes_as_of(Revision(1234)), "1234")] {
             expected["metadata"]["resourceVersion"] = revision.into();

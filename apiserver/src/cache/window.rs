@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::feed::Feed;
-use super::{Cached, Change, Lagged};
+use super::{Cached, Change, Lagged, Reading};
 
 /// What somebody wants to see of a kind.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub(crate) struct Query {
 pub(crate) struct Window {
     kind: Kind,
     selectable: &'static [&'static str],
+    reading: Reading,
     state: RwLock<State>,
     /// How far the whole cache is.
     reached: OnceLock<Arc<watch::Sender<Revision>>>,
@@ -57,6 +58,8 @@ struct State {
     revision: Revision,
     /// How often the window has been replaced; a cursor of another epoch has lost its place.
     epoch: u64,
+    /// The kind is no longer served from here: nothing will change any more.
+    retired: bool,
 }
 
 impl State {
@@ -69,6 +72,7 @@ impl State {
             oldest: Revision::ZERO,
             revision: Revision::ZERO,
             epoch: 0,
+            retired: false,
         }
     }
 
@@ -151,10 +155,12 @@ enum Place {
 }
 
 impl Window {
-    pub(crate) fn new(kind: Kind, selectable: &'static [&'static str]) -> Self {
+    pub(crate) fn new(kind: Kind, reading: Reading) -> Self {
+        let selectable = reading.selectable();
         Self {
             kind,
             selectable,
+            reading,
             state: RwLock::new(State::empty(selectable.len())),
             reached: OnceLock::new(),
         }
@@ -170,6 +176,11 @@ impl Window {
         self.selectable
     }
 
+    /// How its objects are read from the store.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
     pub(super) fn follow(&self, reached: Arc<watch::Sender<Revision>>) {
         // A window belongs to one cache, which says so once.
         let _ = self.reached.set(reached);
@@ -178,6 +189,11 @@ impl Window {
     /// One object. Cost: a lookup.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Cached>> {
         self.state.read().objects.get(key).cloned()
+    }
+
+    /// All objects, in order of their keys.
+    pub(crate) fn all(&self) -> Vec<Arc<Cached>> {
+        self.state.read().objects.values().cloned().collect()
     }
 
     /// How many objects there are.
@@ -246,6 +262,9 @@ impl Window {
     /// What the objects are complete up to, under the lock that `state` holds: no change of this kind lies between the
     /// last one applied and what the whole cache has reached.
     fn now(&self, state: &State) -> Revision {
+        if state.retired {
+            return state.revision;
+        }
         state.revision.max(self.reached.get().map_or(Revision::ZERO, |reached| *reached.borrow()))
     }
 
@@ -257,6 +276,14 @@ impl Window {
         }
         let mut state = self.state.write();
         *state = State { oldest: revision, revision, epoch: state.epoch + 1, ..fresh };
+    }
+
+    /// Nothing will change any more: all watchers are cut. Those who come late still find the objects as of this revision.
+    pub(super) fn retire(&self, revision: Revision) {
+        let mut state = self.state.write();
+        (state.retired, state.revision, state.epoch) = (true, revision, state.epoch + 1);
+        state.all = Feed::new();
+        state.by_value.iter_mut().for_each(HashMap::clear);
     }
 
     /// Takes in the changes of one revision: what each object is now, or that it is gone.
@@ -296,7 +323,7 @@ impl Cursor {
     /// If the reader was too slow or the window has been replaced.
     pub(crate) fn read(&mut self, max: usize) -> Result<Vec<Arc<Change>>, Lagged> {
         let state = self.window.state.read();
-        if state.epoch != self.epoch {
+        if state.epoch != self.epoch || state.retired {
             return Err(Lagged);
         }
         self.head.borrow_and_update();

@@ -68,9 +68,13 @@ pub(crate) async fn serve(
         [rest @ .., ""] => rest,
         all => all,
     };
-    let kinds = &server.registry.kinds;
-    let discovery = || server.discovery.get_or_init(|| Discovery::new(kinds));
-    let openapi = || server.openapi.get_or_init(|| OpenApi::new(kinds));
+    if matches!(path, ["api" | "apis" | "openapi", ..]) {
+        // Kinds that have just been defined are shown. If the store cannot say, what is known is better than nothing.
+        let _ = server.registry.cache.catch_up().await;
+    }
+    let kinds = server.registry.kinds.now();
+    let discovery = || kinds.discovery.get_or_init(|| Discovery::new(&kinds));
+    let openapi = || kinds.openapi.get_or_init(|| OpenApi::new(&kinds));
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Status::method_not_allowed());
     }
@@ -117,7 +121,8 @@ fn architecture() -> &'static str {
 }
 
 fn paths(server: &Server) -> Response<Body> {
-    let groups = server.registry.kinds.all().iter().map(|kind| match kind.kind().group {
+    let kinds = server.registry.kinds.now();
+    let groups = kinds.all().iter().map(|kind| match kind.kind().group {
         "" => format!("/api/{}", kind.kind().version),
         group => format!("/apis/{group}/{}", kind.kind().version),
     });

@@ -77,7 +77,7 @@ pub(super) fn change(call: &Call, current: &Current, wanted: Wanted<'_>) -> Resu
     if part != Part::Whole {
         admission::admit(kind, &mut new, Some(old))?;
     }
-    if kind.kind().has_status && part != Part::Status && desired_state_differs(old, &new) {
+    if kind.counts_generations() && part != Part::Status && desired_state_differs(kind, old, &new) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
         new["metadata"]["generation"] = generation.into();
     }
@@ -156,11 +156,12 @@ fn keep_server_fields(old: &Value, new: &mut Value) {
     }
 }
 
-/// Whether anything but metadata and status differs.
-fn desired_state_differs(old: &Value, new: &Value) -> bool {
+/// Whether anything but metadata and status differs. A status that is no subresource is like every other field.
+fn desired_state_differs(kind: &Served, old: &Value, new: &Value) -> bool {
+    let status = |name: &str| name == "status" && kind.kind().has_status;
     let desired = |object: &Value| -> Vec<(String, Value)> {
         let fields = object.as_object().into_iter().flatten();
-        let fields = fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"));
+        let fields = fields.filter(|(name, _)| *name != "metadata" && !status(name));
         fields.map(|(name, value)| (name.clone(), value.clone())).collect()
     };
     desired(old) != desired(new)

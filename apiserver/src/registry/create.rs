@@ -33,6 +33,11 @@ pub(super) async fn insert(
     warnings: Vec<String>,
     own: impl Fn(&mut Value, Time) -> Result<(), Status>,
 ) -> Result<Answer, Status> {
+    if call.kind.entry.custom.as_ref().is_some_and(|custom| custom.closed) {
+        let why =
+            format!("{} not allowed while custom resource definition is terminating", call.verb().as_str());
+        return Err(Status::failure(Reason::MethodNotAllowed, why));
+    }
     let now = Time::new(registry.clock.now());
     let generate = if object.name().is_empty() {
         object.text(&["metadata", "generateName"]).to_owned()
@@ -50,7 +55,7 @@ pub(super) async fn insert(
         own(&mut admitted, now)?;
         let name = admitted.name().to_owned();
         let key = call.kind.key(call.namespace(), &name)?;
-        match registry.insert(call, &key, &admitted).await? {
+        match registry.insert(call, &key, admitted).await? {
             Some(bytes) => return Ok(Answer::Object(Written { code: 201, bytes, warnings })),
             None if generate.is_empty() => return Err(Status::already_exists(call.kind.kind(), &name)),
             None => {}
@@ -89,7 +94,7 @@ fn set_metadata(call: &Call, object: &mut Value, now: Time) -> Result<(), Status
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".into(), now.to_string().into());
-    if kind.has_status {
+    if call.kind.counts_generations() {
         metadata.insert("generation".into(), 1.into());
     }
     Ok(())

@@ -78,7 +78,7 @@ async fn at(
         let page = registry.store.list(&query.prefix, ReadAt::Exactly(revision), from.as_ref(), ask).await;
         let page = page.map_err(|error| read_failed(error, revision))?;
         for entry in &page.entries {
-            let object = Cached::read(entry, selectable).map_err(Status::internal)?;
+            let object = Cached::read(entry, call.kind.window.reading()).map_err(Status::internal)?;
             if object.matches(&query.labels, &query.fields, selectable) {
                 items.push((object.key.clone(), object.bytes));
             }

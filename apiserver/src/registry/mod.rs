@@ -33,23 +33,33 @@ pub(crate) use watch::{Item, Watch};
 
 use crate::authn::Identity;
 use crate::cache::Cache;
-use crate::kinds::Kinds;
+use crate::kinds::KindTable;
 
 /// Everything that verbs work on.
 pub(crate) struct Registry {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) kinds: Kinds,
+    pub(crate) kinds: KindTable,
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Registry {
-    /// Finds out what a request is about.
+    /// Finds out what a request is about. A path that is not known may be that of a kind that has just been defined, so it is
+    /// looked up again once the cache has caught up.
     ///
     /// # Errors
-    /// 404 if there is no such kind or subresource, 400 or 405 if the path and the verb do not fit together.
-    pub(crate) fn call(&self, identity: Identity, agent: String, request: Request) -> Result<Call, Status> {
-        Call::new(&self.kinds, identity, agent, request)
+    /// 404 if there is no such kind or subresource, 400 or 405 if the path and the verb do not fit together; 503 if the store
+    /// cannot say whether there is.
+    pub(crate) async fn call(
+        &self,
+        identity: Identity,
+        agent: String,
+        request: Request,
+    ) -> Result<Call, Status> {
+        if self.kinds.now().at(&request.target).is_none() {
+            self.cache.catch_up().await?;
+        }
+        Call::new(&self.kinds.now(), identity, agent, request)
     }
 
     /// Carries out a request.

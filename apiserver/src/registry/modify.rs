@@ -6,7 +6,7 @@ use orch_store::{Entry, Key, Revision, StoreError, Write};
 use serde_json::Value;
 
 use super::{Answer, Call, Registry, Written};
-use crate::cache::{encode, wire};
+use crate::cache::encode;
 use crate::status::from_store;
 
 /// An object as it is, to decide upon.
@@ -19,6 +19,8 @@ pub(crate) struct Current {
     pub(crate) revision: Revision,
     /// Read from the cache, so perhaps out of date: what is decided on it counts only once it is committed.
     stale: bool,
+    /// The store keeps it in another form than it would be written in now.
+    outdated: bool,
 }
 
 /// What becomes of an object.
@@ -80,14 +82,16 @@ impl Registry {
             let Some(read) = &current else { return Err(Status::not_found(call.kind.kind(), call.name())) };
             let outcome = match decide(read) {
                 Ok(Outcome::Keep) | Err(_) if read.stale => {
-                    current = self.stored(&key).await?;
+                    current = self.stored(call, &key).await?;
                     continue;
                 }
                 decision => decision?,
             };
-            match self.carry_out(dry_run, &key, read, outcome).await {
+            match self.carry_out(call, dry_run, &key, read, outcome).await {
                 Err(StoreError::Conflict { current: None, .. }) => current = None,
-                Err(StoreError::Conflict { current: Some(entry), .. }) => current = Some(parse(&entry)?),
+                Err(StoreError::Conflict { current: Some(entry), .. }) => {
+                    current = Some(parse(call, &entry)?);
+                }
                 Err(other) => return Err(from_store(other)),
                 Ok(done) => return Ok(done),
             }
@@ -96,15 +100,21 @@ impl Registry {
 
     async fn carry_out(
         &self,
+        call: &Call,
         dry_run: bool,
         key: &Key,
         current: &Current,
         outcome: Outcome,
     ) -> Result<Done, StoreError> {
+        let outcome = match outcome {
+            // Writing what is there already is how objects are brought to another storage version.
+            Outcome::Keep if current.outdated => Outcome::Put(current.value.clone()),
+            decided => decided,
+        };
         Ok(match outcome {
             Outcome::Keep => Done::Put(current.bytes.clone()),
             Outcome::Put(value) => {
-                let stored = Bytes::from(encode(&value).map_err(invalid)?);
+                let stored = stored(call, value).map_err(invalid)?;
                 let revision = match dry_run {
                     true => current.revision,
                     false => {
@@ -113,7 +123,7 @@ impl Registry {
                             .await?
                     }
                 };
-                Done::Put(wire(&stored, revision))
+                Done::Put(call.kind.window.reading().wire(&stored, revision).map_err(invalid)?)
             }
             Outcome::Remove(mut value) => {
                 if !dry_run {
@@ -126,19 +136,16 @@ impl Registry {
     }
 
     /// Stores a new object. `None` if there is one of this name already.
-    pub(super) async fn insert(
-        &self,
-        call: &Call,
-        key: &Key,
-        value: &Value,
-    ) -> Result<Option<Bytes>, Status> {
-        let stored = Bytes::from(encode(value).map_err(Status::internal)?);
+    pub(super) async fn insert(&self, call: &Call, key: &Key, value: Value) -> Result<Option<Bytes>, Status> {
+        let stored = stored(call, value).map_err(Status::internal)?;
+        let served = |revision| call.kind.window.reading().wire(&stored, revision).map_err(Status::internal);
         if call.params().dry_run {
             let taken = self.store.get(key, orch_store::ReadAt::Latest).await.map_err(from_store)?.is_some();
-            return Ok((!taken).then_some(stored));
+            let shown = call.kind.window.reading().shown(&stored).map_err(Status::internal)?;
+            return Ok((!taken).then_some(shown));
         }
         match self.store.commit(&[Write::create(key.clone(), stored.clone())]).await {
-            Ok(revision) => Ok(Some(wire(&stored, revision))),
+            Ok(revision) => served(revision).map(Some),
             Err(StoreError::Conflict { .. }) => Ok(None),
             Err(other) => Err(from_store(other)),
         }
@@ -154,25 +161,36 @@ impl Registry {
                     bytes: object.bytes.clone(),
                     revision: object.revision,
                     stale: true,
+                    outdated: false,
                 }))
             }
-            None => self.stored(key).await,
+            None => self.stored(call, key).await,
         }
     }
 
-    async fn stored(&self, key: &Key) -> Result<Option<Current>, Status> {
+    async fn stored(&self, call: &Call, key: &Key) -> Result<Option<Current>, Status> {
         let entry = self.store.get(key, orch_store::ReadAt::Latest).await.map_err(from_store)?;
-        entry.as_ref().map(parse).transpose()
+        entry.as_ref().map(|entry| parse(call, entry)).transpose()
     }
 }
 
-fn parse(entry: &Entry) -> Result<Current, Status> {
-    let bytes = wire(&entry.value, entry.modified);
+/// What the store is to keep of an object.
+fn stored(call: &Call, mut object: Value) -> Result<Bytes, serde_json::Error> {
+    if let Some(custom) = &call.kind.entry.custom {
+        object["apiVersion"] = (*custom.stored_as).into();
+    }
+    encode(&object).map(Bytes::from)
+}
+
+fn parse(call: &Call, entry: &Entry) -> Result<Current, Status> {
+    let bytes = call.kind.window.reading().wire(&entry.value, entry.modified).map_err(Status::internal)?;
     let value: Value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
     if value.name().is_empty() {
         return Err(Status::internal(format!("{} does not hold an object", entry.key)));
     }
-    Ok(Current { value, bytes, revision: entry.modified, stale: false })
+    let outdated = call.kind.entry.custom.is_some()
+        && stored(call, value.clone()).map_err(Status::internal)? != entry.value;
+    Ok(Current { value, bytes, revision: entry.modified, stale: false, outdated })
 }
 
 fn invalid(error: serde_json::Error) -> StoreError {

@@ -24,10 +24,11 @@ pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, St
 }
 
 fn check_media_type(call: &Call, media_type: MediaType) -> Result<(), Status> {
+    let accepted = accepted(call);
     match media_type {
+        other if !accepted.contains(&other) => return Err(unsupported(other, accepted)),
         MediaType::Apply => return Ok(()),
-        MediaType::JsonPatch | MediaType::MergePatch | MediaType::StrategicMergePatch => {}
-        other => return Err(unsupported(other)),
+        _ => {}
     }
     if call.params().force {
         let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
@@ -76,11 +77,16 @@ pub(super) fn failed(call: &Call, error: &PatchError) -> Status {
     }
 }
 
-fn unsupported(media_type: MediaType) -> Status {
-    let accepted =
-        [MediaType::JsonPatch, MediaType::MergePatch, MediaType::StrategicMergePatch, MediaType::Apply]
-            .map(MediaType::as_str)
-            .join(", ");
+/// The types of patches of a kind. A strategic merge patch follows what a kind's author wrote into a Rust type: custom kinds
+/// have none.
+fn accepted(call: &Call) -> &'static [MediaType] {
+    const ALL: [MediaType; 4] =
+        [MediaType::JsonPatch, MediaType::MergePatch, MediaType::Apply, MediaType::StrategicMergePatch];
+    if call.kind.entry.custom.is_some() { &ALL[..3] } else { &ALL }
+}
+
+fn unsupported(media_type: MediaType, accepted: &[MediaType]) -> Status {
+    let accepted = accepted.iter().map(|accepted| accepted.as_str()).collect::<Vec<_>>().join(", ");
     Status::unsupported_media_type(format!(
         "the body of the request was in an unknown format - accepted media types include: {accepted}, not {}",
         media_type.as_str()

@@ -148,10 +148,10 @@ async fn a_panic_is_one_failed_request() {
     let store = EmbeddedStore::open(EmbeddedConfig::new(directory.path().join("store"))).unwrap();
     let mut kinds = orch_ontology::KINDS.clone();
     for entry in kinds.iter_mut().filter(|entry| entry.kind.name == "Node") {
-        entry.admit = |node, _| match node["metadata"]["name"].as_str() {
+        entry.admit = Arc::new(|node, _| match node["metadata"]["name"].as_str() {
             Some("bad") => panic!("a mistake in a kind"),
             _ => Ok(()),
-        };
+        });
     }
     let host = Host::serving(directory, Arc::new(store), kinds).await;
     let node = |name: &str| json!({"metadata": {"name": name}});

@@ -1,8 +1,7 @@
 //! The part of kubectl's JSONPath templates that people use: text, `{.a.b[0].c}`, `{.items[*].x}`, `{['a.b']}`, `{"\n"}`,
-//! `{range .items[*]}…{end}`.
-//!
-//! Filters, slices and recursive descent are refused by name rather than misread.
+//! `{range .items[*]}…{end}`. The paths are [`JsonPath`]s.
 
+use orch_api::JsonPath;
 use serde_json::Value;
 
 /// A template: text and paths.
@@ -12,29 +11,22 @@ pub(super) struct Template(Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Path(Vec<Step>),
+    Path(JsonPath),
     /// The parts, once for each value of the path.
-    Range(Vec<Step>, Vec<Part>),
+    Range(JsonPath, Vec<Part>),
 }
 
 enum Expression {
     Part(Part),
-    Range(Vec<Step>),
+    Range(JsonPath),
     End,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(i64),
-    All,
 }
 
 impl Template {
     /// Reads a template. A bare path such as `.status.phase` is one without its braces.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with('.') {
-            return Ok(Self(vec![Part::Path(path(text)?)]));
+            return Ok(Self(vec![Part::Path(JsonPath::parse(text)?)]));
         }
         let mut parts = Vec::new();
         // The ranges that are open, each with what has been read around it.
@@ -76,10 +68,10 @@ impl Template {
     /// The values that the template's paths lead to.
     pub(super) fn values<'v>(&self, object: &'v Value) -> Vec<&'v Value> {
         let paths = self.0.iter().filter_map(|part| match part {
-            Part::Path(steps) | Part::Range(steps, _) => Some(steps),
+            Part::Path(path) | Part::Range(path, _) => Some(path),
             Part::Text(_) => None,
         });
-        paths.flat_map(|steps| find(object, steps)).collect()
+        paths.flat_map(|path| path.values(object)).collect()
     }
 
     /// The values as text.
@@ -91,9 +83,9 @@ impl Template {
 fn render(parts: &[Part], object: &Value) -> String {
     let show = |part: &Part| match part {
         Part::Text(text) => text.clone(),
-        Part::Path(steps) => find(object, steps).into_iter().map(text_of).collect::<Vec<_>>().join(" "),
-        Part::Range(steps, parts) => {
-            find(object, steps).into_iter().map(|value| render(parts, value)).collect()
+        Part::Path(path) => path.values(object).into_iter().map(text_of).collect::<Vec<_>>().join(" "),
+        Part::Range(path, parts) => {
+            path.values(object).into_iter().map(|value| render(parts, value)).collect()
         }
     };
     parts.iter().map(show).collect()
@@ -126,82 +118,8 @@ fn expression(inside: &str) -> Result<Expression, String> {
         return Ok(Expression::End);
     }
     match inside.strip_prefix("range ") {
-        Some(steps) => path(steps.trim()).map(Expression::Range),
-        None => path(inside).map(|steps| Expression::Part(Part::Path(steps))),
-    }
-}
-
-fn path(text: &str) -> Result<Vec<Step>, String> {
-    let mut rest = text.trim_start_matches('$').trim_start_matches('@');
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if rest.starts_with("..") {
-            return Err(format!("recursive descent (`..`) is not supported in {text:?}"));
-        }
-        if let Some(after) = rest.strip_prefix('[') {
-            let (inside, after) =
-                after.split_once(']').ok_or_else(|| format!("`[` without `]` in {text:?}"))?;
-            steps.push(bracket(inside.trim(), text)?);
-            rest = after;
-            continue;
-        }
-        let name = rest.strip_prefix('.').unwrap_or(rest);
-        let (key, after) = key(name);
-        match key.as_str() {
-            "" if after.is_empty() => break,
-            "" if after.starts_with('[') => {}
-            "*" => steps.push(Step::All),
-            _ => steps.push(Step::Key(key)),
-        }
-        rest = after;
-    }
-    Ok(steps)
-}
-
-/// A key up to the next `.` or `[`, where `\.` is a dot of the key.
-fn key(text: &str) -> (String, &str) {
-    let mut key = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => key.extend(chars.next().map(|(_, c)| c)),
-            '.' | '[' => return (key, &text[at..]),
-            c => key.push(c),
-        }
-    }
-    (key, "")
-}
-
-fn bracket(inside: &str, text: &str) -> Result<Step, String> {
-    if inside == "*" {
-        return Ok(Step::All);
-    }
-    if let Ok(index) = inside.parse() {
-        return Ok(Step::Index(index));
-    }
-    match inside.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
-        Some(key) => Ok(Step::Key(key.replace("\\.", "."))),
-        None => Err(format!("`[{inside}]` in {text:?} is not supported; use an index, `*` or a quoted key")),
-    }
-}
-
-fn find<'v>(object: &'v Value, steps: &[Step]) -> Vec<&'v Value> {
-    steps
-        .iter()
-        .fold(vec![object], |values, step| values.into_iter().flat_map(|value| take(value, step)).collect())
-}
-
-fn take<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
-    match (step, value) {
-        (Step::Key(key), Value::Object(map)) => map.get(key).into_iter().collect(),
-        (Step::All, Value::Array(items)) => items.iter().collect(),
-        (Step::All, Value::Object(map)) => map.values().collect(),
-        (Step::Index(index), Value::Array(items)) => {
-            let from_end = usize::try_from(-index).ok().and_then(|back| items.len().checked_sub(back));
-            let at = usize::try_from(*index).ok().or(from_end);
-            at.and_then(|at| items.get(at)).into_iter().collect()
-        }
-        _ => Vec::new(),
+        Some(path) => JsonPath::parse(path.trim()).map(Expression::Range),
+        None => JsonPath::parse(inside).map(|path| Expression::Part(Part::Path(path))),
     }
 }
 
@@ -238,7 +156,7 @@ mod tests {
             ("{.nothing.here}", ""),
             ("{.items[9].n}{.m.k}", ""),
             ("{..n}", "recursive descent"),
-            ("{.items[?(@.n==\"a\")]}", "`[?(@.n==\"a\")]`"),
+            ("{.items[?(@.n==\"b\")].l}", "{\"x.y/z\":true}"),
             ("{.items", "`{` without"),
         ] {
             let shown =
