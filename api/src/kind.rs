@@ -11,6 +11,16 @@ pub enum Scope {
     Namespaced,
 }
 
+/// What the names of a kind's objects may look like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum NameSyntax {
+    /// A lowercase RFC 1123 subdomain.
+    #[default]
+    DnsSubdomain,
+    /// Whatever can be one segment of a path, such as `system:node`.
+    PathSegment,
+}
+
 /// What a kind is called on the wire. All of it is `'static`, so a `Kind` is passed by value.
 ///
 /// Kinds are made with [`Kind::namespaced`] or [`Kind::cluster`] and refined in const context:
@@ -40,6 +50,8 @@ pub struct Kind {
     pub scope: Scope,
     /// Whether `status` is a subresource of its own, which spec writers cannot touch, and `metadata.generation` is kept.
     pub has_status: bool,
+    /// What the names of objects may look like.
+    pub names: NameSyntax,
 }
 
 impl Kind {
@@ -62,6 +74,7 @@ impl Kind {
             categories: &[],
             scope,
             has_status: false,
+            names: NameSyntax::DnsSubdomain,
         }
     }
 
@@ -89,6 +102,11 @@ impl Kind {
     /// The same kind with a status subresource.
     pub const fn with_status(self) -> Self {
         Self { has_status: true, ..self }
+    }
+
+    /// The same kind, whose objects may have any name that a path can hold.
+    pub const fn path_segment_names(self) -> Self {
+        Self { names: NameSyntax::PathSegment, ..self }
     }
 
     /// `v1` or `group/version`, as in an object's `apiVersion`.

@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 mod age;
+mod authorization;
 mod client;
 mod condition;
 mod entry;
@@ -38,6 +39,10 @@ pub mod quantity;
 pub mod schema;
 
 pub use age::{age, human_duration};
+pub use authorization::{
+    Acknowledge, AllowAll, Asked, Attributes, Authorizer, Change, Decision, Followed, MASTERS,
+    ResourceAttributes, Rights, Subject,
+};
 pub use client::{Api, Client, List, WatchStream};
 pub use condition::{Condition, ConditionStatus};
 pub use entry::{Action, Admit, Backend, Cell, Column, Custom, Defines, Definition, KindEntry, Subresource};
@@ -45,7 +50,7 @@ pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
 pub use intern::{intern, intern_all};
 pub use json_path::JsonPath;
-pub use kind::{Kind, Scope, api_version, split_api_version};
+pub use kind::{Kind, NameSyntax, Scope, api_version, split_api_version};
 pub use labels::{LabelQuery, LabelSelector};
 pub use metadata::{ListMeta, ManagedFieldsEntry, Metadata, OwnerReference};
 pub use object::Object;

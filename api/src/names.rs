@@ -19,6 +19,19 @@ pub fn dns_label(name: &str) -> Vec<String> {
     problems
 }
 
+/// A DNS-1035 label of at most 63 bytes, which begins with a letter: names of services, of kinds, of versions.
+pub fn dns1035_label(name: &str) -> Vec<String> {
+    let mut problems = too_long(name, 63);
+    if !is_dns_label(name) || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        problems.push(explain(
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+            "[a-z]([-a-z0-9]*[a-z0-9])?",
+            &["my-name", "abc-123"],
+        ));
+    }
+    problems
+}
+
 /// A lowercase RFC 1123 subdomain of at most 253 bytes: names of most objects.
 pub fn dns_subdomain(name: &str) -> Vec<String> {
     let mut problems = too_long(name, 253);
@@ -30,6 +43,17 @@ pub fn dns_subdomain(name: &str) -> Vec<String> {
         ));
     }
     problems
+}
+
+/// One segment of a path: names of roles and their bindings.
+pub fn path_segment(name: &str) -> Vec<String> {
+    match name {
+        "." => return vec!["may not be '.'".to_owned()],
+        ".." => return vec!["may not be '..'".to_owned()],
+        _ => {}
+    }
+    let barred = ["/", "%"].into_iter().filter(|barred| name.contains(barred));
+    barred.map(|barred| format!("may not contain '{barred}'")).collect()
 }
 
 /// A label key, annotation key, finalizer or resource name: a name of at most 63 bytes, optionally after

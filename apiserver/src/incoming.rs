@@ -22,6 +22,18 @@ pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Status> {
         .collect()
 }
 
+/// What a request on a path that is not about objects does, as rules name it.
+pub(crate) fn path_verb(method: &Method) -> &'static str {
+    match *method {
+        Method::GET | Method::HEAD => "get",
+        Method::POST => "post",
+        Method::PUT => "put",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "options",
+    }
+}
+
 /// The resource that a path is about, if it is about one.
 pub(crate) fn target(segments: &[Cow<'_, str>]) -> Option<Target> {
     Target::parse(segments.iter().map(AsRef::as_ref))

@@ -19,6 +19,7 @@
 mod accept;
 mod admission;
 mod authn;
+mod authz;
 mod cache;
 mod compaction;
 mod decode;
@@ -42,14 +43,15 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orch_api::{Client, Clock, KindEntry};
+use orch_api::{AllowAll, Authorizer, Client, Clock, KindEntry};
 use orch_store::Store;
 use tokio::task::JoinSet;
 
 pub use authn::{AUTHENTICATED, Identity, Tokens, TokensError};
 pub use kinds::KindsError;
 
-use cache::Cache;
+use authz::Gate;
+use cache::{Cache, Follower};
 use kinds::{KindTable, Kinds};
 use local::LocalClient;
 use registry::Registry;
@@ -65,6 +67,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Static bearer tokens; none by default.
     pub tokens: Tokens,
+    /// Who may do what. By default every caller who is known may do everything.
+    pub authorizer: Arc<dyn Authorizer>,
     /// Keep only so much history, for stores that keep all of it (etcd); the embedded store looks after itself.
     pub compact_after: Option<Duration>,
     /// How streams (`log`, `exec`) reach the servers behind objects: `orch_transport::client_config` with a certificate
@@ -75,7 +79,8 @@ pub struct Config {
 impl Config {
     /// A server of these kinds, without tokens, compaction and streams.
     pub fn new(store: Arc<dyn Store>, kinds: Vec<KindEntry>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, kinds, clock, tokens: Tokens::default(), compact_after: None, backend: None }
+        let (tokens, authorizer) = (Tokens::default(), Arc::new(AllowAll));
+        Self { store, kinds, clock, tokens, authorizer, compact_after: None, backend: None }
     }
 }
 
@@ -92,13 +97,15 @@ impl ApiServer {
     /// If two kinds claim the same path.
     pub fn start(config: Config) -> Result<Self, KindsError> {
         let kinds = KindTable::new(Kinds::new(config.kinds)?);
-        let cache = Arc::new(Cache::new(config.store.clone(), kinds.clone()));
+        let follower = Follower::new(config.authorizer.clone());
+        let cache = Arc::new(Cache::new(config.store.clone(), kinds.clone(), follower));
         let mut tasks = JoinSet::new();
         tasks.spawn(cache.clone().run());
         if let Some(keep) = config.compact_after {
             tasks.spawn(compaction::run(config.store.clone(), config.clock.clone(), keep));
         }
-        let registry = Registry { store: config.store, kinds, cache, clock: config.clock };
+        let gate = Gate::new(config.authorizer, cache.clone());
+        let registry = Registry { store: config.store, kinds, cache, clock: config.clock, gate };
         let server = Arc::new(Server::new(registry, config.tokens, config.backend));
         Ok(Self { server, tasks })
     }

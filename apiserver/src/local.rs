@@ -21,8 +21,8 @@ pub(crate) struct LocalClient {
 
 impl LocalClient {
     async fn call(&self, request: Request) -> Result<Call, Status> {
-        let call =
-            self.server.registry.call(self.identity.clone(), self.identity.user.clone(), request).await?;
+        let (identity, agent) = (self.identity.clone(), self.identity.user.clone());
+        let call = pipeline::authorized(&self.server, identity, agent, request).await?;
         if call.is_stream() {
             return Err(Status::bad_request("streams are reached over HTTP only"));
         }

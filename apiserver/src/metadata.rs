@@ -1,7 +1,7 @@
 //! What is wrong with an object's metadata: the same rules for every kind, in Kubernetes' words.
 
 use orch_api::labels::{Labels, validate_labels};
-use orch_api::{FieldError, FieldPath, Kind, Metadata, Object as _, names};
+use orch_api::{FieldError, FieldPath, Kind, Metadata, NameSyntax, Object as _, names};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -36,7 +36,10 @@ fn name(kind: &Kind, metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
     let rule = if kind.group.is_empty() && kind.plural == "namespaces" {
         names::dns_label
     } else {
-        names::dns_subdomain
+        match kind.names {
+            NameSyntax::DnsSubdomain => names::dns_subdomain,
+            NameSyntax::PathSegment => names::path_segment,
+        }
     };
     let mut errors = Vec::new();
     if let Some(prefix) = metadata.generate_name.as_deref().filter(|_| metadata.name.is_empty()) {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use futures::FutureExt as _;
-use http::{Request, Response};
-use orch_api::{Reason, Status, Verb};
+use http::{HeaderMap, Request, Response, header};
+use orch_api::{Attributes, Reason, Status, Verb};
 use orch_transport::Peer;
 use tracing::{error, info};
 
@@ -41,18 +41,24 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
     // Limits: headers and connections are bounded below, the body where it is read.
     let _slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
     let identity = authenticate(parts.extensions.get::<Peer>(), &parts.headers, &server.tokens)?;
-    authorize_path(&identity, parts.uri.path())?;
     let segments = incoming::segments(parts.uri.path())?;
     let Some(target) = incoming::target(&segments) else {
+        // What is decided upon is what is served: the path as it has been read.
+        let path = format!("/{}", segments.join("/"));
+        server.registry.gate.check_path(&identity, incoming::path_verb(&parts.method), &path).await?;
         return endpoints::serve(server, &segments, &parts).await;
     };
-    if endpoints::is_review(&target) {
-        return endpoints::review(&identity, &target, &parts, body).await;
+    if identity.is_anonymous() {
+        return Err(Status::unauthorized());
     }
     let request = incoming::request(&parts, target)?;
-    let mut call = server.registry.call(identity, incoming::agent(&parts.headers), request).await?;
+    if endpoints::is_review(&request.target) {
+        server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
+        return endpoints::review(server, &identity, &request.target, &parts, body).await;
+    }
+    let mut call = authorized(server, identity, incoming::agent(&parts.headers), request).await?;
     if call.is_stream() {
-        authorize(&call)?;
+        authorize_upgrade(server, &call, &parts.headers).await?;
         audit_stream(&call);
         return stream::forward(server, &call, Request::from_parts(parts, body)).await;
     }
@@ -70,7 +76,6 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
 /// Carries out a call by a known caller: what HTTP and local requests share.
 pub(crate) async fn serve(server: &Server, call: &Call) -> Result<Answer, Status> {
     let started = Instant::now();
-    authorize(call)?;
     let outcome = tokio::time::timeout(REQUEST_TIMEOUT, server.registry.serve(call));
     let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
     let outcome = match outcome {
@@ -78,27 +83,38 @@ pub(crate) async fn serve(server: &Server, call: &Call) -> Result<Answer, Status
         Err(panic) => Err(panicked(&*panic)),
     };
     audit(call, &outcome, started.elapsed());
+    if outcome.is_ok() && call.is_write() {
+        server.registry.gate.written(call.kind.kind()).await?;
+    }
     outcome
 }
 
-/// Who may see which path at all: everyone the paths that say how the server is, known callers all others.
-fn authorize_path(identity: &Identity, path: &str) -> Result<(), Status> {
-    let public = ["/livez", "/readyz", "/healthz", "/version"];
-    let path = path.trim_end_matches('/');
-    let is_public = public
-        .iter()
-        .any(|known| path == *known || path.strip_prefix(known).is_some_and(|rest| rest.starts_with('/')));
-    if identity.is_anonymous() && !is_public { Err(Status::unauthorized()) } else { Ok(()) }
+/// The call that a request makes, if its caller may make it. Who may not is not told whether there is what was asked for.
+///
+/// # Errors
+/// 403; and what [`Registry::call`](crate::registry::Registry::call) says.
+pub(crate) async fn authorized(
+    server: &Server,
+    identity: Identity,
+    agent: String,
+    request: orch_api::Request,
+) -> Result<Call, Status> {
+    server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
+    server.registry.call(identity, agent, request).await
 }
 
-/// Who may do what: every known caller everything, until there are roles.
-fn authorize(call: &Call) -> Result<(), Status> {
-    if call.identity.is_anonymous() { Err(Status::unauthorized()) } else { Ok(()) }
+/// A stream that goes both ways does more than read, though browsers can only begin it with a `GET`.
+async fn authorize_upgrade(server: &Server, call: &Call, headers: &HeaderMap) -> Result<(), Status> {
+    if call.verb() != Verb::Get || !headers.contains_key(header::UPGRADE) {
+        return Ok(());
+    }
+    let (target, create) = (&call.request.target, Verb::Create.as_str());
+    server.registry.gate.check(&Attributes::on(call.identity.subject(), create, target, &call.request)).await
 }
 
 /// One line for every write: who did what to what, and how it went.
 fn audit(call: &Call, outcome: &Result<Answer, Status>, took: Duration) {
-    if matches!(call.verb(), Verb::Get | Verb::List | Verb::Watch) {
+    if !call.is_write() {
         return;
     }
     let code = match outcome {

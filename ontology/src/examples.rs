@@ -39,6 +39,10 @@ pub fn examples() -> Vec<Example> {
         example!("ServiceAccount", "serviceaccount"),
         example!("Event", "event"),
         example!("Lease", "lease"),
+        example!("Role", "role"),
+        example!("ClusterRole", "clusterrole"),
+        example!("RoleBinding", "rolebinding"),
+        example!("ClusterRoleBinding", "clusterrolebinding"),
         example!("Workload", "workload"),
     ]
 }

@@ -23,6 +23,7 @@ mod node;
 mod object_reference;
 mod pod;
 mod secret;
+mod rbac;
 mod service_account;
 mod syntax;
 mod workload;
@@ -46,6 +47,7 @@ pub use node::*;
 pub use object_reference::ObjectReference;
 pub use pod::*;
 pub use secret::Secret;
+pub use rbac::*;
 pub use service_account::ServiceAccount;
 pub use workload::{Workload, WorkloadSpec, WorkloadStatus, WorkloadUpdate};
 
@@ -69,5 +71,9 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<Event>()?,
         KindEntry::of::<Lease>()?,
         KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
+        KindEntry::of::<Role>()?,
+        KindEntry::of::<ClusterRole>()?,
+        KindEntry::of::<RoleBinding>()?,
+        KindEntry::of::<ClusterRoleBinding>()?,
     ])
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orch_api::Subject;
 use serde_json::{Value, json};
 
 /// The group of every caller who is known.
@@ -39,6 +40,11 @@ impl Identity {
     /// Whether the caller showed no credentials.
     pub fn is_anonymous(&self) -> bool {
         self.user == ANONYMOUS
+    }
+
+    /// As much of the identity as rights depend on.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { user: &self.user, groups: &self.groups }
     }
 
     /// The identity as `authentication.k8s.io/v1` writes a `UserInfo`: what is empty is left out.

@@ -11,6 +11,7 @@
 //! - A change is serialized once, whoever watches; no watcher holds changes of its own: slow ones are cut.
 
 mod feed;
+mod follower;
 mod object;
 mod upstream;
 mod window;
@@ -23,6 +24,7 @@ use orch_store::{Revision, Store};
 use tokio::sync::watch;
 
 pub(crate) use feed::{Change, Lagged, line};
+pub(crate) use follower::Follower;
 pub(crate) use object::{Cached, Reading, encode};
 pub(crate) use window::{Cursor, Query, Window};
 
@@ -36,17 +38,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Cache {
     store: Arc<dyn Store>,
     kinds: KindTable,
+    follower: Follower,
     reached: Arc<watch::Sender<Revision>>,
 }
 
 impl Cache {
     /// An empty cache of these kinds and of those that their objects define; [`run`](Self::run) fills it.
-    pub(crate) fn new(store: Arc<dyn Store>, kinds: KindTable) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, kinds: KindTable, follower: Follower) -> Self {
         let reached = Arc::new(watch::Sender::new(Revision::ZERO));
         for served in kinds.now().all() {
             served.window.follow(reached.clone());
         }
-        Self { store, kinds, reached }
+        Self { store, kinds, follower, reached }
     }
 
     /// Reads the store, for ever. Survives its failures.

@@ -82,6 +82,10 @@ async fn load(cache: &Cache, definitions: &mut Definitions) -> Result<Revision, 
         }
     })
     .await?;
+    let followed = after.all().iter().enumerate().filter(|(_, served)| cache.follower.follows(served.kind()));
+    cache.follower.replace(followed.flat_map(|(place, served)| {
+        found.get(&place).into_iter().flatten().map(|object| (&**served, object))
+    }));
     for (place, served) in after.all().iter().enumerate() {
         served.window.follow(cache.reached.clone());
         served.window.replace(found.remove(&place).unwrap_or_default(), revision);
@@ -116,7 +120,7 @@ async fn follow(
     while let Some(batch) = watch.next().await {
         let batch = batch?;
         let revision = batch.revision;
-        if take(&cache.kinds.now(), batch) {
+        if take(cache, batch) {
             redefine(cache, definitions, revision).await?;
         }
         cache.reached.send_replace(revision);
@@ -130,7 +134,8 @@ async fn follow(
 }
 
 /// Takes in the changes of one revision. Answers whether some are of objects that define kinds.
-fn take(kinds: &Kinds, batch: Batch) -> bool {
+fn take(cache: &Cache, batch: Batch) -> bool {
+    let kinds = cache.kinds.now();
     let mut changes: Vec<(&Arc<Served>, Vec<_>)> = Vec::new();
     for change in batch.changes {
         for served in kinds.kept_at(change.key.as_str()) {
@@ -142,6 +147,10 @@ fn take(kinds: &Kinds, batch: Batch) -> bool {
         }
     }
     let defining = changes.iter().any(|(served, _)| served.entry.defines.is_some());
+    let followed = changes.iter().filter(|(served, _)| cache.follower.follows(served.kind()));
+    cache
+        .follower
+        .take(followed.flat_map(|(served, changes)| changes.iter().map(|change| (&***served, change))));
     for (served, changes) in changes {
         served.window.apply(batch.revision, changes);
     }

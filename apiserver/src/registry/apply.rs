@@ -1,6 +1,6 @@
 //! Server-side apply: the object becomes what its managers, taken together, say.
 
-use orch_api::{Body, Object as _, Reason, Status, StatusCause, StatusDetails, Time};
+use orch_api::{Attributes, Body, Object as _, Reason, Status, StatusCause, StatusDetails, Time, Verb};
 use serde_json::Value;
 
 use super::change::{Part, Wanted, change};
@@ -97,6 +97,10 @@ async fn make(
         );
         return Err(Status::conflict(call.kind.kind(), call.name(), why));
     }
+    // Applying is patching; making something needs the right to make it.
+    let target = &call.request.target;
+    let create = Attributes::on(call.identity.subject(), Verb::Create.as_str(), target, &call.request);
+    registry.gate.check(&create).await?;
     let by = (config.manager, "");
     let mut object =
         ownership::merge(&call.kind, None, &config.value, by, call.params().force, config.now)?.object;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use orch_api::{
-    Action, FieldQuery, FieldValidation, LabelQuery, Object as _, Params, Request, Scope, Status,
-    Subresource, Verb,
+    Action, Authorizer, Change, FieldQuery, FieldValidation, LabelQuery, Object as _, Params, Request, Scope,
+    Status, Subresource, Verb,
 };
 use orch_store::Key;
 use serde_json::Value;
@@ -24,17 +24,20 @@ pub(crate) struct Call {
     pub(crate) kind: Arc<Served>,
     /// What is asked.
     pub(crate) request: Request,
+    /// Says which changes the caller may make.
+    pub(crate) authorizer: Arc<dyn Authorizer>,
 }
 
 impl Call {
     pub(super) fn new(
         kinds: &Kinds,
+        authorizer: Arc<dyn Authorizer>,
         identity: Identity,
         agent: String,
         request: Request,
     ) -> Result<Self, Status> {
         let kind = kinds.at(&request.target).cloned().ok_or_else(Status::no_such_path)?;
-        let call = Self { identity, agent, kind, request };
+        let call = Self { identity, agent, kind, request, authorizer };
         call.check_path()?;
         Ok(call)
     }
@@ -76,6 +79,11 @@ impl Call {
     /// What to do.
     pub(crate) fn verb(&self) -> Verb {
         self.request.verb
+    }
+
+    /// Whether something may be stored, or would be if this were not a dry run.
+    pub(crate) fn is_write(&self) -> bool {
+        !matches!(self.verb(), Verb::Get | Verb::List | Verb::Watch)
     }
 
     /// How to do it.
@@ -217,6 +225,19 @@ impl Call {
             object,
             self.params().field_validation.unwrap_or_default(),
         )
+    }
+
+    /// Refuses a change that the caller may not make, although it may change the object: see [`Authorizer::admit`]. `new` is
+    /// none for a deletion, `old` for a creation.
+    pub(crate) fn admit(&self, new: Option<&Value>, old: Option<&Value>) -> Result<(), Status> {
+        self.authorizer.admit(&Change {
+            subject: self.identity.subject(),
+            verb: self.verb(),
+            kind: self.kind.kind(),
+            subresource: self.subresource().unwrap_or_default(),
+            new,
+            old,
+        })
     }
 
     /// How strictly unknown fields are taken.

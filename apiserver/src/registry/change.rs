@@ -81,6 +81,7 @@ pub(super) fn change(call: &Call, current: &Current, wanted: Wanted<'_>) -> Resu
         let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
         new["metadata"]["generation"] = generation.into();
     }
+    call.admit(Some(&new), Some(old))?;
     own(old, &mut new, now)?;
     if is_finished(kind, &new)? {
         return Ok(Outcome::Remove(new));

@@ -52,6 +52,7 @@ pub(super) async fn insert(
         }
         let mut admitted = object.clone();
         admission::admit(&call.kind, &mut admitted, None)?;
+        call.admit(Some(&admitted), None)?;
         own(&mut admitted, now)?;
         let name = admitted.name().to_owned();
         let key = call.kind.key(call.namespace(), &name)?;

@@ -155,6 +155,7 @@ impl Registry {
 /// What a delete makes of an object. Pure.
 fn decide(call: &Call, current: &Current, options: &Options, now: Time) -> Result<Outcome, Status> {
     options.check(call, &current.value)?;
+    call.admit(None, Some(&current.value))?;
     let mut object = current.value.clone();
     let deletion = (call.kind.entry.deletion)(&mut object, options.grace_seconds)?;
     object["metadata"]["resourceVersion"] = current.value["metadata"]["resourceVersion"].clone();

@@ -43,5 +43,11 @@ pub(super) async fn delete_collection(registry: &Registry, call: &Call) -> Resul
 fn one(call: &Call, object: &Arc<Cached>) -> Call {
     let target = call.request.target.clone().named(object.name());
     let request = Request { verb: Verb::Delete, target, params: call.request.params.clone(), body: None };
-    Call { identity: call.identity.clone(), agent: call.agent.clone(), kind: call.kind.clone(), request }
+    Call {
+        identity: call.identity.clone(),
+        agent: call.agent.clone(),
+        kind: call.kind.clone(),
+        request,
+        authorizer: call.authorizer.clone(),
+    }
 }

@@ -32,6 +32,7 @@ pub(crate) use call::Call;
 pub(crate) use watch::{Item, Watch};
 
 use crate::authn::Identity;
+use crate::authz::Gate;
 use crate::cache::Cache;
 use crate::kinds::KindTable;
 
@@ -41,6 +42,7 @@ pub(crate) struct Registry {
     pub(crate) kinds: KindTable,
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) gate: Gate,
 }
 
 impl Registry {
@@ -59,7 +61,7 @@ impl Registry {
         if self.kinds.now().at(&request.target).is_none() {
             self.cache.catch_up().await?;
         }
-        Call::new(&self.kinds.now(), identity, agent, request)
+        Call::new(&self.kinds.now(), self.gate.authorizer().clone(), identity, agent, request)
     }
 
     /// Carries out a request.

@@ -43,6 +43,19 @@ fn rows_are_kubernetes_rows() {
     check(&example("Secret"), &[("Name", "web"), ("Type", "Opaque"), ("Data", "2"), ("Age", "60m")]);
     check(&example("ServiceAccount"), &[("Name", "web"), ("Secrets", "0"), ("Age", "60m")]);
     check(&example("Lease"), &[("Name", "orch-controllers"), ("Holder", "server-1"), ("Age", "60m")]);
+    check(&example("Role"), &[("Name", "config-reader"), ("Created At", "2026-01-31T12:00:00Z")]);
+    check(&example("ClusterRole"), &[("Name", "monitoring"), ("Created At", "2026-01-31T12:00:00Z")]);
+    check(
+        &example("RoleBinding"),
+        &[
+            ("Name", "config-readers"),
+            ("Role", "Role/config-reader"),
+            ("Age", "60m"),
+            ("Users (wide)", "jane, joe"),
+            ("Groups (wide)", "shop:developers"),
+            ("ServiceAccounts (wide)", "shop/web"),
+        ],
+    );
     check(
         &example("Node"),
         &[

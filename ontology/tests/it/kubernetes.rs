@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::rbac::v1 as rbac;
 use orch_api::schema::{Type, Types};
 use orch_ontology::examples;
 use serde::Serialize;
@@ -28,13 +29,29 @@ fn through_kubernetes(kind: &str, object: &Value) -> Value {
         "Secret" => through::<core::Secret>(object),
         "ServiceAccount" => through::<core::ServiceAccount>(object),
         "Event" => through::<core::Event>(object),
+        "Role" => through::<rbac::Role>(object),
+        "ClusterRole" => through::<rbac::ClusterRole>(object),
+        "RoleBinding" => through::<rbac::RoleBinding>(object),
+        "ClusterRoleBinding" => through::<rbac::ClusterRoleBinding>(object),
         "Lease" => through::<coordination::Lease>(object),
         other => panic!("Kubernetes has no {other}"),
     }
 }
 
-const KUBERNETES: [&str; 8] =
-    ["Namespace", "Node", "Pod", "ConfigMap", "Secret", "ServiceAccount", "Event", "Lease"];
+const KUBERNETES: [&str; 12] = [
+    "Namespace",
+    "Node",
+    "Pod",
+    "ConfigMap",
+    "Secret",
+    "ServiceAccount",
+    "Event",
+    "Lease",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+];
 
 #[test]
 fn examples_round_trip_through_both() {

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-transport", &[]),
     ("orch-client", &["orch-api"]),
     ("orch-controller-runtime", &["orch-api"]),
+    ("orch-authorization", &["orch-api", "orch-ontology"]),
     ("orch-scheduler", &["orch-api", "orch-ontology"]),
     ("orch-runtime", &[]),
     ("orch-runtime-containerd", &["orch-runtime"]),
@@ -31,7 +32,7 @@ const UNBOUND: &[&str] = &["orch-cli", "orch-tests", "xtask"];
 const GUARDED: &[(&str, &[&str])] = &[
     ("containerd-client", &["orch-runtime-containerd"]),
     ("etcd-client", &["orch-store", "xtask"]),
-    ("tokio", &["*", "!orch-api", "!orch-ontology", "!orch-scheduler"]),
+    ("tokio", &["*", "!orch-api", "!orch-authorization", "!orch-ontology", "!orch-scheduler"]),
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
