@@ -175,21 +175,27 @@ async fn etcd(time: Duration) {
     let etcd = EtcdServer::start().await;
     let mut totals = BTreeMap::new();
     for clients in CLIENTS {
-        for connections in [1, 2, 4] {
+        for connections in [1, 2] {
             let channels = join_all((0..connections).map(|_| async {
                 etcd_client::Client::connect([etcd.endpoint()], None).await.unwrap().kv_client()
             }));
             let (bare, latencies) = bare(channels.await, clients, time).await;
             report(&format!("bare etcd transactions, {connections} connections"), clients, (bare, latencies));
-            let config = EtcdConfig { connections, ..EtcdConfig::new([etcd.endpoint()]) };
-            let store = Arc::new(EtcdStore::connect(config).await.unwrap());
-            let (rate, latencies) = through(store, clients, time).await;
-            report(&format!("etcd store, {connections} connections"), clients, (rate, latencies));
-            totals.insert((clients, connections), rate / bare);
+            for transactions in [1, 2, 4] {
+                let config = EtcdConfig { connections, transactions, ..etcd.config() };
+                let store = Arc::new(EtcdStore::connect(config).await.unwrap());
+                let (rate, latencies) = through(store, clients, time).await;
+                let what = format!("etcd store, {transactions} transactions on {connections} connections");
+                report(&what, clients, (rate, latencies));
+                totals.insert((clients, connections, transactions), rate / bare);
+            }
         }
     }
-    for ((clients, connections), ratio) in totals {
-        println!("{clients} clients, {connections} connections: {:.0} % of bare transactions", ratio * 100.0);
+    for ((clients, connections, transactions), ratio) in totals {
+        let ratio = ratio * 100.0;
+        println!(
+            "{clients} clients, {connections} connections, {transactions} transactions: {ratio:.0} % of bare"
+        );
     }
 }
 

@@ -35,7 +35,8 @@ pub struct Entry {
     pub key: Key,
     /// What was put.
     pub value: Bytes,
-    /// The revision that created it; deleting and creating again gives a new one.
+    /// The revision that created it; deleting and creating again gives a new one. On etcd, in later versions than the
+    /// first, it may be some revisions after the one that created it, and before any that changed it.
     pub created: Revision,
     /// The revision that put this value.
     pub modified: Revision,

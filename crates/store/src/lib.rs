@@ -11,7 +11,8 @@
 //!
 //! # Invariants
 //!
-//! - Revisions are store-wide and strictly increasing; all changes of one commit share one revision.
+//! - Revisions are store-wide and strictly increasing; all changes of one commit share one revision, and no two commits
+//!   do, also where a backend carries out several at once.
 //! - There is no unconditional write: every [`Write`] states what it believes ([`Expect`]).
 //! - A commit is all or nothing, and durable before it is acknowledged.
 //! - A watch delivers every change after its start, in order, once, or fails with [`StoreError::Compacted`].

@@ -18,6 +18,7 @@ use crate::{Batch, Change, Entry, Key, Prefix, ReadAt, Revision, Store, StoreErr
 mod commits;
 mod compaction;
 mod concurrency;
+mod groups;
 mod reads;
 mod watches;
 
@@ -66,6 +67,13 @@ const CASES: &[Case] = cases![
     concurrency::one_of_many_writers_wins_each_revision,
     concurrency::counters_lose_no_increment,
     concurrency::watches_agree_with_the_commits_acknowledged,
+    groups::commits_at_once_fail_alone_and_have_a_revision_each,
+    groups::a_watch_resumes_between_commits_at_once,
+    groups::every_revision_of_commits_at_once_can_be_read,
+    groups::compaction_between_commits_at_once_keeps_what_comes_after,
+    groups::a_commit_at_once_with_others_is_still_all_or_nothing,
+    groups::a_commit_nobody_waits_for_takes_no_other_with_it,
+    groups::every_value_comes_back_as_it_was_put,
 ];
 
 /// Runs every case, one after the other.

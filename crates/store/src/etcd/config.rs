@@ -21,6 +21,9 @@ pub struct EtcdConfig {
     pub user: Option<EtcdUser>,
     /// How many connections to each member reads and commits are spread over. Watches have one of their own.
     pub connections: usize,
+    /// How many transactions with commits are on their way at a time. Commits that wait meanwhile go together in the
+    /// next. At least 1.
+    pub transactions: usize,
     /// How long a request may take, all attempts together.
     pub request_timeout: Duration,
     /// How much one commit may hold. More than the default needs an etcd started with `--max-txn-ops` or
@@ -39,6 +42,7 @@ impl EtcdConfig {
             tls: None,
             user: None,
             connections: 1,
+            transactions: 2,
             request_timeout: Duration::from_secs(5),
             limits: Limits::default(),
             progress: None,

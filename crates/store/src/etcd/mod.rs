@@ -1,8 +1,8 @@
 //! The etcd backend: etcd 3.4 and later.
 //!
-//! A commit is one transaction (`commit`), a read one range request (`read`), a watch one stream that is made anew
-//! whenever it breaks (`watch`). `members` chooses whom to ask; `call` says what may be tried again and what an error
-//! means.
+//! A commit is a transaction (`commit`), or part of one when many wait (`group`), and has a revision of its own in any
+//! case (`revision`). A read is a range request (`read`), a watch a stream that is made anew whenever it breaks
+//! (`watch`). `members` chooses whom to ask; `call` says what may be tried again and what an error means.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,23 +17,33 @@ use crate::{Entry, Key, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch
 mod call;
 mod commit;
 mod config;
+mod group;
 mod members;
 mod read;
+mod revision;
 #[path = "watch.rs"]
 mod watching;
 
 use call::Repeat;
+use commit::Committer;
 pub use config::{EtcdConfig, EtcdTls, EtcdUser, Progress};
+use group::CommitQueue;
 use members::Members;
+use revision::{contained, etcd_revision, unseal, whole};
 
 /// A store in an etcd cluster, which others may use too.
 ///
 /// Keys that others wrote below the prefix and that are no [`Key`]s are passed over. Nothing is compacted on its
 /// own: call [`compact`](Store::compact), or start etcd with `--auto-compaction-retention`. Dropping it ends every
 /// watch.
+///
+/// A [`Revision`] is 128 times etcd's revision and up to 127 more: commits that wait while others are on their way are
+/// sent in one transaction, and still have a revision each. [`Entry::created`] is exact in the version that created
+/// the key; in later ones it is the end of the transaction that did.
 pub struct EtcdStore {
     config: EtcdConfig,
     members: Arc<Members>,
+    commits: Arc<CommitQueue>,
     /// The last revision that anybody was told, so that watches must reach it.
     asked: watch::Sender<Revision>,
 }
@@ -42,7 +52,10 @@ impl EtcdStore {
     /// Connects. Fails with [`Unavailable`](StoreError::Unavailable) if no member answers.
     pub async fn connect(config: EtcdConfig) -> Result<Self, StoreError> {
         let members = Arc::new(Members::open(&config).await?);
-        let store = Self { config, members, asked: watch::Sender::new(Revision::ZERO) };
+        let committer =
+            Committer { members: members.clone(), prefix: config.prefix.clone(), limits: config.limits };
+        let commits = CommitQueue::new(committer, config.transactions);
+        let store = Self { config, members, commits, asked: watch::Sender::new(Revision::ZERO) };
         store.current_revision().await?;
         Ok(store)
     }
@@ -54,10 +67,18 @@ impl EtcdStore {
 
 /// etcd's form of an entry; `None` if its key is not one of ours.
 fn entry(prefix: &str, kv: KeyValue) -> Option<Entry> {
-    let created = store_revision(kv.create_revision());
-    let modified = store_revision(kv.mod_revision());
+    let (created, modified) = (kv.create_revision(), kv.mod_revision());
     let (key, value) = kv.into_key_value();
-    Some(Entry { key: store_key(prefix, &key)?, value: Bytes::from(value), created, modified })
+    Some(entry_of(store_key(prefix, &key)?, value, created, modified))
+}
+
+/// The entry of a key, from its value and revisions in etcd.
+fn entry_of(key: Key, value: Vec<u8>, created: i64, modified: i64) -> Entry {
+    let is_new = created == modified;
+    let (value, place) = unseal(value);
+    let modified = revision::at(modified, place);
+    let created = if is_new { modified } else { whole(created) };
+    Entry { key, value: Bytes::from(value), created, modified }
 }
 
 fn store_key(prefix: &str, key: &[u8]) -> Option<Key> {
@@ -65,16 +86,9 @@ fn store_key(prefix: &str, key: &[u8]) -> Option<Key> {
     Key::new(std::str::from_utf8(key).ok()?).ok()
 }
 
-fn store_revision(revision: i64) -> Revision {
-    Revision(u64::try_from(revision).unwrap_or(0))
-}
-
-fn etcd_revision(revision: Revision) -> i64 {
-    i64::try_from(revision.0).unwrap_or(i64::MAX)
-}
-
+/// How far the member that answered is.
 fn header_revision(header: Option<&ResponseHeader>) -> Result<Revision, StoreError> {
-    header.map(|header| store_revision(header.revision())).ok_or_else(|| StoreError::Unavailable {
+    header.map(|header| whole(header.revision())).ok_or_else(|| StoreError::Unavailable {
         reason: "etcd answered without a header".into(),
         ambiguous: false,
         source: None,
@@ -105,7 +119,7 @@ impl Store for EtcdStore {
 
     async fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
         self.config.limits.check(writes)?;
-        self.commit_checked(writes).await
+        self.commits.commit(writes).await
     }
 
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, StoreError> {
@@ -113,9 +127,17 @@ impl Store for EtcdStore {
     }
 
     async fn compact(&self, before: Revision) -> Result<(), StoreError> {
-        let request = self.members.call(Repeat::Harmless, |mut etcd| async move {
-            etcd.compact(etcd_revision(before), None).await
-        });
+        // Of a revision of etcd that is only partly before, all must be kept, and what it changed.
+        let compacted = contained(before);
+        if compacted < etcd_revision(before) {
+            let current = self.current_revision().await?;
+            if before > current {
+                return Err(StoreError::Future { asked: before, current });
+            }
+        }
+        let request = self
+            .members
+            .call(Repeat::Harmless, |mut etcd| async move { etcd.compact(compacted, None).await });
         match request.await {
             Ok(_) => Ok(()),
             Err(failure) if read::is_compacted(&failure) => Ok(()),

@@ -1,9 +1,12 @@
 //! Reads: linearizable where they must be, served by any member where they need not.
 
+use std::collections::BTreeMap;
+
 use etcd_client::{GetOptions, GetResponse};
 
 use super::call::{Failure, Repeat};
-use super::{EtcdStore, entry, etcd_revision, header_revision};
+use super::revision::{contained, etcd_revision, is_whole, whole};
+use super::{EtcdStore, entry, header_revision};
 use crate::{Entry, Key, Page, Prefix, ReadAt, Revision, StoreError};
 
 /// The most entries of one request.
@@ -11,8 +14,10 @@ const CHUNK_ENTRIES: usize = 1000;
 
 impl EtcdStore {
     pub(super) async fn get_at(&self, key: &Key, at: ReadAt) -> Result<Option<Entry>, StoreError> {
-        let mut response = self.range(self.etcd_key(key), GetOptions::new(), at).await?;
-        Ok(response.take_kvs().into_iter().find_map(|kv| entry(&self.config.prefix, kv)))
+        match at {
+            ReadAt::Exactly(revision) if !is_whole(revision) => self.get_within(key, revision).await,
+            at => self.get_whole(key, at).await,
+        }
     }
 
     pub(super) async fn list_at(
@@ -22,10 +27,84 @@ impl EtcdStore {
         from: Option<&Key>,
         limit: usize,
     ) -> Result<Page, StoreError> {
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        match at {
+            ReadAt::Exactly(revision) if !is_whole(revision) => {
+                self.list_within(prefix, revision, from, limit).await
+            }
+            at => self.list_whole(prefix, at, from, limit).await,
+        }
+    }
+
+    async fn get_whole(&self, key: &Key, at: ReadAt) -> Result<Option<Entry>, StoreError> {
+        let mut response = self.range(self.etcd_key(key), GetOptions::new(), at).await?;
+        Ok(response.take_kvs().into_iter().find_map(|kv| entry(&self.config.prefix, kv)))
+    }
+
+    /// Reads between two commits of one transaction: what the transaction has made of the key, if that is of `revision` or
+    /// before, or else what there was before the transaction.
+    async fn get_within(&self, key: &Key, revision: Revision) -> Result<Option<Entry>, StoreError> {
+        let after = ReadAt::Exactly(whole(etcd_revision(revision)));
+        let after = self.get_whole(key, after).await.map_err(|error| asked_at(error, revision))?;
+        if after.as_ref().is_some_and(|entry| entry.modified <= revision) {
+            return Ok(after);
+        }
+        let before = ReadAt::Exactly(whole(contained(revision)));
+        self.get_whole(key, before).await.map_err(|error| asked_at(error, revision))
+    }
+
+    /// Lists between two commits of one transaction: what there was before the transaction, and over it what commits up to
+    /// `revision` have put. They have deleted nothing: a commit that does is the last of its transaction.
+    async fn list_within(
+        &self,
+        prefix: &Prefix,
+        revision: Revision,
+        from: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let put = self.put_by(prefix, revision, from).await.map_err(|error| asked_at(error, revision))?;
+        let before = ReadAt::Exactly(whole(contained(revision)));
+        let before = self.list_whole(prefix, before, from, limit).await;
+        let before = before.map_err(|error| asked_at(error, revision))?;
+        let created = put.iter().filter(|entry| entry.created == entry.modified).count();
+        let total = before.entries.len() as u64 + before.remaining + created as u64;
+        let beyond = before.more;
+        let mut entries: BTreeMap<Key, Entry> =
+            before.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        let put = put.into_iter().filter(|entry| beyond.as_ref().is_none_or(|last| entry.key <= *last));
+        entries.extend(put.map(|entry| (entry.key.clone(), entry)));
+        let entries: Vec<_> = entries.into_values().take(limit).collect();
+        let remaining = total.saturating_sub(entries.len() as u64);
+        let more = entries.last().filter(|_| remaining > 0).map(|entry| entry.key.clone());
+        Ok(Page { entries, revision, more, remaining })
+    }
+
+    /// What the transaction that `revision` is of has put up to `revision`, below `prefix` and after `from`.
+    async fn put_by(
+        &self,
+        prefix: &Prefix,
+        revision: Revision,
+        from: Option<&Key>,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let etcd = etcd_revision(revision);
+        let options = GetOptions::new().with_range(self.etcd_key(prefix.end()));
+        let options = options.with_min_mod_revision(etcd).with_max_mod_revision(etcd);
+        let mut response = self.range_exactly(self.etcd_key(prefix.as_str()), options, whole(etcd)).await?;
+        let entries = response.take_kvs().into_iter().filter_map(|kv| entry(&self.config.prefix, kv));
+        let wanted = |entry: &Entry| entry.modified <= revision && from.is_none_or(|from| entry.key > *from);
+        Ok(entries.filter(wanted).collect())
+    }
+
+    async fn list_whole(
+        &self,
+        prefix: &Prefix,
+        at: ReadAt,
+        from: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         let end = self.etcd_key(prefix.end());
         let first = self.etcd_key(prefix.as_str());
         let mut start = from.map_or_else(Vec::new, |from| after(self.etcd_key(from))).max(first);
-        let limit = if limit == 0 { usize::MAX } else { limit };
         let mut page = Page { entries: Vec::new(), revision: Revision::ZERO, more: None, remaining: 0 };
         let mut at = at;
         loop {
@@ -97,9 +176,9 @@ impl EtcdStore {
         options: GetOptions,
         asked: Revision,
     ) -> Result<GetResponse, StoreError> {
-        if asked == Revision::ZERO {
+        if etcd_revision(asked) == 0 {
             // To etcd, 0 is the latest.
-            return Err(StoreError::Compacted { asked, oldest: asked.next() });
+            return Err(StoreError::Compacted { asked, oldest: whole(1) });
         }
         let options = options.with_revision(etcd_revision(asked));
         // The past never changes: any member may tell it, if it has it.
@@ -126,6 +205,15 @@ impl EtcdStore {
             async move { etcd.get(key, Some(options)).await }
         });
         request.await
+    }
+}
+
+/// The error of a read that was made for the sake of another revision.
+fn asked_at(error: StoreError, asked: Revision) -> StoreError {
+    match error {
+        StoreError::Compacted { oldest, .. } => StoreError::Compacted { asked, oldest },
+        StoreError::Future { current, .. } => StoreError::Future { asked, current },
+        error => error,
     }
 }
 

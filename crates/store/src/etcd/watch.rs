@@ -1,7 +1,7 @@
 //! A watch on etcd: one stream, made anew from where it was whenever it breaks.
 //!
-//! etcd answers with the changes of whole revisions, cut into fragments where they are large: a revision is
-//! complete when a later one begins, or with the last fragment.
+//! etcd answers with the changes of whole revisions of its own, cut into fragments where they are large. The changes of a
+//! commit are complete when those of a later one begin, or with the last fragment.
 //!
 //! A watch that starts exactly at the compacted revision is refused by us, because older etcds would serve it without
 //! the deletions of that revision, and not say so.
@@ -20,8 +20,9 @@ use super::call::{Failure, Repeat};
 use super::config::Progress;
 use super::members::Members;
 use super::read::{is_compacted, is_future};
-use super::{EtcdStore, etcd_revision, header_revision, store_key, store_revision};
-use crate::{Batch, Change, ChangeKind, Entry, Key, Prefix, Revision, StoreError, Watch};
+use super::revision::{LAST, at, contained, etcd_revision, place_of, whole};
+use super::{EtcdStore, entry_of, header_revision, store_key};
+use crate::{Batch, Change, ChangeKind, Prefix, Revision, StoreError, Watch};
 
 /// Between two attempts to make the stream; doubled each time, up to the second.
 const RECONNECT_AFTER: Duration = Duration::from_millis(20);
@@ -70,15 +71,15 @@ impl Members {
         compacted: Revision,
         key: Vec<u8>,
     ) -> Result<Revision, StoreError> {
-        let options = WatchOptions::new().with_start_revision(etcd_revision(compacted));
+        let options = WatchOptions::new().with_start_revision(contained(compacted).max(1));
         let ask = async {
             let mut stream = self.pick().watch().watch(key, Some(options)).await?;
             while let Some(response) = stream.message().await? {
                 if response.canceled() {
-                    return Ok(store_revision(response.compact_revision()));
+                    return Ok(whole(response.compact_revision()));
                 }
             }
-            Ok(compacted.next())
+            Ok(whole(etcd_revision(compacted)))
         };
         let answer = tokio::time::timeout(self.request_timeout, ask).await;
         let answer = answer.map_or(Err(Failure::TimedOut), |answer| answer.map_err(Failure::Etcd));
@@ -87,7 +88,7 @@ impl Members {
 
     /// Fails with `Compacted` if the store can no longer be read at `revision`.
     async fn check_kept(&self, revision: Revision, key: Vec<u8>) -> Result<(), StoreError> {
-        let options = GetOptions::new().with_revision(etcd_revision(revision)).with_count_only();
+        let options = GetOptions::new().with_revision(contained(revision)).with_count_only();
         let read = self.call(Repeat::Harmless, |mut etcd| {
             let (key, options) = (key.clone(), options.clone().with_serializable());
             async move { etcd.get(key, Some(options)).await }
@@ -114,7 +115,7 @@ struct Cursor {
     position: Revision,
     /// The last revision that the reader was told of.
     told: Revision,
-    /// The revision whose changes are arriving.
+    /// The commit whose changes are arriving.
     partial: Option<Batch>,
     ready: VecDeque<Batch>,
     /// When to ask for progress, if it is not already known to be unnecessary.
@@ -252,7 +253,7 @@ impl Cursor {
         mut etcd: WatchClient,
     ) -> Result<(WatchStream, WatchResponse), etcd_client::Error> {
         let mut options = WatchOptions::new()
-            .with_start_revision(etcd_revision(self.position.next()))
+            .with_start_revision(contained(self.position) + 1)
             .with_prev_key()
             .with_progress_notify()
             .with_fragment();
@@ -276,7 +277,7 @@ impl Cursor {
     /// Fails with what a cancellation means; it always means something.
     fn check_canceled(&self, response: &WatchResponse) -> Result<(), StoreError> {
         if response.compact_revision() > 0 {
-            let oldest = store_revision(response.compact_revision());
+            let oldest = whole(response.compact_revision());
             return Err(StoreError::Compacted { asked: self.position, oldest });
         }
         Err(interrupted(&format!("etcd canceled the watch: {}", response.cancel_reason())))
@@ -296,23 +297,27 @@ impl Cursor {
         if response.events.is_empty() && !response.created {
             let revision = response.header.map_or(0, |header| header.revision);
             if self.partial.is_none() {
-                self.position = self.position.max(store_revision(revision));
+                self.position = self.position.max(whole(revision));
             }
             return Ok(());
         }
+        let last = response.events.last().and_then(|event| event.kv.as_ref()).map(|kv| kv.mod_revision);
         for event in response.events {
             self.take_event(event);
         }
         if !response.fragment {
             self.complete();
+            self.position = self.position.max(whole(last.unwrap_or(0)));
         }
         Ok(())
     }
 
     fn take_event(&mut self, event: PbEvent) {
-        let is_delete = event.r#type == EventType::Delete as i32;
         let Some(kv) = event.kv else { return };
-        let revision = store_revision(kv.mod_revision);
+        let etcd = kv.mod_revision;
+        let is_delete = event.r#type == EventType::Delete as i32;
+        let place = if is_delete { LAST } else { place_of(&kv.value) };
+        let revision = at(etcd, place);
         if revision <= self.position {
             return;
         }
@@ -323,12 +328,13 @@ impl Cursor {
         let Some(key) = store_key(&self.store_prefix, &kv.key).filter(|key| self.prefix.contains(key)) else {
             return;
         };
-        let previous = event.prev_kv.map(|previous| entry_of(key.clone(), previous));
-        let kind = if is_delete { ChangeKind::Delete } else { ChangeKind::Put(entry_of(key.clone(), kv)) };
+        let entry = |kv: PbKeyValue| entry_of(key.clone(), kv.value, kv.create_revision, kv.mod_revision);
+        let previous = event.prev_kv.map(entry);
+        let kind = if is_delete { ChangeKind::Delete } else { ChangeKind::Put(entry(kv)) };
         changes.push(Change { key, kind, previous });
     }
 
-    /// All changes of the revision that was arriving have arrived.
+    /// All changes of the commit that was arriving have arrived.
     fn complete(&mut self) {
         let Some(batch) = self.partial.take() else { return };
         self.position = batch.revision;
@@ -336,11 +342,6 @@ impl Cursor {
             self.ready.push_back(batch);
         }
     }
-}
-
-fn entry_of(key: Key, kv: PbKeyValue) -> Entry {
-    let (created, modified) = (store_revision(kv.create_revision), store_revision(kv.mod_revision));
-    Entry { key, value: kv.value.into(), created, modified }
 }
 
 fn interrupted(reason: &str) -> StoreError {
