@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,9 @@ async fn measure<F: Future<Output = ()> + Send + 'static>(
     time: Duration,
     commit: impl Fn(String, Vec<u8>) -> F + Clone + Send + 'static,
 ) -> (f64, Vec<Duration>) {
+    // Measurements share a store.
+    static MEASUREMENTS: AtomicUsize = AtomicUsize::new(0);
+    let measurement = MEASUREMENTS.fetch_add(1, Ordering::Relaxed);
     let start = Instant::now();
     let clients = (0..clients).map(|client| {
         let commit = commit.clone();
@@ -70,11 +74,7 @@ async fn measure<F: Future<Output = ()> + Send + 'static>(
             let mut latencies = Vec::new();
             while start.elapsed() < time {
                 let begin = Instant::now();
-                let key = format!(
-                    "/bench/{client}/{}-{}",
-                    std::process::id(),
-                    begin.duration_since(start).as_nanos()
-                );
+                let key = format!("/bench/{measurement}/{client}/{}", latencies.len());
                 commit(key, vec![b'x'; VALUE_BYTES]).await;
                 latencies.push(begin.elapsed());
             }
@@ -201,9 +201,9 @@ async fn etcd(time: Duration) {
 
 /// The same transaction that a store makes of a create, without the store.
 async fn bare(channels: Vec<KvClient>, clients: usize, time: Duration) -> (f64, Vec<Duration>) {
-    let turn = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let turn = Arc::new(AtomicUsize::new(0));
     let commit = move |key: String, value: Vec<u8>| {
-        let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let turn = turn.fetch_add(1, Ordering::Relaxed);
         let mut channel = channels[turn % channels.len()].clone();
         async move {
             let compare = Compare::mod_revision(&key[..], CompareOp::Equal, 0);
