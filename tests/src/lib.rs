@@ -13,11 +13,16 @@
 )]
 
 mod command;
-mod etcd;
 mod orchd;
 mod wait;
 
 pub use command::{Run, Spawned, binary, kubectl_path};
-pub use etcd::Etcd;
 pub use orchd::Orchd;
 pub use wait::{eventually, wait_for};
+
+use orch_store::testing::EtcdServer;
+
+/// Starts a real etcd and waits until it serves.
+pub fn start_etcd() -> EtcdServer {
+    tokio::runtime::Runtime::new().unwrap().block_on(EtcdServer::start())
+}

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use orch_tests::{Etcd, Orchd, Run, binary, wait_for};
+use orch_tests::{Orchd, Run, binary, start_etcd, wait_for};
 use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -61,12 +61,12 @@ fn a_thousand_replicas_run_on_a_hundred_simulated_nodes() {
 
 #[test]
 fn objects_are_kept_in_a_real_etcd_too() {
-    let etcd = Etcd::start();
+    let etcd = start_etcd();
     let args = [
         "--store",
         "etcd",
         "--etcd-endpoints",
-        etcd.url(),
+        etcd.endpoint(),
         "--runtime",
         "simulated",
         "--simulate-nodes",
@@ -114,8 +114,13 @@ fn tokens_come_from_a_file() {
     let tokens = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(tokens.path(), "s3cret,alice,1,\"dev,ops\"\n").unwrap();
     let orch = Orchd::start(&["--runtime", "simulated", "--token-file", &tokens.path().to_string_lossy()]);
-    assert_eq!(curl(&orch, "/api/v1/namespaces", &["--header", "Authorization: Bearer s3cret"]).0, 200);
-    assert_eq!(curl(&orch, "/api/v1/namespaces", &["--header", "Authorization: Bearer s3cre"]).0, 401);
+    assert_eq!(curl(&orch, "/apis", &["--header", "Authorization: Bearer s3cret"]).0, 200);
+    assert_eq!(curl(&orch, "/apis", &["--header", "Authorization: Bearer s3cre"]).0, 401);
+    let (code, body) = curl(&orch, "/api/v1/namespaces", &["--header", "Authorization: Bearer s3cret"]);
+    let status: Value = serde_json::from_str(&body).unwrap();
+    let refused = "namespaces is forbidden: User \"alice\" cannot list resource \"namespaces\" in API group \"\" at the \
+                   cluster scope";
+    assert_eq!((code, status["message"].as_str()), (403, Some(refused)));
 }
 
 #[test]
