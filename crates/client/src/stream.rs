@@ -1,51 +1,86 @@
 //! The frames of a watch: JSON documents, one a line.
 
-use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream};
+use memchr::memchr;
 use orch_api::{Status, WatchEvent, WatchStream};
 use serde_json::value::RawValue;
-use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
-use tokio_util::io::StreamReader;
 
 use crate::unreachable;
 
 /// Far more than any server's limit on objects.
 const MAX_FRAME_BYTES: usize = 64 << 20;
 
-/// Splits an answer that arrives in arbitrary chunks into events. The objects' bytes are slices of the frame: nothing is
-/// parsed twice or copied. The first error ends the stream.
+/// Splits an answer that arrives in arbitrary chunks into events. The objects' bytes are slices of the chunk: nothing is
+/// parsed twice, and only what lies across chunks is copied. The first error ends the stream.
 pub(crate) fn events<S, E>(body: S, server: Arc<str>) -> WatchStream
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), MAX_FRAME_BYTES);
-    let frames = FramedRead::new(StreamReader::new(body.map_err(io::Error::other).boxed()), codec);
-    let events = frames
-        .map(move |frame| match frame {
-            Ok(frame) if frame.iter().all(u8::is_ascii_whitespace) => None,
-            Ok(frame) => Some(event(&frame)),
-            Err(AnyDelimiterCodecError::Io(error)) => Some(Err(unreachable::cut_off(&server, &error))),
-            Err(AnyDelimiterCodecError::MaxChunkLengthExceeded) => Some(Err(Status::internal(format!(
-                "the server sent an event of more than {MAX_FRAME_BYTES} bytes"
-            )))),
+    let mut lines = Lines::default();
+    let chunks = body.map(Some).chain(stream::once(std::future::ready(None)));
+    let events = chunks.flat_map(move |chunk| {
+        stream::iter(match chunk {
+            Some(Ok(chunk)) => lines.complete(chunk),
+            Some(Err(error)) => vec![Err(unreachable::cut_off(&server, &error))],
+            None => lines.last(),
         })
-        .filter_map(std::future::ready);
+    });
     until_error(events).boxed()
 }
 
-fn event(frame: &Bytes) -> Result<WatchEvent, Status> {
-    let event: WatchEvent<&RawValue> = serde_json::from_slice(frame).map_err(|error| {
+/// Cuts chunks into lines.
+#[derive(Default)]
+struct Lines {
+    /// A line whose end has not arrived.
+    begun: BytesMut,
+}
+
+impl Lines {
+    /// The events that are complete with this chunk.
+    fn complete(&mut self, mut chunk: Bytes) -> Vec<Result<WatchEvent, Status>> {
+        let mut events = Vec::new();
+        while let Some(end) = memchr(b'\n', &chunk) {
+            let mut line = chunk.split_to(end + 1);
+            if !self.begun.is_empty() {
+                self.begun.extend_from_slice(&line);
+                line = self.begun.split().freeze();
+            }
+            events.extend(event(&line));
+        }
+        self.begun.extend_from_slice(&chunk);
+        if self.begun.len() > MAX_FRAME_BYTES {
+            let message = format!("the server sent an event of more than {MAX_FRAME_BYTES} bytes");
+            events.push(Err(Status::internal(message)));
+        }
+        events
+    }
+
+    /// What stands in the last line, if it had no end.
+    fn last(&mut self) -> Vec<Result<WatchEvent, Status>> {
+        event(&self.begun.split().freeze()).into_iter().collect()
+    }
+}
+
+/// The event of a line; none in an empty one.
+fn event(line: &Bytes) -> Option<Result<WatchEvent, Status>> {
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return None;
+    }
+    let event = serde_json::from_slice::<WatchEvent<&RawValue>>(line).map_err(|error| {
         if error.is_eof() {
             Status::unavailable("the watch broke off in the middle of an event")
         } else {
             Status::internal(format!("the server sent an event that cannot be read: {error}"))
         }
-    })?;
-    Ok(WatchEvent { event_type: event.event_type, object: frame.slice_ref(event.object.get().as_bytes()) })
+    });
+    Some(event.map(|event| {
+        let object = line.slice_ref(event.object.get().as_bytes());
+        WatchEvent { event_type: event.event_type, object }
+    }))
 }
 
 fn until_error<T>(events: impl Stream<Item = Result<T, Status>>) -> impl Stream<Item = Result<T, Status>> {
@@ -58,7 +93,9 @@ fn until_error<T>(events: impl Stream<Item = Result<T, Status>>) -> impl Stream<
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use std::io;
+
+    use futures::TryStreamExt;
     use orch_api::EventType;
 
     use super::*;
