@@ -16,6 +16,7 @@
 #![deny(missing_docs)]
 
 mod authority;
+mod corked;
 mod error;
 mod kubeconfig;
 mod peer;

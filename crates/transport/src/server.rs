@@ -22,6 +22,7 @@ use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt as _};
 use tracing::{debug, warn};
 
+use crate::corked::Corked;
 use crate::{Peer, PeerCertificate};
 
 /// How much a peer may ask of a connection.
@@ -157,8 +158,15 @@ where
             service.clone().oneshot(request)
         });
         let builder = self.builder(http2);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
+        let outcome = if http2 {
+            let corked = Corked::new(stream);
+            let connection = builder.serve_connection(TokioIo::new(corked.clone()), service);
+            corked.drive(watcher.watch(connection.into_owned())).await
+        } else {
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+            watcher.watch(connection.into_owned()).await
+        };
+        if let Err(error) = outcome {
             debug!(%address, %error, "the connection broke");
         }
     }
