@@ -62,7 +62,7 @@ pub use request::{
 pub use resource::{ApiVersion, Deletion, KindName, Resource};
 pub use scale::{Scale, SelectorOf};
 pub use schema::{Schema, SchemaError};
-pub use status::{Reason, Status, StatusCause, StatusDetails};
+pub use status::{Reason, Status, StatusCause, StatusDetails, StatusMetadata};
 pub use target::Target;
 pub use time::{Clock, MicroTime, Time};
 pub use watch::{Event, EventType, INITIAL_EVENTS_END, WatchEvent};

@@ -228,18 +228,28 @@ pub struct Params {
 }
 
 impl Params {
-    /// Reads decoded query pairs.
+    /// Reads decoded query pairs. Of a parameter that is given twice the first counts, and whatever does not say no (`false`,
+    /// `0`) to a question says yes, as in Kubernetes.
     ///
     /// # Errors
-    /// 400 for a parameter that is no number or boolean, 422 for a word that it does not know. Unknown parameters are kept
-    /// in [`Params::other`].
+    /// 400 for a number that is none, 422 for a word that a parameter does not know. What the verb does not read, known or
+    /// not, is kept in [`Params::other`].
     pub fn parse<K: AsRef<str>, V: AsRef<str>>(
         verb: Verb,
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, Status> {
         let mut params = Self::default();
+        let mut seen = Vec::new();
         for (name, value) in pairs {
-            params.set(verb, name.as_ref(), value.as_ref())?;
+            let (name, value) = (name.as_ref(), value.as_ref());
+            match KNOWN.iter().position(|known| *known == name).filter(|_| reads(verb, name)) {
+                None => params.other.push((name.to_owned(), value.to_owned())),
+                Some(known) if seen.contains(&known) => {}
+                Some(known) => {
+                    seen.push(known);
+                    params.set(verb, name, value)?;
+                }
+            }
         }
         Ok(params)
     }
@@ -248,24 +258,22 @@ impl Params {
         let text = || (!value.is_empty()).then(|| value.to_owned());
         match name {
             "dryRun" => self.dry_run = parse_dry_run(verb, value)?,
-            "fieldManager" => self.field_manager = text(),
+            "fieldManager" => self.field_manager = manager(verb, value)?,
             "fieldValidation" => {
                 self.field_validation = given(value, |word| FieldValidation::parse(verb, word))?
             }
-            "force" => self.force = given(value, |v| boolean(name, v))?.unwrap_or_default(),
+            "force" => self.force = boolean(value),
             "labelSelector" => self.label_selector = text(),
             "fieldSelector" => self.field_selector = text(),
-            "limit" => self.limit = given(value, |v| number(name, v))?.filter(|limit| *limit > 0),
+            "limit" => self.limit = positive(name, value)?,
             "continue" => self.cont = text(),
             "resourceVersion" => self.resource_version = text(),
             "resourceVersionMatch" => {
                 self.resource_version_match = given(value, |word| VersionMatch::parse(verb, word))?
             }
-            "sendInitialEvents" => self.send_initial_events = given(value, |v| boolean(name, v))?,
-            "allowWatchBookmarks" => {
-                self.allow_watch_bookmarks = given(value, |v| boolean(name, v))?.unwrap_or_default();
-            }
-            "timeoutSeconds" => self.timeout_seconds = given(value, |v| number(name, v))?.filter(|t| *t > 0),
+            "sendInitialEvents" => self.send_initial_events = Some(boolean(value)),
+            "allowWatchBookmarks" => self.allow_watch_bookmarks = boolean(value),
+            "timeoutSeconds" => self.timeout_seconds = positive(name, value)?,
             "gracePeriodSeconds" => self.grace_period_seconds = given(value, |v| number(name, v))?,
             "propagationPolicy" => self.propagation = given(value, |word| Propagation::parse(verb, word))?,
             _ => self.other.push((name.to_owned(), value.to_owned())),
@@ -310,11 +318,66 @@ fn parse_dry_run(verb: Verb, value: &str) -> Result<bool, Status> {
     }
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool, Status> {
-    match value {
-        "true" | "1" | "True" | "t" | "T" | "TRUE" => Ok(true),
-        "false" | "0" | "False" | "f" | "F" | "FALSE" => Ok(false),
-        _ => Err(Status::bad_request(format!("{name}: {value:?} is not a boolean: use true or false"))),
+fn boolean(value: &str) -> bool {
+    value != "0" && !value.eq_ignore_ascii_case("false")
+}
+
+/// A number of which zero and less mean that there is no limit.
+fn positive(name: &str, value: &str) -> Result<Option<u64>, Status> {
+    let number = given(value, |value| number::<i64>(name, value))?;
+    Ok(number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
+}
+
+/// The longest name of a field manager.
+const MAX_MANAGER_BYTES: usize = 128;
+
+fn manager(verb: Verb, name: &str) -> Result<Option<String>, Status> {
+    let mut errors = Vec::new();
+    if name.len() > MAX_MANAGER_BYTES {
+        errors.push(FieldError::too_long("fieldManager", "", MAX_MANAGER_BYTES));
+    }
+    let is_printable = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace());
+    for (position, c) in name.char_indices().filter(|(_, c)| !is_printable(*c)) {
+        let detail = format!("invalid character U+{:04X} (at position {position})", u32::from(c));
+        errors.push(FieldError::invalid("fieldManager", name, detail));
+    }
+    match errors.is_empty() {
+        true => Ok((!name.is_empty()).then(|| name.to_owned())),
+        false => Err(Status::invalid(&verb.options(), "", &errors)),
+    }
+}
+
+/// The parameters that are not passed through.
+const KNOWN: [&str; 15] = [
+    "dryRun",
+    "fieldManager",
+    "fieldValidation",
+    "force",
+    "labelSelector",
+    "fieldSelector",
+    "limit",
+    "continue",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "sendInitialEvents",
+    "allowWatchBookmarks",
+    "timeoutSeconds",
+    "gracePeriodSeconds",
+    "propagationPolicy",
+];
+
+/// Whether a parameter is any of the verb's business.
+fn reads(verb: Verb, name: &str) -> bool {
+    let selects = matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
+    let deletes = matches!(verb, Verb::Delete | Verb::DeleteCollection);
+    let writes = matches!(verb, Verb::Create | Verb::Update | Verb::Patch);
+    match name {
+        "dryRun" => writes || deletes,
+        "fieldManager" | "fieldValidation" => writes,
+        "force" => verb == Verb::Patch,
+        "gracePeriodSeconds" | "propagationPolicy" => deletes,
+        "resourceVersion" => selects || verb == Verb::Get,
+        _ => selects,
     }
 }
 
@@ -380,18 +443,46 @@ mod tests {
     #[test]
     fn parameters_are_read_back_as_they_are_written() {
         let pairs =
-            [("dryRun", "All"), ("limit", "500"), ("sendInitialEvents", "true"), ("container", "web")];
-        let params = Params::parse(Verb::List, pairs).unwrap();
-        assert!(params.dry_run);
+            [("dryRun", "All"), ("limit", "500"), ("propagationPolicy", "Orphan"), ("container", "web")];
+        let params = Params::parse(Verb::DeleteCollection, pairs).unwrap();
+        assert!(params.dry_run && params.limit == Some(500));
         let written = params.pairs();
-        assert_eq!(Params::parse(Verb::List, written).unwrap(), params);
+        assert_eq!(Params::parse(Verb::DeleteCollection, written).unwrap(), params);
+    }
+
+    #[test]
+    fn parameters_are_read_as_kubernetes_reads_them() {
+        for (text, yes) in
+            [("true", true), ("1", true), ("yes", true), ("", true), ("False", false), ("0", false)]
+        {
+            let params =
+                Params::parse(Verb::Watch, [("allowWatchBookmarks", text), ("sendInitialEvents", text)]);
+            let params = params.unwrap();
+            assert_eq!(
+                (params.allow_watch_bookmarks, params.send_initial_events),
+                (yes, Some(yes)),
+                "{text:?}"
+            );
+        }
+        for (text, limit) in [("-1", None), ("0", None), ("", None), ("7", Some(7))] {
+            assert_eq!(Params::parse(Verb::List, [("limit", text)]).unwrap().limit, limit, "{text:?}");
+        }
+        let twice = Params::parse(Verb::List, [("limit", "1"), ("limit", "2")]).unwrap();
+        assert_eq!(twice.limit, Some(1));
+        // What a verb does not read is not its business.
+        let get = Params::parse(Verb::Get, [("dryRun", "Nope"), ("limit", "many")]).unwrap();
+        assert_eq!((get.dry_run, get.limit, get.other.len()), (false, None, 2));
     }
 
     #[test]
     fn a_value_that_a_parameter_cannot_have_is_refused_as_kubernetes_refuses_it() {
         let cases = [
-            (("limit", "many"), 400, "limit: \"many\" is not a whole number in range"),
-            (("force", "maybe"), 400, "force: \"maybe\" is not a boolean: use true or false"),
+            (
+                ("fieldManager", "a\u{7}b"),
+                422,
+                "PatchOptions.meta.k8s.io \"\" is invalid: \
+                 fieldManager: Invalid value: \"a\\u0007b\": invalid character U+0007 (at position 1)",
+            ),
             (
                 ("dryRun", "Server"),
                 422,
@@ -409,6 +500,14 @@ mod tests {
             let status = Params::parse(Verb::Patch, [pair]).unwrap_err();
             assert_eq!((status.code, status.message.as_str()), (code, message), "{pair:?}");
         }
+        let long = "x".repeat(129);
+        let status = Params::parse(Verb::Create, [("fieldManager", long.as_str())]).unwrap_err();
+        assert!(
+            status.message.contains("fieldManager: Too long: may not be more than 128 bytes"),
+            "{status}"
+        );
+        let status = Params::parse(Verb::List, [("limit", "many")]).unwrap_err();
+        assert_eq!((status.code, &*status.message), (400, "limit: \"many\" is not a whole number in range"));
     }
 
     #[test]

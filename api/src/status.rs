@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::de::{Error as _, IgnoredAny};
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{FieldError, Kind};
@@ -16,8 +15,9 @@ pub struct Status {
     kind: (),
     #[serde(default, serialize_with = "write_api_version", deserialize_with = "skip")]
     api_version: (),
-    #[serde(default, serialize_with = "write_metadata", deserialize_with = "skip")]
-    metadata: (),
+    /// For a list that can go on only in another way: how.
+    #[serde(default)]
+    pub metadata: StatusMetadata,
     /// `Success` or `Failure`.
     #[serde(default)]
     pub status: String,
@@ -30,9 +30,18 @@ pub struct Status {
     /// What it is about, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<StatusDetails>>,
-    /// The HTTP status code.
-    #[serde(default)]
+    /// The HTTP status code; 0, and left out, where nothing failed and 200 goes without saying.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub code: u16,
+}
+
+/// The metadata of a [`Status`]: empty, but for a list that can go on only as of a later revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusMetadata {
+    /// The token to go on with.
+    #[serde(default, rename = "continue", skip_serializing_if = "Option::is_none")]
+    pub cont: Option<Box<str>>,
 }
 
 /// Which object a [`Status`] is about, and what exactly is wrong.
@@ -143,7 +152,7 @@ impl Status {
         Self {
             kind: (),
             api_version: (),
-            metadata: (),
+            metadata: StatusMetadata::default(),
             status: "Failure".into(),
             message: message.into(),
             reason: Some(reason),
@@ -155,7 +164,7 @@ impl Status {
     /// The answer to a delete that left nothing to show.
     pub fn success(kind: &Kind, name: &str, uid: &str) -> Self {
         let details = StatusDetails { uid: uid.into(), ..details(kind.plural, kind.group, name) };
-        Self { status: "Success".into(), reason: None, code: 200, ..Self::failure(Reason::NotFound, "") }
+        Self { status: "Success".into(), reason: None, code: 0, ..Self::failure(Reason::NotFound, "") }
             .about(details)
     }
 
@@ -256,6 +265,11 @@ impl Status {
         Self::failure(Reason::ServiceUnavailable, message)
     }
 
+    /// The status code of an HTTP answer with this status.
+    pub fn http_code(&self) -> u16 {
+        if self.code == 0 { 200 } else { self.code }
+    }
+
     /// The same status with these details.
     pub fn about(self, details: StatusDetails) -> Self {
         Self { details: Some(Box::new(details)), ..self }
@@ -285,7 +299,11 @@ fn details(kind: &str, group: &str, name: &str) -> StatusDetails {
     StatusDetails { name: name.into(), group: group.into(), kind: kind.into(), ..StatusDetails::default() }
 }
 
-// The three fields that are the same in every status take no room in it.
+fn is_zero(code: &u16) -> bool {
+    *code == 0
+}
+
+// The two fields that are the same in every status take no room in it.
 
 fn write_kind<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("Status")
@@ -300,10 +318,6 @@ fn read_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error>
 
 fn write_api_version<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("v1")
-}
-
-fn write_metadata<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_map(Some(0))?.end()
 }
 
 fn skip<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {

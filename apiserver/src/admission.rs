@@ -1,6 +1,8 @@
 //! What every object must pass before it is stored: a list of pure checks, and one look at the namespace.
 
-use orch_api::{FieldValidation, Object as _, Status, StatusCause, StatusDetails};
+use orch_api::{
+    FieldError, FieldErrorKind, FieldValidation, Object as _, Status, StatusCause, StatusDetails,
+};
 use serde_json::Value;
 
 use crate::kinds::Served;
@@ -14,35 +16,57 @@ const NAMESPACES: &str = "namespaces";
 /// says (defaults, validation).
 ///
 /// # Errors
-/// 422 with everything that is wrong.
+/// 422 with everything that is wrong; 400 if a value is of the wrong type.
 pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
     let name = object.name().to_owned();
     kind.entry.schema.drop_nulls(object);
+    let shape = kind.entry.schema.check_values(object);
+    wrong_types(kind, &shape)?;
     let mut errors = metadata::validate(kind.kind(), object, old);
-    errors.extend(kind.entry.schema.check_values(object));
+    errors.extend(shape);
     if errors.is_empty() {
         errors = (kind.entry.admit)(object, old).err().unwrap_or_default();
     }
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(kind.kind(), &name, &errors)) }
 }
 
-/// Treats fields that the schema does not have as asked: refuses them, or drops them with or without warnings.
+/// What a compiled type cannot even hold is malformed rather than not valid, as in Kubernetes.
+///
+/// # Errors
+/// 400 with every field of the wrong type.
+fn wrong_types(kind: &Served, errors: &[FieldError]) -> Result<(), Status> {
+    let wrong: Vec<&FieldError> =
+        errors.iter().filter(|error| error.kind == FieldErrorKind::TypeInvalid).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let (name, version) = (kind.kind().name, kind.kind().version);
+    let list: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    let message = format!("{name} in version {version:?} cannot be handled as a {name}: {}", list.join(", "));
+    let causes = wrong.into_iter().map(StatusCause::from).collect();
+    Err(Status::bad_request(message).about(StatusDetails { causes, ..StatusDetails::default() }))
+}
+
+/// Treats fields that the schema does not have, and those given more than once (`repeated`), as asked: refuses them, or
+/// drops them with or without warnings.
 ///
 /// # Errors
 /// 400 under strict validation, each field with what was probably meant.
-pub(crate) fn unknown_fields(
+pub(crate) fn strange_fields(
     kind: &Served,
     object: &mut Value,
+    repeated: &[String],
     validation: FieldValidation,
 ) -> Result<Vec<String>, Status> {
     let errors = kind.entry.schema.unknown_fields(object);
-    if errors.is_empty() {
+    if errors.is_empty() && repeated.is_empty() {
         return Ok(Vec::new());
     }
-    let sentences = errors.iter().map(|error| match error.hint() {
+    let twice = repeated.iter().map(|path| format!("duplicate field {path:?}"));
+    let sentences = twice.chain(errors.iter().map(|error| match error.hint() {
         Some(hint) => format!("{error} ({hint})"),
         None => error.to_string(),
-    });
+    }));
     match validation {
         FieldValidation::Strict => {
             let (name, sentences) = (kind.kind().name, sentences.collect::<Vec<_>>().join(", "));
@@ -50,11 +74,16 @@ pub(crate) fn unknown_fields(
                 "{name} in version {:?} cannot be handled as a {name}: strict decoding error: {sentences}",
                 kind.kind().version
             );
+            let twice = repeated.iter().map(|path| StatusCause {
+                reason: "FieldValueDuplicate".into(),
+                message: format!("duplicate field {path:?}"),
+                field: path.clone(),
+            });
             let causes = errors.iter().map(|error| StatusCause {
                 message: error.hint().map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})")),
                 ..StatusCause::from(error)
             });
-            let details = StatusDetails { causes: causes.collect(), ..StatusDetails::default() };
+            let details = StatusDetails { causes: twice.chain(causes).collect(), ..StatusDetails::default() };
             Err(Status::bad_request(message).about(details))
         }
         FieldValidation::Warn => {

@@ -1,6 +1,7 @@
 //! From an HTTP request to a call on the API.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body as HttpBody;
 use http::request::Parts;
@@ -10,6 +11,10 @@ use orch_api::{Body, MediaType, Params, Reason, Request, Status, Target, Verb};
 
 /// The largest request body: Kubernetes' limit.
 pub(crate) const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
+/// How much more of a body that is too large is read, and how long, so that the client has sent it and sees the answer:
+/// over HTTP/2 it would see its stream reset.
+const MAX_DRAINED_BYTES: usize = 64 * 1024 * 1024;
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 /// The longest program name taken from a `User-Agent`: that of a field manager.
 const MAX_AGENT_BYTES: usize = 128;
 
@@ -68,15 +73,19 @@ pub(crate) fn request(parts: &Parts, target: Target) -> Result<Request, Status> 
 ///
 /// # Errors
 /// 413 if it is too large, 415 if its media type is unknown, 400 if it does not arrive whole.
-pub(crate) async fn body(headers: &HeaderMap, body: HttpBody) -> Result<Option<Body>, Status> {
+pub(crate) async fn body(headers: &HeaderMap, mut body: HttpBody) -> Result<Option<Body>, Status> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
+        drain(body).await;
         return Err(too_large());
     }
-    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+    let bytes = match Limited::new(&mut body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            drain(body).await;
+            return Err(too_large());
+        }
         Err(error) => return Err(Status::bad_request(format!("the body did not arrive whole: {error}"))),
     };
     if bytes.is_empty() {
@@ -95,6 +104,21 @@ pub(crate) async fn body(headers: &HeaderMap, body: HttpBody) -> Result<Option<B
         }
     };
     Ok(Some(Body { media_type, bytes }))
+}
+
+/// Reads on and forgets.
+async fn drain(mut body: HttpBody) {
+    let reading = async {
+        let mut left = MAX_DRAINED_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let size = frame.data_ref().map_or(0, |data| data.len());
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    drop(tokio::time::timeout(LONGEST_DRAIN, reading).await);
 }
 
 fn too_large() -> Status {

@@ -36,6 +36,7 @@ mod protobuf;
 mod registry;
 mod respond;
 mod server;
+mod socket;
 mod status;
 mod stream;
 mod table;

@@ -14,13 +14,13 @@ use orch_api::{Attributes, Reason, Status, Verb};
 use orch_transport::Peer;
 use tracing::{error, info};
 
-use crate::accept;
+use crate::accept::{self, Format};
 use crate::authn::{Identity, authenticate};
 use crate::registry::{Answer, Call};
 use crate::respond::{self, Wish, accepts_gzip};
 use crate::server::Server;
 use crate::table::Include;
-use crate::{endpoints, incoming, stream};
+use crate::{endpoints, incoming, socket, stream};
 
 /// How long a request may take that is not a watch or a stream: Kubernetes' limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,15 +29,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response<Body> {
     let started = Instant::now();
     let method = request.method().clone();
+    let format = Format::of(request.headers(), request.uri().query());
     let outcome = AssertUnwindSafe(answer(&server, request)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
-    let response = outcome.unwrap_or_else(|status| respond::status(&status));
+    let response = outcome.unwrap_or_else(|status| respond::status(&status, format));
     server.metrics.observe(&method, response.status(), started.elapsed());
     response
 }
 
 async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response<Body>, Status> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     // Limits: headers and connections are bounded below, the body where it is read.
     let _slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
     let identity = authenticate(parts.extensions.get::<Peer>(), &parts.headers, &server.tokens)?;
@@ -64,12 +65,25 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
     }
     let wish = Wish {
         view: accept::view(&parts.headers)?,
+        format: Format::of(&parts.headers, parts.uri.query()),
         include: Include::parse(&call.params().other)?,
         gzip: accepts_gzip(&parts.headers),
         clock: server.registry.clock.clone(),
     };
+    if call.verb() == Verb::Watch && wish.format == Format::Yaml {
+        return Err(accept::not_streamed());
+    }
+    let socket = match call.verb() {
+        Verb::Watch => socket::upgrade(&mut parts).await?,
+        _ => None,
+    };
     call.request.body = incoming::body(&parts.headers, body).await?;
-    let answer = serve(server, &call).await?;
+    let answer = match (serve(server, &call).await?, socket) {
+        (Answer::Watch(watch), Some(upgrade)) => {
+            return Ok(socket::watch(upgrade, watch, wish, &server.stopping));
+        }
+        (answer, _) => answer,
+    };
     respond::answer(answer, &call.kind, wish, &server.stopping).await
 }
 
@@ -119,7 +133,7 @@ fn audit(call: &Call, outcome: &Result<Answer, Status>, took: Duration) {
     }
     let code = match outcome {
         Ok(Answer::Object(written)) => written.code,
-        Ok(Answer::Status(status)) | Err(status) => status.code,
+        Ok(Answer::Status(status)) | Err(status) => status.http_code(),
         Ok(Answer::List(_) | Answer::Watch(_)) => 200,
     };
     info!(

@@ -7,13 +7,13 @@ use axum::body::Body;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures::{StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use orch_api::{Clock, EventType, Status};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::View;
+use crate::accept::{Format, View};
 use crate::cache::line;
 use crate::kinds::Served;
 use crate::registry::{Answer, Item, List, Watch, Written};
@@ -27,6 +27,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// How the client wants its answer.
 pub(crate) struct Wish {
     pub(crate) view: View,
+    pub(crate) format: Format,
     pub(crate) include: Include,
     pub(crate) gzip: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -54,7 +55,7 @@ pub(crate) async fn answer(
         Answer::Object(written) => object(written, kind, &wish),
         Answer::List(list) => self::list(list, &wish).await,
         Answer::Watch(watch) => Ok(self::watch(watch, wish, stopping)),
-        Answer::Status(status) => Ok(self::status(&status)),
+        Answer::Status(status) => Ok(self::status(&status, wish.format)),
     }
 }
 
@@ -71,7 +72,13 @@ fn object(written: Written, kind: &Served, wish: &Wish) -> Result<Response<Body>
                 .into()
         }
     };
-    let mut response = json_response(written.code, &wish.view.content_type(false), bytes.into());
+    let content_type = wish.format.content_type(&wish.view.content_type(false));
+    let bytes = written_as(wish.format, bytes)?;
+    let mut response = if wish.gzip && bytes.len() > COMPRESS_BYTES {
+        compressed(written.code, &content_type, &[bytes])?
+    } else {
+        json_response(written.code, &content_type, bytes.into())
+    };
     for warning in &written.warnings {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{}\"", quoted(warning))) {
             response.headers_mut().append(header::WARNING, value);
@@ -87,11 +94,12 @@ fn quoted(text: &str) -> String {
 }
 
 async fn list(list: List, wish: &Wish) -> Result<Response<Body>, Status> {
-    let content_type = wish.view.content_type(true);
-    let pieces = match wish.view {
-        View::Json => pieces(&list),
-        View::Table(version) => vec![list_as_table(&list, version, wish)?],
-        View::Metadata(version) => vec![list_of_metadata(&list, version)?],
+    let content_type = wish.format.content_type(&wish.view.content_type(true));
+    let pieces = match (wish.view, wish.format) {
+        (View::Json, Format::Json) => pieces(&list),
+        (View::Json, format) => vec![written_as(format, list_bytes(&list))?],
+        (View::Table(version), format) => vec![written_as(format, list_as_table(&list, version, wish)?)?],
+        (View::Metadata(version), format) => vec![written_as(format, list_of_metadata(&list, version)?)?],
     };
     let size: usize = pieces.iter().map(Bytes::len).sum();
     if !wish.gzip || size <= COMPRESS_BYTES {
@@ -101,10 +109,36 @@ async fn list(list: List, wish: &Wish) -> Result<Response<Body>, Status> {
         *response.body_mut() = body_of(pieces);
         return Ok(response);
     }
-    let compressed = tokio::task::spawn_blocking(move || gzip(&pieces)).await.map_err(Status::internal)?;
-    let mut response = json_response(200, &content_type, compressed.map_err(Status::internal)?.into());
+    let response = tokio::task::spawn_blocking(move || compressed(200, &content_type, &pieces)).await;
+    response.map_err(Status::internal)?
+}
+
+fn compressed(code: u16, content_type: &str, pieces: &[Bytes]) -> Result<Response<Body>, Status> {
+    let mut response = json_response(code, content_type, gzip(pieces).map_err(Status::internal)?.into());
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     Ok(response)
+}
+
+/// JSON in another format. Cost: the whole is read and written again, but for plain JSON.
+fn written_as(format: Format, json: Bytes) -> Result<Bytes, Status> {
+    if format == Format::Json {
+        return Ok(json);
+    }
+    let value: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
+    let text = match format {
+        Format::Yaml => {
+            let options =
+                serde_saphyr::ser_options! { compact_list_indent: true, folded_wrap_chars: usize::MAX };
+            let mut text = String::new();
+            serde_saphyr::to_fmt_writer_with_options(&mut text, &value, options).map_err(Status::internal)?;
+            text
+        }
+        Format::Json | Format::Pretty => {
+            serde_json::to_string_pretty(&value).map_err(Status::internal)? + "\n"
+        }
+    };
+    Ok(text.into())
 }
 
 /// The list's JSON, copied together from its objects' bytes.
@@ -177,19 +211,27 @@ fn gzip(pieces: &[Bytes]) -> std::io::Result<Bytes> {
 
 fn watch(watch: Watch, wish: Wish, stopping: &CancellationToken) -> Response<Body> {
     let content_type = wish.view.content_type(true);
-    let events = watch.events.take_until(stopping.clone().cancelled_owned());
-    let mut columns = true;
-    let lines = events.map(move |items| {
-        Ok::<_, std::convert::Infallible>(match (wish.view, items.as_slice()) {
-            (View::Json, [one]) => one.line(),
-            (View::Json, many) => many.iter().map(Item::line).collect::<Vec<_>>().concat().into(),
-            (_, many) => {
-                let lines = many.iter().map(|item| viewed(item, &watch.kind, &wish, &mut columns));
-                lines.collect::<Vec<_>>().concat().into()
-            }
+    let lines = events(watch, wish, stopping).map(|lines| {
+        Ok::<_, std::convert::Infallible>(match <[Bytes; 1]>::try_from(lines) {
+            Ok([one]) => one,
+            Err(many) => many.concat().into(),
         })
     });
     json_response(200, &content_type, Body::from_stream(lines))
+}
+
+/// The events of a watch as lines, in batches.
+pub(crate) fn events(
+    watch: Watch,
+    wish: Wish,
+    stopping: &CancellationToken,
+) -> impl Stream<Item = Vec<Bytes>> + Send + use<> {
+    let events = watch.events.take_until(stopping.clone().cancelled_owned());
+    let mut columns = true;
+    events.map(move |items| match wish.view {
+        View::Json => items.iter().map(Item::line).collect(),
+        _ => items.iter().map(|item| viewed(item, &watch.kind, &wish, &mut columns)).collect(),
+    })
 }
 
 /// An event whose object is shown as a table or as metadata. Columns are sent with the first table only.
@@ -213,9 +255,11 @@ fn viewed(item: &Item, kind: &Served, wish: &Wish, columns: &mut bool) -> Bytes 
 }
 
 /// A `Status` as an answer, with its code.
-pub(crate) fn status(status: &Status) -> Response<Body> {
-    let bytes = serde_json::to_vec(status).unwrap_or_default();
-    let mut response = json_response(status.code, "application/json", bytes.into());
+pub(crate) fn status(status: &Status, format: Format) -> Response<Body> {
+    let json = Bytes::from(serde_json::to_vec(status).unwrap_or_default());
+    let bytes = written_as(format, json.clone()).unwrap_or(json);
+    let mut response =
+        json_response(status.http_code(), &format.content_type("application/json"), bytes.into());
     let seconds = status.details.as_ref().and_then(|details| details.retry_after_seconds);
     if let Some(seconds) = seconds {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

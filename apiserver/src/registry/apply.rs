@@ -6,17 +6,18 @@ use serde_json::Value;
 use super::change::{Part, Wanted, change};
 use super::modify::Outcome;
 use super::{Answer, Call, Registry, create};
-use crate::{decode, ownership};
+use crate::decode::{self, Decoded};
+use crate::ownership;
 
 /// Applies the body's configuration; makes the object if there is none.
 pub(super) async fn apply(registry: &Registry, call: &Call, body: &Body) -> Result<Answer, Status> {
-    let mut config = decode::patch(body)?;
+    let Decoded { value: mut config, repeated } = decode::patch(body)?;
     if !config.is_object() {
         return Err(Status::bad_request("an applied configuration must be an object"));
     }
     call.check_kind(&mut config)?;
     call.check_place(&mut config)?;
-    let warnings = call.check_fields(&mut config)?;
+    let warnings = call.check_fields(&mut config, &repeated)?;
     configure(registry, call, config, warnings).await
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::authn::Identity;
 use crate::cache::Query;
-use crate::decode;
+use crate::decode::{self, Decoded};
 use crate::kinds::{Kinds, Served};
 
 /// A request whose kind has been found.
@@ -148,10 +148,11 @@ impl Call {
     /// # Errors
     /// 400 for a malformed or misplaced body and for unknown fields, 415 for a media type that holds no object.
     pub(crate) fn object(&self) -> Result<(Value, Vec<String>), Status> {
-        let mut object = decode::object(self.request.body.as_ref())?;
+        let Decoded { value: mut object, repeated } =
+            decode::object_with_repeated(self.request.body.as_ref())?;
         self.check_kind(&mut object)?;
         self.check_place(&mut object)?;
-        let warnings = self.check_fields(&mut object)?;
+        let warnings = self.check_fields(&mut object, &repeated)?;
         Ok((object, warnings))
     }
 
@@ -218,13 +219,14 @@ impl Call {
         Ok(())
     }
 
-    /// Treats fields that the schema does not have as the request asks: refuse, warn, ignore.
-    pub(crate) fn check_fields(&self, object: &mut Value) -> Result<Vec<String>, Status> {
-        crate::admission::unknown_fields(
-            &self.kind,
-            object,
-            self.params().field_validation.unwrap_or_default(),
-        )
+    /// Treats fields that the schema does not have, and those given more than once, as the request asks: refuse, warn,
+    /// ignore.
+    pub(crate) fn check_fields(
+        &self,
+        object: &mut Value,
+        repeated: &[String],
+    ) -> Result<Vec<String>, Status> {
+        crate::admission::strange_fields(&self.kind, object, repeated, self.validation())
     }
 
     /// Refuses a change that the caller may not make, although it may change the object: see [`Authorizer::admit`]. `new` is
@@ -240,8 +242,12 @@ impl Call {
         })
     }
 
-    /// How strictly unknown fields are taken.
-    pub(crate) fn validation(&self) -> FieldValidation {
-        self.params().field_validation.unwrap_or_default()
+    /// How strictly unknown fields are taken: decision 0004.
+    fn validation(&self) -> FieldValidation {
+        let unsaid = match self.kind.entry.custom {
+            Some(_) => FieldValidation::Warn,
+            None => FieldValidation::Strict,
+        };
+        self.params().field_validation.unwrap_or(unsaid)
     }
 }

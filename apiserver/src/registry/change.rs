@@ -86,7 +86,34 @@ pub(super) fn change(call: &Call, current: &Current, wanted: Wanted<'_>) -> Resu
     if is_finished(kind, &new)? {
         return Ok(Outcome::Remove(new));
     }
-    Ok(if new == *old { Outcome::Keep } else { Outcome::Put(new) })
+    Ok(if is_same(old, &new) { Outcome::Keep } else { Outcome::Put(new) })
+}
+
+/// Whether nothing differs but when somebody last wrote: that alone is no change. An apply of write-only fields, say, is
+/// known to change nothing only once they have become what they stand for.
+fn is_same(old: &Value, new: &Value) -> bool {
+    let (Some(before), Some(after)) = (old.as_object(), new.as_object()) else { return old == new };
+    let rest = |object: &Map<String, Value>, name: &str| object.keys().filter(|key| *key != name).count();
+    let equal_without = |one: &Map<String, Value>, two: &Map<String, Value>, name: &str| {
+        rest(one, name) == rest(two, name)
+            && one.iter().all(|(key, value)| key == name || two.get(key) == Some(value))
+    };
+    let managers = |metadata: &Map<String, Value>| metadata.get("managedFields").cloned().unwrap_or_default();
+    match (old["metadata"].as_object(), new["metadata"].as_object()) {
+        (Some(one), Some(two)) => {
+            equal_without(before, after, "metadata")
+                && equal_without(one, two, "managedFields")
+                && without_times(managers(one)) == without_times(managers(two))
+        }
+        _ => old == new,
+    }
+}
+
+fn without_times(mut managers: Value) -> Value {
+    for entry in managers.as_array_mut().into_iter().flatten() {
+        entry.as_object_mut().map(|entry| entry.remove("time"));
+    }
+    managers
 }
 
 /// What the caller says of the object must be so.

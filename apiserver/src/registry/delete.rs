@@ -23,13 +23,12 @@ pub(super) struct Options {
     pub(super) dry_run: bool,
 }
 
+/// What Kubernetes does not know in these it ignores, and so it is here.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct DeleteOptions {
     #[serde(default)]
     kind: Option<String>,
-    #[serde(default)]
-    api_version: Option<String>,
     #[serde(default)]
     grace_period_seconds: Option<i64>,
     #[serde(default)]
@@ -40,12 +39,10 @@ struct DeleteOptions {
     propagation_policy: Option<String>,
     #[serde(default)]
     dry_run: Option<Vec<String>>,
-    #[serde(default)]
-    ignore_store_read_error_with_cluster_breaking_potential: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct Preconditions {
     #[serde(default)]
     uid: Option<String>,
@@ -83,7 +80,6 @@ impl Options {
         if sent.kind.as_deref().is_some_and(|kind| kind != "DeleteOptions") {
             return Err(bad(format!("the body is of kind {:?}", sent.kind.unwrap_or_default())));
         }
-        let _ = (sent.api_version, sent.ignore_store_read_error_with_cluster_breaking_potential);
         self.grace_seconds = sent.grace_period_seconds.or(self.grace_seconds);
         let policy = sent
             .propagation_policy

@@ -19,6 +19,8 @@ enum Moment {
     AtLeast(Revision),
     /// This revision and no other, after this key.
     Exactly(Revision, Option<Key>),
+    /// Now, after this key: the rest of a list whose revision is forgotten.
+    Rest(Key),
 }
 
 /// Answers with the objects that the request selects.
@@ -32,6 +34,10 @@ pub(super) async fn list(registry: &Registry, call: &Call) -> Result<Answer, Sta
             registry.cache.wait_for(revision).await?;
         }
         Moment::Exactly(revision, from) => return at(registry, call, &query, revision, from, limit).await,
+        Moment::Rest(from) => {
+            let now = registry.store.revision().await.map_err(from_store)?;
+            return at(registry, call, &query, now, Some(from), limit).await;
+        }
     }
     Ok(Answer::List(from_cache(call, &query, limit)))
 }
@@ -39,7 +45,7 @@ pub(super) async fn list(registry: &Registry, call: &Call) -> Result<Answer, Sta
 fn from_cache(call: &Call, query: &Query, limit: usize) -> List {
     let (snapshot, rest) = call.kind.window.page(query, limit);
     let last = snapshot.objects.last().filter(|_| rest > 0);
-    let cont = last.map_or_else(String::new, |last| Token::encode(snapshot.revision, query, &last.key));
+    let cont = last.map_or_else(String::new, |last| Token::encode(Some(snapshot.revision), query, &last.key));
     let items = snapshot.objects.iter().map(|object| object.bytes.clone()).collect();
     List {
         kind: call.kind.clone(),
@@ -67,6 +73,7 @@ async fn at(
     let selectable = call.kind.window.selectable();
     let selects_all = query.labels.is_empty() && query.fields.is_empty();
     let mut items: Vec<(Key, Bytes)> = Vec::new();
+    let start = from.clone();
     let (mut from, mut rest) = (from, 0);
     loop {
         // Without selectors one read is one page; with them, as many are read as it takes.
@@ -76,7 +83,7 @@ async fn at(
             limit.saturating_add(1).min(1_000)
         };
         let page = registry.store.list(&query.prefix, ReadAt::Exactly(revision), from.as_ref(), ask).await;
-        let page = page.map_err(|error| read_failed(error, revision))?;
+        let page = page.map_err(|error| read_failed(error, revision, query, start.as_ref()))?;
         for entry in &page.entries {
             let object = Cached::read(entry, call.kind.window.reading()).map_err(Status::internal)?;
             if object.matches(&query.labels, &query.fields, selectable) {
@@ -92,7 +99,7 @@ async fn at(
     let more = from.is_some() || items.len() > limit;
     items.truncate(limit);
     let cont = match items.last() {
-        Some((last, _)) if more => Token::encode(revision, query, last),
+        Some((last, _)) if more => Token::encode(Some(revision), query, last),
         _ => String::new(),
     };
     let items = items.into_iter().map(|(_, bytes)| bytes).collect();
@@ -105,35 +112,59 @@ async fn at(
     }))
 }
 
-fn read_failed(error: StoreError, asked: Revision) -> Status {
-    match error {
-        StoreError::Future { current, .. } => {
+fn read_failed(error: StoreError, asked: Revision, query: &Query, from: Option<&Key>) -> Status {
+    match (error, from) {
+        (StoreError::Compacted { .. }, None) => {
+            Status::expired("The resourceVersion for the provided list is too old.")
+        }
+        (StoreError::Compacted { .. }, Some(from)) => {
+            let mut status = Status::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+                 without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+                 the results. Continuing with the provided token results in an inconsistent list - objects that were \
+                 created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+            );
+            status.metadata.cont = Some(Token::encode(None, query, from).into());
+            status
+        }
+        (StoreError::Future { current, .. }, _) => {
             let message = format!("Too large resource version: {asked}, current: {current}");
             Status::failure(Reason::Timeout, message)
         }
-        other => from_store(other),
+        (other, _) => from_store(other),
     }
 }
 
 fn moment(call: &Call) -> Result<Moment, Status> {
     let params = call.params();
     let asked = revision_asked(call)?;
+    if params.send_initial_events.is_some() {
+        return Err(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
     if let Some(cont) = &params.cont {
+        if params.resource_version_match.is_some() {
+            let why = "resourceVersionMatch is forbidden when continue is provided";
+            return Err(forbidden("resourceVersionMatch", why));
+        }
         if asked.is_some_and(|asked| asked > Revision::ZERO) {
             return Err(Status::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let (revision, key) = Token::decode(cont, &call.query()?)?;
-        return Ok(Moment::Exactly(revision, Some(key)));
+        return Ok(match Token::decode(cont, &call.query()?)? {
+            (Some(revision), key) => Moment::Exactly(revision, Some(key)),
+            (None, key) => Moment::Rest(key),
+        });
     }
     match (asked, params.resource_version_match) {
         (None, Some(_)) => {
-            Err(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"))
+            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            Err(forbidden("resourceVersionMatch", why))
         }
         (None, None) => Ok(Moment::Now),
         (Some(Revision::ZERO), Some(VersionMatch::Exact)) => {
-            Err(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            Err(forbidden("resourceVersionMatch", why))
         }
         (Some(asked), Some(VersionMatch::Exact)) => Ok(Moment::Exactly(asked, None)),
         // Kubernetes takes a page at a revision, without a word on how, for that very revision.
@@ -144,8 +175,8 @@ fn moment(call: &Call) -> Result<Moment, Status> {
     }
 }
 
-fn forbidden(why: &str) -> Status {
-    Verb::List.invalid_options(FieldError::forbidden("resourceVersionMatch", why))
+fn forbidden(parameter: &str, why: &str) -> Status {
+    Verb::List.invalid_options(FieldError::forbidden(parameter, why))
 }
 
 /// The `resourceVersion` of the request.
@@ -166,7 +197,8 @@ pub(super) fn revision_asked(call: &Call) -> Result<Option<Revision>, Status> {
 #[derive(Serialize, Deserialize)]
 struct Token {
     v: String,
-    rv: u64,
+    /// The revision of the list; negative if it goes on as of the present moment.
+    rv: i64,
     /// The last key of the page before, below the prefix.
     start: String,
 }
@@ -174,13 +206,15 @@ struct Token {
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 impl Token {
-    fn encode(revision: Revision, query: &Query, last: &Key) -> String {
+    /// A token that goes on after a key; without a revision, as of then.
+    fn encode(revision: Option<Revision>, query: &Query, last: &Key) -> String {
         let start = last.as_str().strip_prefix(query.prefix.as_str()).unwrap_or_default().to_owned();
-        let token = Self { v: TOKEN_VERSION.into(), rv: revision.0, start };
+        let rv = revision.and_then(|revision| i64::try_from(revision.0).ok()).unwrap_or(-1);
+        let token = Self { v: TOKEN_VERSION.into(), rv, start };
         URL_SAFE_NO_PAD.encode(serde_json::json!(token).to_string())
     }
 
-    fn decode(text: &str, query: &Query) -> Result<(Revision, Key), Status> {
+    fn decode(text: &str, query: &Query) -> Result<(Option<Revision>, Key), Status> {
         let bad =
             || Status::bad_request("continue key is not valid: it was not made by this server for this list");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
@@ -189,6 +223,9 @@ impl Token {
         if token.v != TOKEN_VERSION || token.start.split('/').any(|step| step == "..") {
             return Err(bad());
         }
-        Ok((Revision(token.rv), key))
+        match token.rv {
+            0 => Err(bad()),
+            revision => Ok((u64::try_from(revision).ok().map(Revision), key)),
+        }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::change::{Part, Wanted, change, tracked};
 use super::{Answer, Call, Registry};
-use crate::{admission, decode};
+use crate::decode::{self, Decoded};
 
 /// Changes the object as the body says.
 pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, Status> {
@@ -38,7 +38,7 @@ fn check_media_type(call: &Call, media_type: MediaType) -> Result<(), Status> {
 }
 
 async fn merged(registry: &Registry, call: &Call, body: &Body) -> Result<Answer, Status> {
-    let patch = decode::patch(body)?;
+    let Decoded { value: patch, repeated } = decode::patch(body)?;
     let now = Time::new(registry.clock.now());
     let warnings = parking_lot::Mutex::new(Vec::new());
     let done = registry
@@ -50,7 +50,7 @@ async fn merged(registry: &Registry, call: &Call, body: &Body) -> Result<Answer,
             }
             call.check_kind(&mut object)?;
             call.check_place(&mut object)?;
-            *warnings.lock() = admission::unknown_fields(&call.kind, &mut object, call.validation())?;
+            *warnings.lock() = call.check_fields(&mut object, &repeated)?;
             change(call, current, Wanted { object, part: Part::of(call), now, own: tracked(call) })
         })
         .await?;

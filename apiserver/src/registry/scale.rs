@@ -43,7 +43,7 @@ pub(super) async fn patch(
     if body.media_type == MediaType::Apply {
         return apply_to(registry, call, scale, body).await;
     }
-    let patch = decode::patch(body)?;
+    let patch = decode::patch(body)?.value;
     let now = Time::new(registry.clock.now());
     let done = registry
         .modify(call, |current| {
@@ -65,7 +65,7 @@ pub(super) async fn patch(
 }
 
 async fn apply_to(registry: &Registry, call: &Call, scale: &Scale, body: &Body) -> Result<Answer, Status> {
-    let sent = checked(call, decode::patch(body)?)?;
+    let sent = checked(call, decode::patch(body)?.value)?;
     let config = scale.configuration(call.kind.kind(), &sent);
     match apply::configure(registry, call, config, Vec::new()).await? {
         Answer::Object(written) => shown(scale, written),

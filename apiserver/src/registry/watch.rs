@@ -106,7 +106,7 @@ pub(super) async fn watch(registry: &Registry, call: &Call) -> Result<Answer, St
         }
     };
     let params = call.params();
-    if params.send_initial_events == Some(true) {
+    if params.send_initial_events == Some(true) && params.allow_watch_bookmarks {
         // Taken under the same lock as the objects: nothing lies between them.
         let revision = cursor.start;
         pending.push_back(Item::Bookmark(bookmark(&call.kind, revision, true)));
@@ -164,14 +164,10 @@ fn start(call: &Call) -> Result<Start, Status> {
     let params = call.params();
     let asked = revision_asked(call)?;
     match (params.send_initial_events, params.resource_version_match) {
-        (Some(true), Some(VersionMatch::NotOlderThan)) if params.allow_watch_bookmarks => Ok(match asked {
+        (Some(true), Some(VersionMatch::NotOlderThan)) => Ok(match asked {
             None => Start::Now,
             Some(revision) => Start::AtLeast(revision),
         }),
-        (Some(true), Some(VersionMatch::NotOlderThan)) => Err(forbidden(
-            "sendInitialEvents",
-            "sendInitialEvents is forbidden unless allowWatchBookmarks is true",
-        )),
         (Some(_), None | Some(VersionMatch::Exact)) => Err(forbidden(
             "resourceVersionMatch",
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",

@@ -44,7 +44,7 @@ async fn preconditions_must_hold() {
 async fn delete_options_that_make_no_sense_are_refused() {
     let host = Host::start().await;
     host.post(MAPS, map("a", json!({}))).await.is(201);
-    for options in [json!({"gracePeriodSecond": 1}), json!({"kind": "ConfigMap"})] {
+    for options in [json!({"gracePeriodSeconds": "1"}), json!({"kind": "ConfigMap"})] {
         delete_with(&host, &format!("{MAPS}/a"), options).await.fails(400, "BadRequest", "");
     }
     for options in [
@@ -55,6 +55,9 @@ async fn delete_options_that_make_no_sense_are_refused() {
         delete_with(&host, &format!("{MAPS}/a"), options).await.fails(422, "Invalid", "DeleteOptions");
     }
     host.get(&format!("{MAPS}/a")).await.is(200);
+    // What they do not know, Kubernetes ignores.
+    let gone = delete_with(&host, &format!("{MAPS}/a"), json!({"gracePeriodSecond": 1})).await.is(200);
+    assert_eq!((text(&gone["status"]), gone.get("code")), ("Success", None));
 }
 
 #[tokio::test]

@@ -72,8 +72,17 @@ impl Drop for Host {
 }
 
 pub(crate) fn client(authority: &Authority, credentials: Option<&Credentials>) -> Client {
+    client_over(authority, credentials, &[b"h2", b"http/1.1"])
+}
+
+/// A client that speaks only some protocols.
+pub(crate) fn client_over(
+    authority: &Authority,
+    credentials: Option<&Credentials>,
+    protocols: &[&[u8]],
+) -> Client {
     let mut tls = client_config(authority.certificate_pem(), credentials).unwrap();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent("tester/1.0")
@@ -123,6 +132,11 @@ impl Host {
         let credentials = authority.issue_client("admin", &["system:masters"]).unwrap();
         let admin = client(&authority, Some(&credentials));
         Self { api, authority, clock, store, address, admin, serving, _directory: directory }
+    }
+
+    /// Credentials of an administrator.
+    pub(crate) fn credentials(&self) -> Credentials {
+        self.authority.issue_client("admin", &["system:masters"]).unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -120,7 +120,39 @@ async fn a_page_whose_revision_is_compacted_has_expired() {
     host.store.compact(host.store.revision().await.unwrap()).await.unwrap();
     let token = text(&first["metadata"]["continue"]);
     let reply = host.get(&format!("{MAPS}?limit=2&continue={token}")).await;
-    reply.fails(410, "Expired", "The provided continue parameter is too old");
+    let status = reply.fails(410, "Expired", "or use the continue token in this response");
+    // The rest as of now, inconsistent with the pages before.
+    let token = text(&status["metadata"]["continue"]);
+    let rest = host.get(&format!("{MAPS}?limit=2&continue={token}")).await.is(200);
+    assert_eq!(names(&rest), ["m02", "m03"]);
+    let token = text(&rest["metadata"]["continue"]);
+    let rest = host.get(&format!("{MAPS}?limit=2&continue={token}")).await.is(200);
+    assert_eq!((names(&rest), &rest["metadata"]["continue"]), (vec!["m04", "z"], &Value::Null));
+    let exact = host.get(&format!("{MAPS}?resourceVersion=1&resourceVersionMatch=Exact")).await;
+    exact.fails(410, "Expired", "The resourceVersion for the provided list is too old.");
+}
+
+#[tokio::test]
+async fn parameters_that_contradict_each_other_are_refused() {
+    let host = with_maps(3).await;
+    let first = host.get(&format!("{MAPS}?limit=2")).await.is(200);
+    let token = text(&first["metadata"]["continue"]);
+    for (query, code, message) in [
+        (
+            format!("continue={token}&resourceVersionMatch=Exact"),
+            422,
+            "is forbidden when continue is provided",
+        ),
+        ("resourceVersionMatch=Exact".to_owned(), 422, "is forbidden unless resourceVersion is provided"),
+        ("resourceVersion=0&resourceVersionMatch=Exact".to_owned(), 422, "is forbidden for resourceVersion"),
+        ("sendInitialEvents=true".to_owned(), 422, "sendInitialEvents is forbidden for list"),
+        ("continue=nonsense".to_owned(), 400, "continue key is not valid"),
+    ] {
+        let reason = if code == 422 { "Invalid" } else { "BadRequest" };
+        host.get(&format!("{MAPS}?{query}")).await.fails(code, reason, message);
+    }
+    assert_eq!(names(&host.get(&format!("{MAPS}?limit=-1&dryRun=Nope")).await.is(200)).len(), 3);
+    host.get(&format!("{MAPS}/m00?dryRun=Nope")).await.is(200);
 }
 
 #[tokio::test]

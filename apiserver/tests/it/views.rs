@@ -57,6 +57,42 @@ async fn metadata_can_be_had_alone() {
 }
 
 #[tokio::test]
+async fn yaml_is_answered_to_those_that_accept_it() {
+    let host = Host::start().await;
+    let yaml = |method: Method, path: &str| host.request(method, path).header("accept", "application/yaml");
+    let post = yaml(Method::POST, MAPS).header("content-type", "application/yaml");
+    let made = host.send(post.body("metadata: {name: a}\ndata: {x: \"no\"}\n")).await;
+    assert_eq!((made.code, made.headers["content-type"].to_str().unwrap()), (201, "application/yaml"));
+    assert!(
+        made.text.contains("\nkind: ConfigMap\n") && made.text.contains("\n  x: \"no\"\n"),
+        "{}",
+        made.text
+    );
+    let list = host.send(yaml(Method::GET, MAPS)).await;
+    assert!(list.text.contains("kind: ConfigMapList") && list.text.contains("\nitems:\n- "), "{}", list.text);
+    let none = host.send(yaml(Method::GET, &format!("{MAPS}/none"))).await;
+    assert_eq!((none.code, none.headers["content-type"].to_str().unwrap()), (404, "application/yaml"));
+    assert!(none.text.contains("reason: NotFound\n"), "{}", none.text);
+    let put = yaml(Method::PUT, &format!("{MAPS}/a")).header("content-type", "application/yaml");
+    host.send(put.body("metadata: {name: a}\ndata: {x: \"yes\"}\n")).await.is(200);
+    assert_eq!(host.get(&format!("{MAPS}/a")).await.is(200)["data"]["x"], "yes");
+    let deleted = host.send(yaml(Method::DELETE, &format!("{MAPS}/a"))).await;
+    assert!(deleted.text.contains("status: Success"), "{}", deleted.text);
+    let watch = host.send(yaml(Method::GET, &format!("{MAPS}?watch=1"))).await;
+    assert!(watch.code == 406 && watch.text.contains("application/json;stream=watch"), "{}", watch.text);
+}
+
+#[tokio::test]
+async fn people_see_indented_json() {
+    let host = Host::start().await;
+    host.post(MAPS, map("a", json!({"x": "1"}))).await.is(201);
+    let path = format!("{MAPS}/a?pretty=true");
+    assert!(host.get(&path).await.text.contains("\n  \"data\": {\n    \"x\": \"1\"\n  }"));
+    let curl = host.send(host.request(Method::GET, MAPS).header("user-agent", "curl/8")).await;
+    assert!(curl.text.starts_with("{\n") && text(&curl.body["kind"]) == "ConfigMapList", "{}", curl.text);
+}
+
+#[tokio::test]
 async fn a_watch_can_be_a_table_whose_columns_come_once() {
     let host = Host::start().await;
     host.post(MAPS, map("a", json!({}))).await.is(201);

@@ -1,11 +1,16 @@
 //! watch: from a revision, from now, with selectors, to the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use orch_api::INITIAL_EVENTS_END;
-use serde_json::json;
+use orch_transport::client_config;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
-use crate::host::{Host, MAPS, PODS, map, pod, revision, text};
+use crate::host::{DEADLINE, Host, MAPS, PODS, map, pod, revision, text};
 
 #[tokio::test]
 async fn a_watch_begins_with_what_is_there_and_goes_on_with_what_happens() {
@@ -115,20 +120,18 @@ async fn initial_events_end_with_a_marked_bookmark() {
     assert_eq!(revision(&bookmark["object"]), host.store.revision().await.unwrap().0);
     host.post(MAPS, map("b", json!({}))).await.is(201);
     assert_eq!(watch.brief().await, "ADDED b");
-    for query in [
-        "watch=1&sendInitialEvents=true",
-        "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
-        "watch=1&resourceVersionMatch=NotOlderThan",
-    ] {
+    for query in ["watch=1&sendInitialEvents=true", "watch=1&resourceVersionMatch=NotOlderThan"] {
         host.get(&format!("{MAPS}?{query}")).await.fails(422, "Invalid", "ListOptions.meta.k8s.io");
     }
-    for query in [
-        "watch=1&resourceVersion=x",
-        "watch=1&fieldSelector=spec.nothing%3D1",
-        "watch=1&allowWatchBookmarks=perhaps",
-    ] {
+    for query in ["watch=1&resourceVersion=x", "watch=1&fieldSelector=spec.nothing%3D1"] {
         host.get(&format!("{MAPS}?{query}")).await.fails(400, "BadRequest", "");
     }
+    // Whoever wants no bookmarks gets the objects without one. Whatever does not say no, says yes.
+    let query = "watch=perhaps&sendInitialEvents=&resourceVersionMatch=NotOlderThan";
+    let mut watch = host.watch(&format!("{MAPS}?{query}")).await;
+    assert_eq!((watch.brief().await, watch.brief().await), ("ADDED a".into(), "ADDED b".into()));
+    host.post(MAPS, map("c", json!({}))).await.is(201);
+    assert_eq!(watch.brief().await, "ADDED c");
 }
 
 #[tokio::test]
@@ -219,4 +222,30 @@ async fn watches_end_when_the_server_stops() {
     host.api.stop();
     assert_eq!(watch.brief().await, "end");
     assert_eq!(host.get("/readyz").await.code, 503);
+}
+
+#[tokio::test]
+async fn a_watch_travels_over_a_websocket() {
+    let host = Host::start().await;
+    host.post(MAPS, map("a", json!({}))).await.is(201);
+    let mut tls = client_config(host.authority.certificate_pem(), Some(&host.credentials())).unwrap();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = TcpStream::connect(host.address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap();
+    let url = format!("wss://localhost{MAPS}?watch=true&resourceVersion=0");
+    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let mut next = async || {
+        let message = tokio::time::timeout(DEADLINE, socket.next()).await.unwrap().unwrap().unwrap();
+        let event: Value = serde_json::from_str(message.to_text().unwrap()).unwrap_or_default();
+        let close = if message.is_close() { "close" } else { "" };
+        format!("{close}{} {}", text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+    };
+    assert_eq!(next().await, "ADDED a");
+    host.post(MAPS, map("b", json!({}))).await.is(201);
+    assert_eq!(next().await, "ADDED b");
+    host.delete(&format!("{MAPS}/a")).await.is(200);
+    assert_eq!(next().await, "DELETED a");
+    host.api.stop();
+    assert_eq!(next().await, "close ");
 }

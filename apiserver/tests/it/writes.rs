@@ -80,8 +80,10 @@ async fn what_is_not_valid_is_refused_with_every_cause() {
     assert_eq!(fields, ["metadata.name", "metadata.labels"]);
     let mut wrong = workload("web", 1);
     wrong["spec"]["replicas"] = "three".into();
-    let status = host.post(WORKLOADS, wrong).await.fails(422, "Invalid", "spec.replicas");
-    assert_eq!(status["details"]["kind"], "Workload");
+    let why = "Workload in version \"v1\" cannot be handled as a Workload: spec.replicas: Invalid value: \"string\"";
+    let status = host.post(WORKLOADS, wrong).await.fails(400, "BadRequest", why);
+    assert_eq!(status["details"]["causes"][0]["field"], "spec.replicas");
+    host.post(MAPS, map("a", json!({"a": 1}))).await.fails(400, "BadRequest", "data[a]");
     host.post(WORKLOADS, json!({"metadata": {"name": "web"}})).await.fails(422, "Invalid", "Required value");
 }
 
@@ -117,6 +119,86 @@ async fn unknown_fields_are_refused_told_or_ignored_as_asked() {
         "Invalid",
         "fieldValidation",
     );
+}
+
+#[tokio::test]
+async fn repeated_fields_are_refused_told_or_ignored_as_asked() {
+    let host = Host::start().await;
+    let body = r#"{"metadata": {"name": "a", "labels": {"x": "1", "x": "2"}}, "data": {"k": "1"}, "data": {"k": "2"}}"#;
+    let send = async |method: reqwest::Method, path: String, media_type: &str, body: &str| {
+        let request = host.request(method, &path).header("content-type", media_type);
+        host.send(request.body(body.to_owned())).await
+    };
+    let post = reqwest::Method::POST;
+    let refused = send(post.clone(), MAPS.into(), "application/json", body).await;
+    let status = refused.fails(
+        400,
+        "BadRequest",
+        "strict decoding error: duplicate field \"metadata.labels.x\", duplicate field \"data\"",
+    );
+    assert_eq!(status["details"]["causes"][0]["field"], "metadata.labels.x");
+    let yaml = "metadata:\n  name: a\n  name: a\n";
+    let refused = send(post.clone(), MAPS.into(), "application/yaml", yaml).await;
+    refused.fails(400, "BadRequest", "duplicate field \"metadata.name\"");
+    let warned = send(post.clone(), format!("{MAPS}?fieldValidation=Warn"), "application/json", body).await;
+    let warnings: Vec<_> = warned.headers.get_all("warning").iter().collect();
+    assert_eq!(
+        warnings,
+        ["299 - \"duplicate field \\\"metadata.labels.x\\\"\"", "299 - \"duplicate field \\\"data\\\"\""]
+    );
+    assert_eq!(warned.is(201)["data"]["k"], "2");
+
+    // The same for every kind of write.
+    let (put, patch) = (reqwest::Method::PUT, reqwest::Method::PATCH);
+    let merge = r#"{"data": {"m": "1", "m": "2"}}"#;
+    let apply = r#"{"apiVersion": "v1", "kind": "ConfigMap", "data": {"n": "1", "n": "2"}}"#;
+    for (method, media_type, body, field) in [
+        (&put, "application/json", body, "metadata.labels.x"),
+        (&patch, "application/merge-patch+json", merge, "data.m"),
+        (&patch, "application/strategic-merge-patch+json", merge, "data.m"),
+        (&patch, "application/apply-patch+yaml", apply, "data.n"),
+    ] {
+        let path = |validation: &str| format!("{MAPS}/a?fieldManager=m&fieldValidation={validation}");
+        let refused = send(method.clone(), path("Strict"), media_type, body).await;
+        refused.fails(400, "BadRequest", &format!("duplicate field \"{field}\""));
+        let warned = send(method.clone(), path("Warn"), media_type, body).await;
+        assert!(warned.headers["warning"].to_str().unwrap().contains(field), "{media_type}");
+        warned.is(200);
+        let ignored = send(method.clone(), path("Ignore"), media_type, body).await;
+        assert!(!ignored.headers.contains_key("warning"), "{media_type}");
+        ignored.is(200);
+    }
+}
+
+#[tokio::test]
+async fn managers_have_names_that_can_be_printed() {
+    let host = Host::start().await;
+    let long = "x".repeat(129);
+    let post =
+        async |manager: &str| host.post(&format!("{MAPS}?fieldManager={manager}"), map("a", json!({}))).await;
+    let why =
+        "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Too long: may not be more than 128 bytes";
+    post(&long).await.fails(422, "Invalid", why);
+    post("a%07").await.fails(422, "Invalid", "invalid character U+0007 (at position 1)");
+    let request = host.request(reqwest::Method::POST, MAPS).header("user-agent", "kubectl/v1.37 (linux)");
+    let made = host.send(request.json(&map("b", json!({"x": "1"})))).await.is(201);
+    assert_eq!(made["metadata"]["managedFields"][0]["manager"], "kubectl");
+}
+
+#[tokio::test]
+async fn applying_a_secret_s_texts_again_changes_nothing() {
+    let host = Host::start().await;
+    let path = "/api/v1/namespaces/default/secrets/s";
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"password": "hunter2"}});
+    let made = host.apply(path, "m", secret.clone()).await.is(201);
+    assert_eq!(made["data"]["password"], "aHVudGVyMg==");
+    host.clock.advance(std::time::Duration::from_secs(60));
+    assert_eq!(host.apply(path, "m", secret.clone()).await.is(200), made);
+    assert_eq!(host.merge(path, json!({"stringData": {"password": "hunter2"}})).await.is(200), made);
+    let mut other = secret;
+    other["stringData"]["password"] = "hunter3".into();
+    let changed = host.apply(path, "m", other).await.is(200);
+    assert_eq!(changed["data"]["password"], "aHVudGVyMw==");
 }
 
 #[tokio::test]
