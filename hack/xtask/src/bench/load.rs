@@ -16,13 +16,21 @@ pub(crate) struct Outcome {
     /// How long each request took, sorted.
     latencies: Vec<Duration>,
     time: Duration,
+    /// Requests altogether, those of the warm-up included.
+    total: usize,
 }
 
 impl Outcome {
     /// From latencies measured elsewhere, over a time.
     pub(crate) fn new(mut latencies: Vec<Duration>, time: Duration) -> Self {
         latencies.sort_unstable();
-        Self { latencies, time }
+        let total = latencies.len();
+        Self { latencies, time, total }
+    }
+
+    /// What each request took of something that was measured over all of them.
+    pub(crate) fn each(&self, all: Duration) -> Duration {
+        all.div_f64(self.total.max(1) as f64)
     }
 
     /// Requests a second.
@@ -73,5 +81,6 @@ where
     while let Some(client) = tasks.join_next().await {
         latencies.append(&mut client??);
     }
-    Ok(Outcome::new(latencies, began.elapsed()))
+    let time = began.elapsed();
+    Ok(Outcome { total: next.load(Ordering::Relaxed), ..Outcome::new(latencies, time) })
 }

@@ -12,6 +12,7 @@ mod schedule;
 mod server;
 mod startup;
 mod watch;
+mod wire;
 mod writes;
 
 use std::path::PathBuf;

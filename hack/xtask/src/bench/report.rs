@@ -79,6 +79,11 @@ pub(crate) fn millis(duration: Duration) -> String {
     if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
 }
 
+/// Whole microseconds.
+pub(crate) fn micros(duration: Duration) -> String {
+    format!("{} µs", duration.as_micros())
+}
+
 /// A rate in whole units a second.
 pub(crate) fn rate(count: usize, time: Duration) -> String {
     format!("{:.0}/s", count as f64 / time.as_secs_f64())

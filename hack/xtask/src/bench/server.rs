@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use orch_client::{HttpClient, Kubeconfig, KubeconfigPaths, Overrides};
+use orch_client::{Connection, HttpClient, Kubeconfig, KubeconfigPaths, Overrides};
 
 use crate::codegen;
 
@@ -74,11 +74,27 @@ impl Server {
         Ok(std::mem::replace(&mut self.directory, fresh))
     }
 
-    /// A client of its own connection.
-    pub(crate) fn client(&self) -> Result<Arc<HttpClient>> {
+    /// How it is reached by its administrator.
+    pub(crate) fn connection(&self) -> Result<Connection> {
         let path = self.directory().join("admin.kubeconfig");
         let kubeconfig = Kubeconfig::load(&KubeconfigPaths::from_environment(Some(path), None))?;
-        Ok(Arc::new(HttpClient::new(&kubeconfig.connection(&Overrides::default())?)?))
+        Ok(kubeconfig.connection(&Overrides::default())?)
+    }
+
+    /// A client of its own connection.
+    pub(crate) fn client(&self) -> Result<Arc<HttpClient>> {
+        Ok(Arc::new(HttpClient::new(&self.connection()?)?))
+    }
+
+    /// The time that its threads have run, all together. Unlike a rate, it hardly depends on what else the machine does.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        // Nanoseconds on a processor are the first word of each thread's schedstat.
+        let mut nanoseconds = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let text = std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            nanoseconds += text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
     }
 
     /// Resident memory in MiB.

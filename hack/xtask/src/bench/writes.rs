@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use http::Method;
 use orch_api::{Api, Metadata};
 use orch_ontology::ConfigMap;
 
 use super::load::{self, Outcome};
 use super::raw;
-use super::report::{Report, share};
+use super::report::{Report, micros, share};
 use super::server::{Etcd, Server};
+use super::wire::Wire;
 
 /// What a ConfigMap with its metadata comes to in the store, so that the raw limit writes as much.
 const STORED_BYTES: usize = 1500;
@@ -20,41 +22,51 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let method = "ConfigMaps with 1 KiB of data are created by so many clients over HTTPS (HTTP/2), each one after the \
                   other, for 5 s after 1 s of warm-up. Raw, etcd: the same number of clients run create-if-absent \
                   transactions of as many bytes on the same etcd, with fsync. Raw, embedded: as many bytes are appended \
-                  to one file with one fdatasync for all that wait.";
-    let heading = ["store", "clients", "Orch", "p50", "p99", "raw", "p50", "p99", "Orch / raw"];
+                  to one file with one fdatasync for all that wait. CPU: of the server, for each request.";
+    let heading = ["store", "clients", "Orch", "p50", "p99", "CPU", "raw", "p50", "p99", "Orch / raw"];
     let section = report.section("Writes", method, &heading);
     let etcd = Etcd::start().await?;
     for clients in CLIENTS {
         let raw = raw::etcd_transactions(&etcd.url, clients, STORED_BYTES).await?;
         let server =
             Server::start(&["--runtime", "simulated", "--store", "etcd", "--etcd-endpoints", &etcd.url])?;
-        section.row(row("etcd", clients, &creates(&server, clients).await?, &raw));
+        section.row(row("etcd", clients, &server, &raw).await?);
     }
     for clients in CLIENTS {
         let raw = raw::durable_appends(clients, STORED_BYTES).await?;
         let server = Server::start(&["--runtime", "simulated"])?;
-        section.row(row("embedded", clients, &creates(&server, clients).await?, &raw));
+        section.row(row("embedded", clients, &server, &raw).await?);
     }
     Ok(())
 }
 
-fn row(store: &str, clients: usize, orch: &Outcome, raw: &Outcome) -> Vec<String> {
+async fn row(store: &str, clients: usize, server: &Server, raw: &Outcome) -> Result<Vec<String>> {
+    let cpu = server.cpu_time()?;
+    let orch = creates(server, clients).await?;
+    let cpu = orch.each(server.cpu_time()? - cpu);
     let mut cells = vec![store.to_owned(), clients.to_string()];
     cells.extend(orch.cells());
+    cells.push(micros(cpu));
     cells.extend(raw.cells());
     cells.push(share(orch.per_second(), raw.per_second()));
-    cells
+    Ok(cells)
 }
 
 /// Creates ConfigMaps from so many clients on a few connections.
 pub(crate) async fn creates(server: &Server, clients: usize) -> Result<Outcome> {
-    let pool = (0..clients.min(4)).map(|_| server.client()).collect::<Result<Vec<_>>>()?;
+    let mut pool = Vec::new();
+    for _ in 0..clients.min(4) {
+        pool.push(Wire::connect(&server.connection()?).await?);
+    }
     let run = std::process::id();
+    let data = "x".repeat(1024);
     load::run(clients, move |client, number| {
-        let api = Api::<ConfigMap>::namespaced(pool[client % pool.len()].clone(), "default");
+        let wire = pool[client % pool.len()].clone();
+        let body = format!(
+            r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"bench-{run}-{clients}-{number}"}},"data":{{"data":"{data}"}}}}"#
+        );
         async move {
-            api.create(&config_map(&format!("bench-{run}-{clients}-{number}"))).await?;
-            Ok(())
+            wire.send(Method::POST, "/api/v1/namespaces/default/configmaps", body).await.map(drop)
         }
     })
     .await
