@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use orch_api::Client;
+use orch_api::{Client, Resource};
+use orch_controller_runtime::{Recorder, SystemClock};
 use orch_node::{Machine, NodeAgent, ServerConfig};
+use orch_ontology::Event;
 use orch_runtime::{SimulatedRuntime, Simulation};
 use orch_transport::server_config;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::certificates::{API_SERVER, Certificates};
 use super::config::{Config, RuntimeKind};
@@ -64,8 +67,12 @@ async fn machine(
 fn simulated(count: u32, client: impl Fn(&str) -> Arc<dyn Client>) -> Vec<NodeAgent> {
     let lease_interval =
         LEASE_INTERVAL.max(Duration::from_secs((count / SIMULATED_LEASES_A_SECOND).min(30).into()));
+    let name = |number: u32| format!("sim-{number:04}");
+    // What one machine's agents tell goes through one writer, as one node's does: a thousand would drown all else.
+    let (recorder, events) = Recorder::new(client(&name(0)), Arc::new(SystemClock), Event::KIND, "orch-node");
+    tokio::spawn(events.run(CancellationToken::new()));
     let agent = |number: u32| {
-        let name = format!("sim-{number:04}");
+        let name = name(number);
         // A range of 256 addresses for each node.
         let base_ip = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 128, 0, 1)) + (number << 8));
         let simulation =
@@ -75,6 +82,7 @@ fn simulated(count: u32, client: impl Fn(&str) -> Arc<dyn Client>) -> Vec<NodeAg
         NodeAgent::new(orch_node::Config {
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             lease_interval,
+            recorder: Some(recorder.clone()),
             ..orch_node::Config::new(&name, client(&name), runtime, machine)
         })
     };

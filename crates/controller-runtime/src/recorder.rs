@@ -22,14 +22,26 @@ const REMEMBERED: usize = 4096;
 /// Events that one object may have at once; then one more per [`REFILL`]. As client-go's spam filter.
 const BURST: f64 = 25.0;
 const REFILL: Duration = Duration::from_secs(300);
+/// Events that one writer may write at once, and how often one more: as kubelet and kube-scheduler, so that telling what
+/// happens takes nothing from its happening. What comes faster is told later.
+const WRITER_BURST: f64 = 100.0;
+const WRITER_REFILL: Duration = Duration::from_millis(20);
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Where events go. Recording never waits and never fails: when too much happens at once, events are dropped and counted.
+/// Where events go. Recording never waits and never fails: when too much happens at once, events are dropped and counted,
+/// those that were to be expected first.
 #[derive(Clone)]
 pub struct Recorder {
-    notes: mpsc::Sender<(&'static str, Note)>,
+    notes: mpsc::Sender<Recorded>,
     component: &'static str,
+    clock: Arc<dyn Clock>,
     dropped: Arc<AtomicU64>,
+}
+
+struct Recorded {
+    component: &'static str,
+    note: Note,
+    at: Timestamp,
 }
 
 /// The other end of a [`Recorder`]: turns notes into objects.
@@ -37,10 +49,11 @@ pub struct EventWriter {
     client: Arc<dyn Client>,
     clock: Arc<dyn Clock>,
     kind: Kind,
-    notes: mpsc::Receiver<(&'static str, Note)>,
+    notes: mpsc::Receiver<Recorded>,
     dropped: Arc<AtomicU64>,
     recent: BTreeMap<Topic, Recent>,
     budgets: BTreeMap<ObjectReference, Budget>,
+    pace: Option<Budget>,
 }
 
 /// What makes two notes the same event.
@@ -68,9 +81,9 @@ impl Recorder {
     ) -> (Self, EventWriter) {
         let (sender, notes) = mpsc::channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
-        let (recent, budgets) = (BTreeMap::new(), BTreeMap::new());
-        let writer = EventWriter { client, clock, kind, notes, dropped: dropped.clone(), recent, budgets };
-        (Self { notes: sender, component, dropped }, writer)
+        let (recent, budgets, pace) = Default::default();
+        let recorder = Self { notes: sender, component, clock: clock.clone(), dropped: dropped.clone() };
+        (recorder, EventWriter { client, clock, kind, notes, dropped, recent, budgets, pace })
     }
 
     /// The same recorder on behalf of another component.
@@ -80,7 +93,10 @@ impl Recorder {
 
     /// Records an event.
     pub fn record(&self, note: Note) {
-        if self.notes.try_send((self.component, note)).is_err() {
+        // Half of the queue is kept for what people have to know.
+        let has_room = note.severity > Severity::Normal || self.notes.capacity() > QUEUE / 2;
+        let recorded = Recorded { component: self.component, note, at: self.clock.now() };
+        if !has_room || self.notes.try_send(recorded).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -94,20 +110,34 @@ impl Recorder {
 impl EventWriter {
     /// Writes events until cancelled or the last recorder is gone. An event that the server does not take is dropped.
     pub async fn run(mut self, cancel: CancellationToken) {
-        while let Some(Some((component, note))) = cancel.run_until_cancelled(self.notes.recv()).await {
-            if let Err(status) = self.write(component, note).await {
+        while let Some(Some(recorded)) = cancel.run_until_cancelled(self.notes.recv()).await {
+            if !self.afford(&recorded.note.about, recorded.at) {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            if cancel.run_until_cancelled(self.take_turn()).await.is_none() {
+                return;
+            }
+            if let Err(status) = self.write(recorded).await {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 debug!(%status, "an event was not recorded");
             }
         }
     }
 
-    async fn write(&mut self, component: &str, note: Note) -> Result<(), Status> {
+    /// Waits until one more event may be written.
+    async fn take_turn(&mut self) {
         let now = self.clock.now();
-        if !self.afford(&note.about, now) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
+        let pace = self.pace.get_or_insert(Budget { left: WRITER_BURST, at: now });
+        pace.refill(now, WRITER_REFILL, WRITER_BURST);
+        pace.left -= 1.0;
+        if pace.left < 0.0 {
+            let wait = WRITER_REFILL.mul_f64(-pace.left);
+            self.clock.sleep(wait).await;
         }
+    }
+
+    async fn write(&mut self, Recorded { component, note, at: now }: Recorded) -> Result<(), Status> {
         self.forget_old(now);
         let topic = (note.about.clone(), note.severity, note.reason.clone(), note.message.clone());
         if let Some(recent) = self.recent.get_mut(&topic) {
@@ -150,8 +180,7 @@ impl EventWriter {
     /// Takes one event from the object's budget.
     fn afford(&mut self, about: &ObjectReference, now: Timestamp) -> bool {
         let budget = self.budgets.entry(about.clone()).or_insert(Budget { left: BURST, at: now });
-        let refilled = now.duration_since(budget.at).as_secs_f64().max(0.0) / REFILL.as_secs_f64();
-        (budget.left, budget.at) = ((budget.left + refilled).min(BURST), now);
+        budget.refill(now, REFILL, BURST);
         if budget.left < 1.0 {
             return false;
         }
@@ -174,6 +203,14 @@ impl EventWriter {
         while self.budgets.len() > REMEMBERED {
             self.budgets.pop_first();
         }
+    }
+}
+
+impl Budget {
+    /// Adds one for each `every` that has passed, up to `most`.
+    fn refill(&mut self, now: Timestamp, every: Duration, most: f64) {
+        let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
+        (self.left, self.at) = ((self.left + passed / every.as_secs_f64()).min(most), now.max(self.at));
     }
 }
 
