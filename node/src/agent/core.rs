@@ -264,9 +264,8 @@ impl Core {
     fn report(&mut self, uid: &str, status: PodStatus, now: Timestamp) {
         let Some(tracked) = self.pods.get_mut(uid) else { return };
         let Some(pod) = tracked.pod.clone().filter(|_| !tracked.report.is_under_way) else { return };
-        if let Some(failure) = tracked.report.failure.as_ref().filter(|failure| failure.retry_at > now) {
-            let retry_at = failure.retry_at;
-            tracked.wake_at = Some(tracked.wake_at.map_or(retry_at, |at| at.min(retry_at)));
+        if let Some(later) = tracked.tell_later(&pod, &status, now) {
+            tracked.wake_at = Some(tracked.wake_at.map_or(later, |at| at.min(later)));
             return;
         }
         tracked.report.is_under_way = true;

@@ -125,7 +125,7 @@ impl Core {
     fn told(&mut self, uid: &str, told: PodStatus, answer: Result<Pod, Status>) {
         let now = self.shared.clock.now();
         let Some(tracked) = self.pods.get_mut(uid) else { return };
-        tracked.report.is_under_way = false;
+        (tracked.report.is_under_way, tracked.report.held_since) = (false, None);
         tracked.is_dirty = true;
         match answer {
             Ok(pod) => {

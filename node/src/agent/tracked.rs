@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orch_controller_runtime::ObjectKey;
-use orch_ontology::{Pod, PodStatus};
+use orch_ontology::{Pod, PodPhase, PodStatus};
 
 use crate::plan::{Failure, Memory, Seen};
+
+/// How long news of a start is held back. Most starts are over by then, and one report tells all of it.
+const SETTLE: SignedDuration = SignedDuration::from_millis(100);
 
 /// One pod, or what is left of it.
 #[derive(Default)]
@@ -42,6 +45,8 @@ pub(super) enum NodeLabels {
 pub(super) struct Report {
     pub(super) is_under_way: bool,
     pub(super) failure: Option<Failure>,
+    /// Since when there is news of a start that has not been told.
+    pub(super) held_since: Option<Timestamp>,
     /// What was told last, and what the API made of it.
     pub(super) told: Option<(PodStatus, PodStatus)>,
 }
@@ -67,6 +72,16 @@ impl Tracked {
         let was_told = |(told, answered): &(PodStatus, PodStatus)| told == status && *answered == pod.status;
         *status != pod.status && !self.report.told.as_ref().is_some_and(was_told)
     }
+
+    /// Until when telling this status has to wait: for another try, or because the pod is still starting and more news will
+    /// follow at once. None if it is to be told now.
+    pub(super) fn tell_later(&mut self, pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Timestamp> {
+        let is_pending = |status: &PodStatus| matches!(status.phase, None | Some(PodPhase::Pending));
+        let is_start = is_pending(status) && is_pending(&pod.status) && !pod.metadata.is_terminating();
+        let held_until = is_start.then(|| *self.report.held_since.get_or_insert(now) + SETTLE);
+        let retry_at = self.report.failure.as_ref().map(|failure| failure.retry_at);
+        held_until.into_iter().chain(retry_at).max().filter(|at| *at > now)
+    }
 }
 
 /// The order in which the API changed an object.
@@ -82,4 +97,39 @@ pub(super) fn uids_of(pods: &Pods, key: &ObjectKey) -> Vec<String> {
     let is_it =
         |tracked: &Tracked| tracked.last.as_ref().is_some_and(|pod| ObjectKey::of(&pod.metadata) == *key);
     pods.iter().filter(|(_, tracked)| is_it(tracked)).map(|(uid, _)| uid.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(phase: &str) -> PodStatus {
+        serde_json::from_value(json!({"phase": phase})).unwrap()
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).unwrap()
+    }
+
+    #[test]
+    fn news_of_a_start_is_told_after_a_while_and_its_end_at_once() {
+        let (mut tracked, pod) = (Tracked::default(), Pod::default());
+        assert_eq!(tracked.tell_later(&pod, &status("Pending"), at(0)), Some(at(100)));
+        assert_eq!(tracked.tell_later(&pod, &status("Pending"), at(60)), Some(at(100)));
+        assert_eq!(tracked.tell_later(&pod, &status("Running"), at(61)), None);
+        assert_eq!(tracked.tell_later(&pod, &status("Pending"), at(100)), None);
+    }
+
+    #[test]
+    fn what_could_not_be_told_waits_for_another_try() {
+        let failure =
+            Failure::after(None, std::time::Duration::from_secs(1), at(0), "Status", "gone".to_owned());
+        let retry_at = failure.retry_at;
+        let mut tracked =
+            Tracked { report: Report { failure: Some(failure), ..Report::default() }, ..Tracked::default() };
+        assert_eq!(tracked.tell_later(&Pod::default(), &status("Running"), at(0)), Some(retry_at));
+        assert_eq!(tracked.tell_later(&Pod::default(), &status("Running"), retry_at), None);
+    }
 }
