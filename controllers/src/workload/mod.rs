@@ -7,6 +7,7 @@ mod pods;
 mod rollout;
 mod status;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -74,8 +75,9 @@ fn record_revision(world: &World, rollout: &Rollout<'_>) -> Option<Write> {
 
 fn create(world: &World, rollout: &Rollout<'_>, now: Timestamp) -> Vec<Write> {
     let workload = &world.workload;
-    let taken = |name: &str| world.pods.iter().any(|pod| pod.name == name);
-    let names = (0_u64..).map(|number| pod_name(workload, now, number)).filter(|name| !taken(name));
+    let mut taken: BTreeSet<String> = world.pods.iter().map(|pod| pod.name.clone()).collect();
+    let names = (0_u64..).map(|number| pod_name(workload, now, number));
+    let names = names.filter(|name| taken.insert(name.clone()));
     names
         .take(rollout.create)
         .map(|name| {

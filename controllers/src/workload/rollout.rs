@@ -10,6 +10,9 @@ use orch_ontology::{PodPhase, Workload, labels};
 use super::World;
 use super::pods::{PodView, template_hash};
 
+/// Pods made by one plan, as by the ReplicaSet controller; the next plan makes more. A plan is held in memory as a whole, and
+/// how far the workload has come is reported in between.
+pub(super) const MADE_AT_ONCE: usize = 500;
 /// How long an ended pod is left until it is replaced; doubles with every attempt.
 const REPLACE_FIRST: SignedDuration = SignedDuration::from_secs(10);
 const REPLACE_LIMIT: SignedDuration = SignedDuration::from_secs(300);
@@ -57,7 +60,7 @@ impl<'a> Rollout<'a> {
             updated: census.new.len(),
             ready: census.ready,
             available: census.available(),
-            create: census.to_create(desired, max_surge),
+            create: census.to_create(desired, max_surge).min(MADE_AT_ONCE),
             attempt: census.due.iter().map(|pod| next_attempt(pod)).max().unwrap_or_default(),
             delete: Vec::new(),
             next_change: census.next_change,
