@@ -1,8 +1,8 @@
 //! The scheduler: gives every pod without a node one, by [`orch_scheduler::place`].
 //!
 //! The snapshot follows the caches change by change. A placement counts from the moment it is decided, not when its binding
-//! has come back around: many bindings are under way at once. A pod that fits nowhere waits until a change makes room on some
-//! node; it is not tried again for any other reason.
+//! has come back around: decisions don't wait for bindings, of which many are under way at once. A pod that fits nowhere
+//! waits until a change makes room on some node; it is not tried again for any other reason.
 
 mod decisions;
 mod state;
@@ -19,6 +19,7 @@ use orch_controller_runtime::{
 use orch_ontology::{Binding, Conditions, Node, ObjectReference, Pod, PodCondition};
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -26,8 +27,10 @@ pub use decisions::{Decision, Decisions};
 use state::State;
 
 const NAME: &str = "default-scheduler";
-/// Bindings under way at once.
-const WORKERS: usize = 256;
+/// Pods that have been decided upon and whose outcome is not yet written. So many that a decision never waits for a write.
+const WORKERS: usize = 16_384;
+/// Writes under way at once: the server commits what comes together in one go.
+const WRITES: usize = 256;
 const RETRY: Backoff = Backoff { first: Duration::from_millis(50), limit: Duration::from_secs(10) };
 
 struct Scheduler {
@@ -37,6 +40,7 @@ struct Scheduler {
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
     decisions: Decisions,
+    writes: Semaphore,
 }
 
 /// Runs the scheduler until cancelled. What it decides can be read from `decisions`.
@@ -56,7 +60,15 @@ pub async fn run(context: Context, decisions: Decisions, cancel: CancellationTok
         recorder: recorder.clone(),
         field_manager: NAME,
     };
-    let scheduler = Scheduler { pods, executor, recorder, clock: context.clock, state, decisions };
+    let scheduler = Scheduler {
+        pods,
+        executor,
+        recorder,
+        clock: context.clock,
+        state,
+        decisions,
+        writes: Semaphore::new(WRITES),
+    };
     work(Arc::new(scheduler), queue, WORKERS, cancel).await;
 }
 
@@ -98,6 +110,8 @@ impl Reconciler for Scheduler {
         let node = placement.node.clone();
         let message = node.is_none().then(|| placement.message());
         self.decisions.remember(&pod, self.clock.now(), placement);
+        // Never closed, so there always is one in the end.
+        let _permit = self.writes.acquire().await;
         match (node, message) {
             (Some(node), _) => self.bind(&pod, &node).await?,
             (None, message) => self.refuse(&pod, &message.unwrap_or_default()).await?,
