@@ -105,8 +105,9 @@ fn wanted_taints(node: &Node, ready: ConditionStatus) -> Vec<Taint> {
         ConditionStatus::Unknown if node.status.conditions.of_type(Node::READY).is_some() => {
             both(labels::TAINT_UNREACHABLE)
         }
-        // Nothing has been heard of it yet: it may just be starting.
-        ConditionStatus::Unknown => both(labels::TAINT_NOT_READY),
+        // Nothing has been heard of it yet: it is just registering, and the scheduler keeps off it as it is. A taint now would
+        // be taken away in the next moment.
+        ConditionStatus::Unknown => Vec::new(),
     };
     if node.spec.unschedulable {
         wanted.push(taint(labels::TAINT_UNSCHEDULABLE, TaintEffect::NoSchedule));

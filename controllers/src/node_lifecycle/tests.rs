@@ -98,6 +98,12 @@ fn a_node_that_says_it_is_not_ready_is_tainted_so() {
 }
 
 #[test]
+fn a_node_that_is_just_registering_is_left_in_peace() {
+    let plan = plan(node("", json!([])), 1, vec![]);
+    assert!(plan.is_empty(), "{plan:?}");
+}
+
+#[test]
 fn a_node_that_comes_back_loses_our_taints_and_keeps_others() {
     let mut list = unreachable_since(10);
     list.as_array_mut().unwrap().push(json!({"key": "mine", "effect": "NoSchedule"}));
