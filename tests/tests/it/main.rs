@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails it")]
 
-mod access;
 mod containers;
 mod kubectl;
 mod layering;
