@@ -2,7 +2,7 @@
 //!
 //! - `object.rs`: an object as its wire bytes, with what selectors ask for; how it is written into the store.
 //! - `window.rs`: the present objects of one kind and its recent changes; `feed.rs`: a ring of changes and its readers.
-//! - `upstream.rs`: the one task that reads the store.
+//! - `upstream.rs`: the one task that reads the store; `head.rs`: how far the store is.
 //!
 //! # Invariants
 //!
@@ -12,6 +12,7 @@
 
 mod feed;
 mod follower;
+mod head;
 mod object;
 mod upstream;
 mod window;
@@ -19,6 +20,7 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use orch_api::{Reason, Status, StatusCause, StatusDetails};
 use orch_store::{Revision, Store};
 use tokio::sync::watch;
@@ -27,6 +29,8 @@ pub(crate) use feed::{Change, Lagged, line};
 pub(crate) use follower::Follower;
 pub(crate) use object::{Cached, Reading, encode};
 pub(crate) use window::{Cursor, Query, Window};
+
+use head::Head;
 
 use crate::kinds::KindTable;
 use crate::status::from_store;
@@ -37,6 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Every kind's window, and how far they have got.
 pub(crate) struct Cache {
     store: Arc<dyn Store>,
+    head: Head,
     kinds: KindTable,
     follower: Follower,
     reached: Arc<watch::Sender<Revision>>,
@@ -49,7 +54,12 @@ impl Cache {
         for served in kinds.now().all() {
             served.window.follow(reached.clone());
         }
-        Self { store, kinds, follower, reached }
+        let asked = store.clone();
+        let head = Head::new(move || {
+            let store = asked.clone();
+            async move { store.revision().await }.boxed()
+        });
+        Self { store, head, kinds, follower, reached }
     }
 
     /// Reads the store, for ever. Survives its failures.
@@ -73,7 +83,7 @@ impl Cache {
     /// # Errors
     /// If the store cannot say how far it is, or the cache does not get there in time.
     pub(crate) async fn catch_up(&self) -> Result<(), Status> {
-        let revision = self.store.revision().await.map_err(from_store)?;
+        let revision = self.head.revision().await.map_err(from_store)?;
         self.wait_for(revision).await.map_err(|_| {
             Status::unavailable("the server's cache has not caught up with the store in time; try again")
         })
