@@ -11,6 +11,7 @@ use orch_api::labels::Labels;
 use orch_api::{FieldQuery, KindEntry, LabelQuery, Schema};
 use orch_store::{Entry, Key, Revision};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 const METADATA: &[u8] = b"\"metadata\":{";
@@ -93,6 +94,8 @@ pub(crate) struct Cached {
     pub(crate) revision: Revision,
     /// The object's JSON, with its `resourceVersion`.
     pub(crate) bytes: Bytes,
+    /// Deletion has been asked for.
+    pub(crate) is_terminating: bool,
     labels: Labels,
     /// The values of the kind's selectable fields, in the kind's order.
     pub(super) fields: Box<[Box<str>]>,
@@ -105,19 +108,23 @@ impl Cached {
     /// If it is not an object's JSON, which nothing but damage explains.
     pub(crate) fn read(entry: &Entry, reading: &Reading) -> Result<Self, serde_json::Error> {
         let (stored, selectable) = (reading.read(&entry.value)?, reading.selectable);
-        let (labels, fields) = if selectable.is_empty() {
+        let (metadata, fields) = if selectable.is_empty() {
             let head: Head = serde_json::from_slice(&stored)?;
-            (head.metadata.labels, Box::default())
+            (head.metadata, Box::default())
         } else {
             let object: Value = serde_json::from_slice(&stored)?;
             let fields = selectable.iter().map(|field| field_of(&object, field)).collect();
-            (
-                object.get("metadata").map(HeadMetadata::deserialize).transpose()?.unwrap_or_default().labels,
-                fields,
-            )
+            let metadata = object.get("metadata").map(HeadMetadata::deserialize).transpose()?;
+            (metadata.unwrap_or_default(), fields)
         };
-        let bytes = wire(&stored, entry.modified);
-        Ok(Self { key: entry.key.clone(), revision: entry.modified, bytes, labels, fields })
+        Ok(Self {
+            key: entry.key.clone(),
+            revision: entry.modified,
+            bytes: wire(&stored, entry.modified),
+            is_terminating: metadata.deletion_timestamp.is_some(),
+            labels: metadata.labels,
+            fields,
+        })
     }
 
     /// The object's name.
@@ -166,7 +173,10 @@ struct Head {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
 struct HeadMetadata {
+    #[serde(default)]
+    deletion_timestamp: Option<IgnoredAny>,
     #[serde(default)]
     labels: Labels,
 }

@@ -50,7 +50,7 @@ pub(super) async fn insert(
         if !generate.is_empty() {
             object["metadata"]["name"] = generated(&generate).into();
         }
-        let mut admitted = object.clone();
+        let mut admitted = if generate.is_empty() { object.take() } else { object.clone() };
         admission::admit(&call.kind, &mut admitted, None)?;
         call.admit(Some(&admitted), None)?;
         own(&mut admitted, now)?;

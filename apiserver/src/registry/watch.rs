@@ -219,8 +219,10 @@ impl Watcher {
                     let window = self.kind.window.clone();
                     self.pending
                         .extend(changes.into_iter().filter_map(|change| item(&window, &self.query, change)));
-                    // Many changes in a row may not concern this watcher: let others run.
-                    tokio::task::yield_now().await;
+                    if self.pending.is_empty() {
+                        // Many changes in a row may not concern this watcher: let others run.
+                        tokio::task::yield_now().await;
+                    }
                     continue;
                 }
                 Ok(_) => {}
