@@ -84,19 +84,32 @@ impl KindEntry {
         let document = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<K>().to_value();
         let schema = Schema::compile(&document)?;
         Ok(Self {
-            kind: K::KIND,
-            document: Arc::new(document),
-            schema,
             admit: Arc::new(admit::<K>),
             deletion: deletion::<K>,
             columns: K::columns(),
             subresources: K::subresources(),
             selectable: K::SELECTABLE,
-            owns: Vec::new(),
             status_on_create: K::STATUS_ON_CREATE,
+            ..Self::plain(K::KIND, document, schema)
+        })
+    }
+
+    /// A kind about which there is nothing special: what is not known by a type is to be added.
+    pub fn plain(kind: Kind, document: Value, schema: Arc<Schema>) -> Self {
+        Self {
+            kind,
+            document: Arc::new(document),
+            schema,
+            admit: Arc::new(|_, _| Ok(())),
+            deletion: |_, _| Ok(Deletion::Now),
+            columns: vec![Column::object_name(), Column::age()],
+            subresources: Vec::new(),
+            selectable: &[],
+            owns: Vec::new(),
+            status_on_create: false,
             defines: None,
             custom: None,
-        })
+        }
     }
 
     /// Records that objects of this kind define kinds.

@@ -12,14 +12,17 @@ use crate::registry::{Call, Registry};
 /// The collection whose objects are the places that other objects live in: part of the grammar of paths.
 const NAMESPACES: &str = "namespaces";
 
-/// Completes and checks an object; `old` is the object as stored. In order: metadata, shape, then what the kind itself
-/// says (defaults, validation).
+/// Completes and checks an object; `old` is the object as stored. In order: the defaults of a schema that
+/// a user has written, metadata, shape, then what the kind itself says (defaults, validation).
 ///
 /// # Errors
 /// 422 with everything that is wrong; 400 if a value is of the wrong type.
 pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
     let name = object.name().to_owned();
     kind.entry.schema.drop_nulls(object);
+    if kind.entry.custom.is_some() {
+        kind.entry.schema.apply_defaults(object);
+    }
     let shape = kind.entry.schema.check_values(object);
     wrong_types(kind, &shape)?;
     let mut errors = metadata::validate(kind.kind(), object, old);
@@ -37,7 +40,7 @@ pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> R
 fn wrong_types(kind: &Served, errors: &[FieldError]) -> Result<(), Status> {
     let wrong: Vec<&FieldError> =
         errors.iter().filter(|error| error.kind == FieldErrorKind::TypeInvalid).collect();
-    if wrong.is_empty() {
+    if wrong.is_empty() || kind.entry.custom.is_some() {
         return Ok(());
     }
     let (name, version) = (kind.kind().name, kind.kind().version);
@@ -113,7 +116,8 @@ pub(crate) async fn namespace_accepts(registry: &Registry, call: &Call, object: 
         registry.cache.catch_up().await?;
     }
     let namespace = namespaces.window.get(&key).ok_or_else(|| Status::not_found(namespaces.kind(), name))?;
-    if !namespace.is_terminating {
+    let namespace: Value = serde_json::from_slice(&namespace.bytes).map_err(Status::internal)?;
+    if !namespace.is_terminating() {
         return Ok(());
     }
     let why = format!("unable to create new content in namespace {name} because it is being terminated");

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orch_api::{Defines, Definition, Kind, Object as _};
-use orch_store::{Entry, Key};
+use orch_api::{Defines, Definition, Kind};
+use orch_store::{Entry, Key, Revision};
 use serde_json::Value;
 use tracing::{error, info, warn};
 
+use crate::cache::Cached;
 use crate::kinds::{Kinds, Served};
 
 /// An object that defines kinds.
@@ -19,17 +20,23 @@ pub(crate) struct Source {
     key: Key,
     defines: Defines,
     object: Value,
+    /// When the object was made, or where that is not known, a revision at which it was there.
+    seen: Revision,
 }
 
 impl Source {
     /// The object that the store holds; none if it cannot be read, which is said where it is served.
     pub(crate) fn of(defines: Defines, entry: &Entry) -> Option<Self> {
-        Self::read(defines, &entry.key, &entry.value)
+        Self::read(defines, &entry.key, &entry.value, entry.created)
     }
 
-    /// The object with this JSON.
-    pub(crate) fn read(defines: Defines, key: &Key, bytes: &[u8]) -> Option<Self> {
-        Some(Self { key: key.clone(), defines, object: serde_json::from_slice(bytes).ok()? })
+    /// The object that the cache holds.
+    pub(crate) fn cached(defines: Defines, object: &Cached) -> Option<Self> {
+        Self::read(defines, &object.key, &object.bytes, object.revision)
+    }
+
+    fn read(defines: Defines, key: &Key, bytes: &[u8], seen: Revision) -> Option<Self> {
+        Some(Self { key: key.clone(), defines, object: serde_json::from_slice(bytes).ok()?, seen })
     }
 }
 
@@ -43,8 +50,8 @@ pub(crate) struct Definitions {
 /// One definition as it was last made.
 struct Known {
     identity: Value,
-    /// When the object was made, as it says.
-    created: String,
+    /// When the object was made.
+    since: Revision,
     established: bool,
     served: Vec<Arc<Served>>,
 }
@@ -67,14 +74,15 @@ impl Definitions {
         for source in sources {
             let identity = (source.defines.identity)(&source.object);
             let known = before.remove(&source.key);
-            let (key, created) = (source.key.clone(), source.object.text(&CREATED).to_owned());
+            let key = source.key.clone();
+            let since = known.as_ref().map_or(source.seen, |known| known.since);
             let known = match known {
                 Some(known) if known.identity == identity => known,
                 old => {
                     changed = true;
                     let old = old.map(|old| old.served).unwrap_or_default();
                     let (established, served) = make(source, &old).await;
-                    Known { identity, created, established, served }
+                    Known { identity, since, established, served }
                 }
             };
             self.known.insert(key, known);
@@ -86,7 +94,7 @@ impl Definitions {
         let mut taken = Names::default();
         self.builtin.iter().for_each(|served| taken.claim(served.kind()));
         let mut known: Vec<(&Key, &Known)> = self.known.iter().collect();
-        known.sort_by_key(|(key, known)| (!known.established, &known.created, *key));
+        known.sort_by_key(|(key, known)| (!known.established, known.since, *key));
         let mut all = self.builtin.clone();
         for (key, known) in known {
             let kinds = || known.served.iter().map(|served| served.kind());
@@ -112,11 +120,9 @@ impl Definitions {
     }
 }
 
-const CREATED: [&str; 2] = ["metadata", "creationTimestamp"];
-
 /// Makes the kinds of an object. One that cannot be made is logged and left out: it must not hold up all others.
 async fn make(source: Source, old: &[Arc<Served>]) -> (bool, Vec<Arc<Served>>) {
-    let Source { key, defines, object } = source;
+    let Source { key, defines, object, seen: _ } = source;
     let made = tokio::task::spawn_blocking(move || (defines.kinds)(&object)).await;
     let Definition { kinds, established } = match made {
         Ok(Ok(definition)) => definition,

@@ -43,6 +43,7 @@ pub fn examples() -> Vec<Example> {
         example!("ClusterRole", "clusterrole"),
         example!("RoleBinding", "rolebinding"),
         example!("ClusterRoleBinding", "clusterrolebinding"),
+        example!("CustomResourceDefinition", "customresourcedefinition"),
         example!("Workload", "workload"),
     ]
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use orch_api::schema::{ListType, RelationAt, Type};
+use orch_api::schema::{ListType, Node, RelationAt, Type};
 use orch_api::{Kind, KindEntry, Scope};
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ fn section(entry: &KindEntry) -> String {
     }
     text.push_str("\n| field | type | |\n|---|---|---|\n");
     for (name, ty) in entry.schema.root().properties().filter(|(name, _)| !is_common(name)) {
-        rows(&mut text, name, ty);
+        rows(&mut text, name, ty, &mut Vec::new());
     }
     text
 }
@@ -127,8 +127,9 @@ fn is_common(field: &str) -> bool {
     matches!(field, "apiVersion" | "kind" | "metadata")
 }
 
-/// The rows of a field and of what is below it. What a template holds is listed where it comes from.
-fn rows(text: &mut String, path: &str, ty: Type<'_>) {
+/// The rows of a field and of what is below it. What a template holds is listed where it comes from, and a type that holds
+/// itself is listed once.
+fn rows<'a>(text: &mut String, path: &str, ty: Type<'a>, above: &mut Vec<&'a Node>) {
     let _ = writeln!(text, "| `{path}` | {} | {} |", type_name(ty), one_line(ty));
     if let Some(relation) = &ty.element().node().relation
         && relation.verb == "selects"
@@ -144,11 +145,16 @@ fn rows(text: &mut String, path: &str, ty: Type<'_>) {
         (None, Some(entry)) => (".*.", entry),
         (None, None) => (".", ty),
     };
+    if above.iter().any(|node| std::ptr::eq(*node, children.node())) {
+        return;
+    }
+    above.push(children.node());
     for (name, child) in children.properties() {
         if name != "metadata" {
-            rows(text, &format!("{path}{step}{name}"), child);
+            rows(text, &format!("{path}{step}{name}"), child, above);
         }
     }
+    above.pop();
 }
 
 fn type_name(ty: Type<'_>) -> String {

@@ -14,6 +14,7 @@ mod binding;
 mod byte_string;
 mod condition;
 mod config_map;
+mod custom_resource;
 mod event;
 mod examples;
 mod generated;
@@ -38,6 +39,7 @@ pub use binding::Binding;
 pub use byte_string::ByteString;
 pub use condition::{Conditions, TypedCondition};
 pub use config_map::ConfigMap;
+pub use custom_resource::*;
 pub use event::{Event, EventSeries, EventSource};
 pub use examples::{Example, examples};
 pub use generated::generated;
@@ -70,6 +72,7 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<ServiceAccount>()?,
         KindEntry::of::<Event>()?,
         KindEntry::of::<Lease>()?,
+        KindEntry::of::<CustomResourceDefinition>()?.defines(custom_resource::DEFINES),
         KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
         KindEntry::of::<Role>()?,
         KindEntry::of::<ClusterRole>()?,

@@ -166,11 +166,7 @@ async fn redefine(
     let before = cache.kinds.now();
     let defining = Definitions::defining(&before);
     let objects = defining.iter().flat_map(|(served, defines)| {
-        served
-            .window
-            .all()
-            .into_iter()
-            .filter_map(|object| Source::read(*defines, &object.key, &object.bytes))
+        served.window.all().into_iter().filter_map(|object| Source::cached(*defines, &object))
     });
     let Some(after) = definitions.renew(objects.collect()).await else { return Ok(()) };
     for fresh in after.all().iter().filter(|served| !before.has_window(&served.window)) {

@@ -1,5 +1,6 @@
 //! What is served: groups, versions, resources, verbs; as Kubernetes' plain documents and as its aggregated one.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use axum::body::Body;
@@ -105,12 +106,30 @@ impl Discovery {
 }
 
 fn group(group: &str, versions: &Versions<'_>) -> Value {
-    let list: Vec<Value> = versions
-        .keys()
-        .rev()
-        .map(|version| json!({"groupVersion": api_version(group, version), "version": version}))
+    let list: Vec<Value> = preferred(versions)
+        .map(|(version, _)| json!({"groupVersion": api_version(group, version), "version": version}))
         .collect();
     json!({"name": group, "versions": list, "preferredVersion": list.first()})
+}
+
+/// The versions in Kubernetes' order of preference: `v2`, `v1`, `v1beta2`, `v1alpha1`, then other names by alphabet.
+fn preferred<'v, 'a>(versions: &'v Versions<'a>) -> impl Iterator<Item = (&'a str, &'v Vec<&'a Served>)> {
+    let mut versions: Vec<_> = versions.iter().map(|(version, kinds)| (*version, kinds)).collect();
+    versions.sort_by_key(|(version, _)| (Reverse(maturity(version)), *version));
+    versions.into_iter()
+}
+
+/// Stable before beta before alpha before what is none of these; then by number.
+fn maturity(version: &str) -> Option<(u8, u64, u64)> {
+    let rest = version.strip_prefix('v')?;
+    let (major, rest) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    let (stage, minor) = match (rest, rest.strip_prefix("beta"), rest.strip_prefix("alpha")) {
+        ("", ..) => (2, "0"),
+        (_, Some(minor), _) => (1, minor),
+        (_, _, Some(minor)) => (0, minor),
+        _ => return None,
+    };
+    Some((stage, major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn resources(group: &str, version: &str, kinds: &[&Served]) -> Value {
@@ -140,9 +159,7 @@ fn resources(group: &str, version: &str, kinds: &[&Served]) -> Value {
 
 fn aggregate<'a>(format: &str, groups: impl IntoIterator<Item = (&'a str, &'a Versions<'a>)>) -> Value {
     let items = groups.into_iter().filter(|(_, versions)| !versions.is_empty()).map(|(group, versions)| {
-        let versions: Vec<Value> = versions
-            .iter()
-            .rev()
+        let versions: Vec<Value> = preferred(versions)
             .map(|(version, kinds)| {
                 let resources: Vec<Value> = kinds.iter().map(|served| aggregated_resource(served)).collect();
                 json!({"version": version, "resources": resources, "freshness": "Current"})
@@ -198,4 +215,19 @@ fn subresources(served: &Served) -> Vec<(&'static str, Kind, Vec<&'static str>)>
     };
     let others = served.entry.subresources.iter().map(|s| (s.name, s.kind, verbs(s)));
     status.into_iter().chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stable_versions_are_preferred_to_newer_unstable_ones() {
+        let mut names = ["v1alpha1", "foo1", "v1", "v1beta2", "v11", "v2", "v12alpha1", "v10beta3", "foo10"];
+        names.sort_by_key(|name| (Reverse(maturity(name)), *name));
+        assert_eq!(
+            names,
+            ["v11", "v2", "v1", "v10beta3", "v1beta2", "v12alpha1", "v1alpha1", "foo1", "foo10"]
+        );
+    }
 }

@@ -46,8 +46,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Finds out what a request is about. A path that is not known may be that of a kind that has just been defined, so it is
-    /// looked up again once the cache has caught up.
+    /// Finds out what a request is about. A kind that has just been defined, or defined anew, is found as it is defined.
     ///
     /// # Errors
     /// 404 if there is no such kind or subresource, 400 or 405 if the path and the verb do not fit together; 503 if the store
@@ -58,10 +57,18 @@ impl Registry {
         agent: String,
         request: Request,
     ) -> Result<Call, Status> {
-        if self.kinds.now().at(&request.target).is_none() {
+        if self.may_have_changed(&request) {
             self.cache.catch_up().await?;
         }
         Call::new(&self.kinds.now(), self.gate.authorizer().clone(), identity, agent, request)
+    }
+
+    /// Whether what the cache knows of the request's kind may be out of date: kinds that objects define come, change and go.
+    /// A read that is content with the past is so with the past's kind, too.
+    fn may_have_changed(&self, request: &Request) -> bool {
+        let is_read = matches!(request.verb, Verb::Get | Verb::List | Verb::Watch);
+        let of_the_past = is_read && request.params.resource_version.is_some();
+        self.kinds.now().at(&request.target).is_none_or(|kind| kind.entry.custom.is_some() && !of_the_past)
     }
 
     /// Carries out a request.

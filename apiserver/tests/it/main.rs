@@ -3,6 +3,7 @@
 
 mod access;
 mod bodies;
+mod definitions;
 mod deletes;
 mod discovery;
 mod faults;
