@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use orch_api::schema::Types;
 use orch_api::{Kind, KindEntry, Status, Target};
 use orch_store::{Key, Prefix};
 
@@ -76,6 +77,13 @@ impl Served {
             None => directory(self.kind()),
         };
         Prefix::new(path).map_err(|error| Status::bad_request(error.to_string()))
+    }
+
+    /// Whether a field of a compiled type says yes or no: left out, it says no.
+    pub(crate) fn is_flag(&self, field: &str) -> bool {
+        let root = self.entry.schema.root();
+        let ty = field.split('.').try_fold(root, |ty, step| ty.property(step));
+        self.entry.custom.is_none() && ty.is_some_and(|ty| ty.types == Types::BOOLEAN)
     }
 
     /// Whether field selectors may name the field.

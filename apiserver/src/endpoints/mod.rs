@@ -3,6 +3,7 @@
 mod discovery;
 mod health;
 mod openapi;
+mod openapi_v2;
 mod review;
 
 use std::borrow::Cow;
@@ -90,6 +91,7 @@ pub(crate) async fn serve(
         ["api" | "apis", rest @ ..] => {
             discovery().answer(path[0], rest, parts).ok_or_else(Status::no_such_path)
         }
+        ["openapi", "v2"] => openapi().v2(parts),
         ["openapi", "v3", rest @ ..] => openapi().answer(rest, parts).ok_or_else(Status::no_such_path),
         _ => Err(Status::no_such_path()),
     }
@@ -126,7 +128,17 @@ fn paths(server: &Server) -> Response<Body> {
         "" => format!("/api/{}", kind.kind().version),
         group => format!("/apis/{group}/{}", kind.kind().version),
     });
-    let fixed = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"];
+    let fixed = [
+        "/api",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ];
     let paths: std::collections::BTreeSet<String> = groups.chain(fixed.map(str::to_owned)).collect();
     json_response(200, "application/json", serde_json::json!({"paths": paths}).to_string().into())
 }

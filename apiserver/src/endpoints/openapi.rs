@@ -4,14 +4,16 @@
 //! `$defs` components, and a `$ref` with siblings an `allOf`.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use axum::body::Body;
 use http::Response;
 use http::request::Parts;
-use orch_api::Target;
+use orch_api::{Status, Target};
 use serde_json::{Map, Value, json};
 
-use super::Document;
+use super::{Document, openapi_v2};
+use crate::accept;
 use crate::kinds::{Kinds, Served};
 
 /// Every document, ready to be sent.
@@ -19,6 +21,8 @@ pub(crate) struct OpenApi {
     root: Document,
     /// By path below `/openapi/v3`, such as `apis/orch.dev/v1`.
     by_path: BTreeMap<String, Document>,
+    /// Made of the others when first asked for.
+    v2: OnceLock<Document>,
 }
 
 impl OpenApi {
@@ -39,7 +43,19 @@ impl OpenApi {
                 )
             })
             .collect();
-        Self { root: Document::new(&json!({"paths": paths})), by_path }
+        Self { root: Document::new(&json!({"paths": paths})), by_path, v2: OnceLock::new() }
+    }
+
+    /// All of it as OpenAPI 2.0.
+    ///
+    /// # Errors
+    /// 406 for those that want it in protobuf.
+    pub(super) fn v2(&self, parts: &Parts) -> Result<Response<Body>, Status> {
+        accept::view(&parts.headers)?;
+        let read = |document: &Document| serde_json::from_slice(&document.bytes).unwrap_or_default();
+        let document =
+            self.v2.get_or_init(|| Document::new(&openapi_v2::document(self.by_path.values().map(read))));
+        Ok(document.answer(parts, "application/json"))
     }
 
     /// The document of a path, or none if there is no such path.

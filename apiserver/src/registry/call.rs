@@ -136,6 +136,12 @@ impl Call {
         let mut fields: FieldQuery =
             self.params().field_selector.as_deref().unwrap_or_default().parse().map_err(|e| bad(&e))?;
         fields.check(|field| self.kind.is_selectable(field)).map_err(|e| bad(&e))?;
+        for term in fields.terms.iter_mut().filter(|term| term.value == "false") {
+            // A compiled type has no other word for false than to leave the field out.
+            if self.kind.is_flag(&term.field) {
+                term.value.clear();
+            }
+        }
         if self.verb() == Verb::Watch && !self.name().is_empty() {
             fields.terms.extend(FieldQuery::equals("metadata.name", self.name()).terms);
         }

@@ -91,7 +91,7 @@ async fn paths_and_methods_that_do_not_exist_say_so() {
         (Method::GET, "/api/v1/namespaces/default/nodes", 404),
         (Method::GET, "/api/v1/namespaces/default/pods/p/nothing", 404),
         (Method::GET, "/api/v1/namespaces/default/configmaps/a/status", 404),
-        (Method::GET, "/openapi/v2", 404),
+        (Method::GET, "/openapi/v1", 404),
         (Method::POST, "/version", 405),
         (Method::POST, "/api/v1/pods", 405),
         (Method::PUT, "/api/v1/namespaces/default/pods", 405),

@@ -118,3 +118,29 @@ async fn the_version_is_one_that_clients_understand() {
     let metrics = host.get("/metrics").await.text;
     assert!(metrics.contains("apiserver_storage_objects{resource=\"namespaces\"} 1"), "{metrics}");
 }
+
+#[tokio::test]
+async fn openapi_v2_says_the_same_in_older_words() {
+    let host = Host::start().await;
+    let document = host.get("/openapi/v2").await.is(200);
+    assert_eq!(document["swagger"], "2.0");
+    let workload = &document["definitions"]["dev.orch.v1.Workload"];
+    assert_eq!(workload["x-kubernetes-group-version-kind"][0]["kind"], "Workload");
+    let patch = &document["paths"]["/apis/orch.dev/v1/namespaces/{namespace}/workloads/{name}"]["patch"];
+    assert!(patch["consumes"].as_array().unwrap().contains(&json!("application/apply-patch+yaml")));
+    let parameters = patch["parameters"].as_array().unwrap();
+    let of = |name: &str| parameters.iter().find(|parameter| parameter["name"] == name).unwrap();
+    assert_eq!((&of("fieldValidation")["type"], &of("body")["in"]), (&json!("string"), &json!("body")));
+    // Every reference leads somewhere, and none into OpenAPI 3.
+    let text = document.to_string();
+    assert!(!text.contains("#/components/") && !text.contains("\"nullable\""));
+    for (_, rest) in
+        text.match_indices("\"$ref\":\"#/definitions/").map(|(at, found)| text.split_at(at + found.len()))
+    {
+        let name = rest.split('"').next().unwrap();
+        assert!(document["definitions"].get(name).is_some(), "{name}");
+    }
+    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let request = host.request(reqwest::Method::GET, "/openapi/v2").header("accept", protobuf);
+    host.send(request).await.fails(406, "NotAcceptable", "application/json");
+}

@@ -133,6 +133,23 @@ async fn a_page_whose_revision_is_compacted_has_expired() {
 }
 
 #[tokio::test]
+async fn a_flag_that_is_left_out_is_false_to_selectors() {
+    let host = Host::start_empty().await;
+    for (name, spec) in
+        [("a", json!({})), ("b", json!({"unschedulable": true})), ("c", json!({"unschedulable": false}))]
+    {
+        host.post("/api/v1/nodes", json!({"metadata": {"name": name}, "spec": spec})).await.is(201);
+    }
+    for (selector, expected) in
+        [("%3Dfalse", vec!["a", "c"]), ("%3Dtrue", vec!["b"]), ("!%3Dfalse", vec!["b"])]
+    {
+        let list =
+            host.get(&format!("/api/v1/nodes?fieldSelector=spec.unschedulable{selector}")).await.is(200);
+        assert_eq!(names(&list), expected, "{selector}");
+    }
+}
+
+#[tokio::test]
 async fn parameters_that_contradict_each_other_are_refused() {
     let host = with_maps(3).await;
     let first = host.get(&format!("{MAPS}?limit=2")).await.is(200);
