@@ -248,6 +248,23 @@ pub enum Action {
     Scale(Scale),
     /// The request is passed on, upgrade and streams included, to the object that serves this one.
     Stream(Backend),
+    /// `create` issues a token, whose bearer acts as the object. It may be bound to an object of one of these kinds, and
+    /// ends with it.
+    Token(&'static [TokenBinding]),
+}
+
+/// A kind whose objects tokens can be bound to.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenBinding {
+    /// The kind.
+    pub kind: Kind,
+    /// JSON pointer to the name, in the object, of the account that the token must be of; `/spec/serviceAccountName` of a
+    /// pod.
+    pub account: Option<&'static str>,
+    /// JSON pointer to the name, in the object, of another one that the token tells of too, and its kind: a pod's node.
+    pub host: Option<(&'static str, Kind)>,
+    /// Whether requests made with the token tell of the object.
+    pub is_told: bool,
 }
 
 /// Who serves an object's streams: for a pod, the node that runs it.

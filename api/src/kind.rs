@@ -52,6 +52,8 @@ pub struct Kind {
     pub has_status: bool,
     /// What the names of objects may look like.
     pub names: NameSyntax,
+    /// Whether objects hold secrets: they are encrypted where they are kept, and not told to the audit log.
+    pub is_sensitive: bool,
 }
 
 impl Kind {
@@ -75,6 +77,7 @@ impl Kind {
             scope,
             has_status: false,
             names: NameSyntax::DnsSubdomain,
+            is_sensitive: false,
         }
     }
 
@@ -97,6 +100,11 @@ impl Kind {
     /// The same kind in these categories.
     pub const fn categories(self, categories: &'static [&'static str]) -> Self {
         Self { categories, ..self }
+    }
+
+    /// The same kind, whose objects hold secrets.
+    pub const fn sensitive(self) -> Self {
+        Self { is_sensitive: true, ..self }
     }
 
     /// The same kind with a status subresource.

@@ -45,7 +45,9 @@ pub use authorization::{
 };
 pub use client::{Api, Client, List, WatchStream};
 pub use condition::{Condition, ConditionStatus};
-pub use entry::{Action, Admit, Backend, Cell, Column, Custom, Defines, Definition, KindEntry, Subresource};
+pub use entry::{
+    Action, Admit, Backend, Cell, Column, Custom, Defines, Definition, KindEntry, Subresource, TokenBinding,
+};
 pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
 pub use intern::{intern, intern_all};

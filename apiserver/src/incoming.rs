@@ -8,6 +8,10 @@ use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use orch_api::{Body, MediaType, Params, Reason, Request, Status, Target, Verb};
+use orch_transport::Peer;
+
+use crate::audit::Origin;
+use crate::authn::Identity;
 
 /// The largest request body: Kubernetes' limit.
 pub(crate) const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -126,6 +130,17 @@ fn too_large() -> Status {
         Reason::RequestEntityTooLarge,
         format!("Request entity too large: limit is {MAX_BODY_BYTES}"),
     )
+}
+
+/// Where a request comes from, for audit.
+pub(crate) fn origin(parts: &Parts, impersonator: Option<Identity>) -> Origin {
+    let agent = parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    Origin {
+        uri: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        source: parts.extensions.get::<Peer>().map(|peer| peer.address.ip()),
+        agent: agent.unwrap_or_default().into_owned(),
+        impersonator,
+    }
 }
 
 /// The program that asks: its `User-Agent` up to the first slash.

@@ -102,7 +102,8 @@ fn check_segment(name: &str) -> Result<(), Status> {
     }
 }
 
-fn directory(kind: &Kind) -> String {
+/// Where the objects of a kind are kept.
+pub(crate) fn directory(kind: &Kind) -> String {
     format!("{ROOT}/{}", place(kind))
 }
 

@@ -18,12 +18,14 @@
 
 mod accept;
 mod admission;
+mod audit;
 mod authn;
 mod authz;
 mod cache;
 mod compaction;
 mod decode;
 mod definitions;
+mod encryption;
 mod endpoints;
 mod incoming;
 mod kinds;
@@ -48,9 +50,15 @@ use orch_api::{AllowAll, Authorizer, Client, Clock, KindEntry};
 use orch_store::Store;
 use tokio::task::JoinSet;
 
-pub use authn::{AUTHENTICATED, Identity, Tokens, TokensError};
+pub use audit::{Audit, AuditError, AuditFile, AuditLevel, AuditLog, AuditPolicy, AuditRule};
+pub use authn::{
+    AUTHENTICATED, Identity, Oidc, OidcConfig, OidcError, TokenIssuer, TokenKey, TokenKeyError, Tokens,
+    TokensError,
+};
+pub use encryption::{EncryptedStore, Keyring, KeyringError};
 pub use kinds::KindsError;
 
+use authn::ServiceAccounts;
 use authz::Gate;
 use cache::{Cache, Follower};
 use kinds::{KindTable, Kinds};
@@ -68,8 +76,14 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Static bearer tokens; none by default.
     pub tokens: Tokens,
+    /// How service accounts' tokens are issued; none are by default.
+    pub token_issuer: Option<TokenIssuer>,
     /// Who may do what. By default every caller who is known may do everything.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Another issuer, whose tokens people are known by; none by default.
+    pub oidc: Option<Oidc>,
+    /// What is recorded of requests; nothing by default.
+    pub audit: Option<Audit>,
     /// Keep only so much history, for stores that keep all of it (etcd); the embedded store looks after itself.
     pub compact_after: Option<Duration>,
     /// How streams (`log`, `exec`) reach the servers behind objects: `orch_transport::client_config` with a certificate
@@ -81,7 +95,18 @@ impl Config {
     /// A server of these kinds, without tokens, compaction and streams.
     pub fn new(store: Arc<dyn Store>, kinds: Vec<KindEntry>, clock: Arc<dyn Clock>) -> Self {
         let (tokens, authorizer) = (Tokens::default(), Arc::new(AllowAll));
-        Self { store, kinds, clock, tokens, authorizer, compact_after: None, backend: None }
+        Self {
+            store,
+            kinds,
+            clock,
+            tokens,
+            token_issuer: None,
+            authorizer,
+            oidc: None,
+            audit: None,
+            compact_after: None,
+            backend: None,
+        }
     }
 }
 
@@ -106,8 +131,10 @@ impl ApiServer {
             tasks.spawn(compaction::run(config.store.clone(), config.clock.clone(), keep));
         }
         let gate = Gate::new(config.authorizer, cache.clone());
-        let registry = Registry { store: config.store, kinds, cache, clock: config.clock, gate };
-        let server = Arc::new(Server::new(registry, config.tokens, config.backend));
+        let accounts = config.token_issuer.map(ServiceAccounts::new);
+        let registry = Registry { store: config.store, kinds, cache, clock: config.clock, gate, accounts };
+        let server =
+            Arc::new(Server::new(registry, config.tokens, config.oidc, config.audit, config.backend));
         Ok(Self { server, tasks })
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use orch_api::{Client, EventType, Request, Status, Verb, WatchEvent, WatchStream};
 
+use crate::audit::{Origin, Record};
 use crate::authn::Identity;
 use crate::pipeline;
 use crate::registry::{Answer, Call};
@@ -20,6 +21,16 @@ pub(crate) struct LocalClient {
 }
 
 impl LocalClient {
+    async fn carry_out(&self, request: Request, record: &mut Option<Record>) -> Result<Answer, Status> {
+        let call = self.call(request).await?;
+        pipeline::serve(&self.server, &call, record).await
+    }
+
+    fn origin(&self, request: &Request) -> Origin {
+        let (uri, agent) = (request.target.to_string(), self.identity.user.clone());
+        Origin { uri, agent, ..Origin::default() }
+    }
+
     async fn call(&self, request: Request) -> Result<Call, Status> {
         let (identity, agent) = (self.identity.clone(), self.identity.user.clone());
         let call = pipeline::authorized(&self.server, identity, agent, request).await?;
@@ -36,8 +47,18 @@ impl Client for LocalClient {
         if request.verb == Verb::Watch {
             return Err(Status::bad_request("a watch is started by watch()"));
         }
-        let call = self.call(request).await?;
-        match pipeline::serve(&self.server, &call).await? {
+        let mut record = self.server.record(&self.identity, &request, || self.origin(&request));
+        let outcome = self.carry_out(request, &mut record).await;
+        if let Some(record) = record {
+            let (code, failure) = match &outcome {
+                Ok(Answer::Object(written)) => (written.code, None),
+                Ok(Answer::Status(status)) => (status.code, None),
+                Ok(Answer::List(_) | Answer::Watch(_)) => (200, None),
+                Err(status) => (status.http_code(), Some(status)),
+            };
+            record.end(code, failure, self.server.registry.clock.now());
+        }
+        match outcome? {
             Answer::Object(written) => Ok(written.bytes),
             Answer::List(list) => Ok(list_bytes(&list)),
             Answer::Status(status) => serde_json::to_vec(&status).map(Bytes::from).map_err(Status::internal),
@@ -47,7 +68,7 @@ impl Client for LocalClient {
 
     async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
         let call = self.call(Request { verb: Verb::Watch, ..request }).await?;
-        let Answer::Watch(watch) = pipeline::serve(&self.server, &call).await? else {
+        let Answer::Watch(watch) = pipeline::serve(&self.server, &call, &mut None).await? else {
             return Err(Status::internal("a watch was asked for"));
         };
         let events = watch.events.take_until(self.server.stopping.clone().cancelled_owned());

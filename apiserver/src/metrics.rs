@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as Prometheus;
 
+use crate::audit::Audit;
 use crate::registry::Registry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,20 +33,25 @@ pub(crate) struct Metrics {
     revision: Gauge,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let metrics = Self {
+impl Metrics {
+    pub(crate) fn new(audit: Option<&Audit>) -> Self {
+        let mut metrics = Self {
             prometheus: Prometheus::default(),
             requests: Family::default(),
             seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
             objects: Family::default(),
             revision: Gauge::default(),
         };
+        if let Some(audit) = audit {
+            let (registry, counters) = (&mut metrics.prometheus, audit.log.counters());
+            let (written, dropped) = (counters.written.clone(), counters.dropped.clone());
+            registry.register("apiserver_audit_events", "Audit records written", written);
+            let help = "Audit records lost: too many waited, or the disk was full";
+            registry.register("apiserver_audit_dropped", help, dropped);
+        }
         metrics.registered()
     }
-}
 
-impl Metrics {
     fn registered(mut self) -> Self {
         let registry = &mut self.prometheus;
         registry.register(

@@ -12,10 +12,11 @@ use futures::FutureExt as _;
 use http::{HeaderMap, Request, Response, header};
 use orch_api::{Attributes, Reason, Status, Verb};
 use orch_transport::Peer;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::accept::{self, Format};
-use crate::authn::{Identity, authenticate};
+use crate::audit::Record;
+use crate::authn::{Identity, authenticate, impersonate};
 use crate::registry::{Answer, Call};
 use crate::respond::{self, Wish, accepts_gzip};
 use crate::server::Server;
@@ -41,7 +42,12 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
     let (mut parts, body) = request.into_parts();
     // Limits: headers and connections are bounded below, the body where it is read.
     let _slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
-    let identity = authenticate(parts.extensions.get::<Peer>(), &parts.headers, &server.tokens)?;
+    let caller = authenticate(server, parts.extensions.get::<Peer>(), &parts.headers).await?;
+    let gate = &server.registry.gate;
+    let (identity, impersonator) = match impersonate(gate, &caller, &mut parts.headers).await? {
+        Some(identity) => (identity, Some(caller)),
+        None => (caller, None),
+    };
     let segments = incoming::segments(parts.uri.path())?;
     let Some(target) = incoming::target(&segments) else {
         // What is decided upon is what is served: the path as it has been read.
@@ -57,12 +63,32 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
         server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
         return endpoints::review(server, &identity, &request.target, &parts, body).await;
     }
-    let mut call = authorized(server, identity, incoming::agent(&parts.headers), request).await?;
-    if call.is_stream() {
-        authorize_upgrade(server, &call, &parts.headers).await?;
-        audit_stream(&call);
-        return stream::forward(server, &call, Request::from_parts(parts, body)).await;
+    let origin = || incoming::origin(&parts, impersonator);
+    let mut record = server.record(&identity, &request, origin);
+    let outcome = dispatch(server, identity, request, Request::from_parts(parts, body), &mut record).await;
+    if let Some(record) = record {
+        let code =
+            outcome.as_ref().map_or_else(|status| status.http_code(), |answer| answer.status().as_u16());
+        record.end(code, outcome.as_ref().err(), server.registry.clock.now());
     }
+    outcome
+}
+
+/// Answers a request that is about objects.
+async fn dispatch(
+    server: &Arc<Server>,
+    identity: Identity,
+    request: orch_api::Request,
+    received: Request<Body>,
+    record: &mut Option<Record>,
+) -> Result<Response<Body>, Status> {
+    let agent = incoming::agent(received.headers());
+    let mut call = authorized(server, identity, agent, request).await?;
+    if call.is_stream() {
+        authorize_upgrade(server, &call, received.headers()).await?;
+        return stream::forward(server, &call, received).await;
+    }
+    let (mut parts, body) = received.into_parts();
     let wish = Wish {
         view: accept::view(&parts.headers)?,
         format: Format::of(&parts.headers, parts.uri.query()),
@@ -78,7 +104,7 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
         _ => None,
     };
     call.request.body = incoming::body(&parts.headers, body).await?;
-    let answer = match (serve(server, &call).await?, socket) {
+    let answer = match (serve(server, &call, record).await?, socket) {
         (Answer::Watch(watch), Some(upgrade)) => {
             return Ok(socket::watch(upgrade, watch, wish, &server.stopping));
         }
@@ -88,15 +114,23 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
 }
 
 /// Carries out a call by a known caller: what HTTP and local requests share.
-pub(crate) async fn serve(server: &Server, call: &Call) -> Result<Answer, Status> {
-    let started = Instant::now();
+pub(crate) async fn serve(
+    server: &Server,
+    call: &Call,
+    record: &mut Option<Record>,
+) -> Result<Answer, Status> {
+    if let Some(record) = record {
+        record.request_body(call.request.body.as_ref());
+    }
     let outcome = tokio::time::timeout(REQUEST_TIMEOUT, server.registry.serve(call));
     let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
     let outcome = match outcome {
         Ok(in_time) => in_time.unwrap_or_else(|_| Err(timed_out())),
         Err(panic) => Err(panicked(&*panic)),
     };
-    audit(call, &outcome, started.elapsed());
+    if let (Some(record), Ok(Answer::Object(written))) = (record, &outcome) {
+        record.answered(&written.bytes);
+    }
     if outcome.is_ok() && call.is_write() {
         server.registry.gate.written(call.kind.kind()).await?;
     }
@@ -113,6 +147,9 @@ pub(crate) async fn authorized(
     agent: String,
     request: orch_api::Request,
 ) -> Result<Call, Status> {
+    if identity.is_anonymous() {
+        return Err(Status::unauthorized());
+    }
     server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
     server.registry.call(identity, agent, request).await
 }
@@ -124,44 +161,6 @@ async fn authorize_upgrade(server: &Server, call: &Call, headers: &HeaderMap) ->
     }
     let (target, create) = (&call.request.target, Verb::Create.as_str());
     server.registry.gate.check(&Attributes::on(call.identity.subject(), create, target, &call.request)).await
-}
-
-/// One line for every write: who did what to what, and how it went.
-fn audit(call: &Call, outcome: &Result<Answer, Status>, took: Duration) {
-    if !call.is_write() {
-        return;
-    }
-    let code = match outcome {
-        Ok(Answer::Object(written)) => written.code,
-        Ok(Answer::Status(status)) | Err(status) => status.http_code(),
-        Ok(Answer::List(_) | Answer::Watch(_)) => 200,
-    };
-    info!(
-        target: "audit",
-        user = call.identity.user,
-        verb = call.verb().as_str(),
-        resource = %call.kind.kind().resource(),
-        namespace = call.namespace(),
-        name = call.name(),
-        subresource = call.subresource(),
-        manager = call.manager(),
-        dry_run = call.params().dry_run,
-        code,
-        reason = outcome.as_ref().err().map(|status| status.message.as_str()),
-        micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-    );
-}
-
-fn audit_stream(call: &Call) {
-    info!(
-        target: "audit",
-        user = call.identity.user,
-        verb = call.verb().as_str(),
-        resource = %call.kind.kind().resource(),
-        namespace = call.namespace(),
-        name = call.name(),
-        subresource = call.subresource(),
-    );
 }
 
 fn too_many_requests() -> Status {

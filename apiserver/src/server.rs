@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use orch_api::Request;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::authn::Tokens;
+use crate::audit::{Audit, Origin, Record};
+use crate::authn::{Identity, Oidc, Tokens};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 
@@ -16,6 +18,10 @@ const MAX_REQUESTS: usize = 4_000;
 pub(crate) struct Server {
     pub(crate) registry: Registry,
     pub(crate) tokens: Tokens,
+    /// Who else issues tokens for people.
+    pub(crate) oidc: Option<Oidc>,
+    /// What is recorded of requests.
+    pub(crate) audit: Option<Audit>,
     pub(crate) metrics: Metrics,
     /// Requests that may still begin.
     pub(crate) slots: Semaphore,
@@ -29,15 +35,31 @@ impl Server {
     pub(crate) fn new(
         registry: Registry,
         tokens: Tokens,
+        oidc: Option<Oidc>,
+        audit: Option<Audit>,
         backend: Option<Arc<rustls::ClientConfig>>,
     ) -> Self {
+        let metrics = Metrics::new(audit.as_ref());
         Self {
             registry,
             tokens,
-            metrics: Metrics::default(),
+            oidc,
+            audit,
+            metrics,
             slots: Semaphore::new(MAX_REQUESTS),
             stopping: CancellationToken::new(),
             backend,
         }
+    }
+
+    /// Begins the record of a request, if it is to be recorded.
+    pub(crate) fn record(
+        &self,
+        identity: &Identity,
+        request: &Request,
+        origin: impl FnOnce() -> Origin,
+    ) -> Option<Record> {
+        let (audit, registry) = (self.audit.as_ref()?, &self.registry);
+        audit.begin(&registry.kinds.now(), identity, request, origin, registry.clock.now())
     }
 }

@@ -39,7 +39,7 @@ pub struct Secret {
 }
 
 impl Resource for Secret {
-    const KIND: Kind = Kind::namespaced("", "v1", "Secret", "secrets", "secret");
+    const KIND: Kind = Kind::namespaced("", "v1", "Secret", "secrets", "secret").sensitive();
 
     const SELECTABLE: &'static [&'static str] = &["type"];
 

@@ -212,6 +212,7 @@ fn subresources(served: &Served) -> Vec<(&'static str, Kind, Vec<&'static str>)>
         Action::Transform(_) => vec!["create", "update"],
         Action::Scale(_) => STATUS_VERBS.to_vec(),
         Action::Stream(_) => vec!["create", "get"],
+        Action::Token(_) => vec!["create"],
     };
     let others = served.entry.subresources.iter().map(|s| (s.name, s.kind, verbs(s)));
     status.into_iter().chain(others).collect()

@@ -5,6 +5,7 @@ mod health;
 mod openapi;
 mod openapi_v2;
 mod review;
+mod token_review;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ pub(crate) use discovery::Discovery;
 pub(crate) use openapi::OpenApi;
 pub(crate) use review::{is_review, review};
 
+use crate::authn::ServiceAccounts;
 use crate::respond::json_response;
 use crate::server::Server;
 
@@ -92,9 +94,25 @@ pub(crate) async fn serve(
             discovery().answer(path[0], rest, parts).ok_or_else(Status::no_such_path)
         }
         ["openapi", "v2"] => openapi().v2(parts),
+        [".well-known", "openid-configuration"] => {
+            issuer(server, ServiceAccounts::configuration, "application/json")
+        }
+        ["openid", "v1", "jwks"] => issuer(server, ServiceAccounts::jwks, "application/jwk-set+json"),
         ["openapi", "v3", rest @ ..] => openapi().answer(rest, parts).ok_or_else(Status::no_such_path),
         _ => Err(Status::no_such_path()),
     }
+}
+
+/// What those who verify service accounts' tokens must know.
+fn issuer(
+    server: &Server,
+    document: fn(&ServiceAccounts) -> serde_json::Value,
+    content_type: &str,
+) -> Result<Response<Body>, Status> {
+    let accounts = server.registry.accounts.as_ref().ok_or_else(Status::no_such_path)?;
+    let mut response = json_response(200, content_type, document(accounts).to_string().into());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    Ok(response)
 }
 
 fn version() -> String {
@@ -139,6 +157,9 @@ fn paths(server: &Server) -> Response<Body> {
         "/readyz",
         "/version",
     ];
+    let issuing = ["/.well-known/openid-configuration", "/openid/v1/jwks"];
+    let issuing = issuing.into_iter().filter(|_| server.registry.accounts.is_some());
+    let fixed = fixed.into_iter().chain(issuing);
     let paths: std::collections::BTreeSet<String> = groups.chain(fixed.map(str::to_owned)).collect();
     json_response(200, "application/json", serde_json::json!({"paths": paths}).to_string().into())
 }

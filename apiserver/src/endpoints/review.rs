@@ -11,14 +11,16 @@ use orch_api::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::token_review;
 use crate::authn::Identity;
 use crate::respond::json_response;
 use crate::server::Server;
 use crate::{decode, incoming};
 
 /// Each review: its kind, and what it is about.
-const REVIEWS: [(Kind, Review); 5] = [
+const REVIEWS: [(Kind, Review); 6] = [
     (about("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews"), Review::SelfIdentity),
+    (about("authentication.k8s.io", "TokenReview", "tokenreviews"), Review::Token),
     (
         about("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
         Review::SelfAccess,
@@ -45,6 +47,8 @@ const fn about(group: &'static str, name: &'static str, plural: &'static str) ->
 enum Review {
     /// Who the caller is.
     SelfIdentity,
+    /// Whose a token is.
+    Token,
     /// Whether the caller may do something.
     SelfAccess,
     /// Everything that the caller may do in a namespace.
@@ -95,6 +99,7 @@ pub(crate) async fn review(
     }
     let status = match review {
         Review::SelfIdentity => json!({"userInfo": identity.user_info()}),
+        Review::Token => token_review::status(server, &mut asked).await?,
         Review::SelfRules => rights(server, identity, asked.text(&["spec", "namespace"])).await?,
         Review::SelfAccess | Review::Access => {
             access(server, identity, target, (kind, review), &asked).await?

@@ -53,6 +53,8 @@ const KINDS: &[((&str, &str), &Message)] = &[
     (("authorization.k8s.io/v1", "SelfSubjectAccessReview"), &ACCESS_REVIEW),
     (("authorization.k8s.io/v1", "SelfSubjectRulesReview"), &RULES_REVIEW),
     (("authentication.k8s.io/v1", "SelfSubjectReview"), &SELF_REVIEW),
+    (("authentication.k8s.io/v1", "TokenRequest"), &TOKEN_REQUEST),
+    (("authentication.k8s.io/v1", "TokenReview"), &TOKEN_REVIEW),
 ];
 
 /// `runtime.Unknown`
@@ -169,3 +171,16 @@ static RULES_REVIEW: Message =
     Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "spec", Of(&RULES_REVIEW_SPEC))]);
 static RULES_REVIEW_SPEC: Message = Message(&[f(1, "namespace", Text)]);
 static SELF_REVIEW: Message = Message(&[f(1, "metadata", Of(&OBJECT_META))]);
+
+static TOKEN_REQUEST: Message =
+    Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "spec", Of(&TOKEN_REQUEST_SPEC))]);
+static TOKEN_REQUEST_SPEC: Message = Message(&[
+    f(1, "audiences", List(&Text)),
+    f(3, "boundObjectRef", Of(&BOUND_OBJECT_REFERENCE)),
+    f(4, "expirationSeconds", Int),
+]);
+static BOUND_OBJECT_REFERENCE: Message =
+    Message(&[f(1, "kind", Text), f(2, "apiVersion", Text), f(3, "name", Text), f(4, "uid", Text)]);
+static TOKEN_REVIEW: Message =
+    Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "spec", Of(&TOKEN_REVIEW_SPEC))]);
+static TOKEN_REVIEW_SPEC: Message = Message(&[f(1, "token", Text), f(2, "audiences", List(&Text))]);

@@ -65,14 +65,12 @@ impl Call {
                 Verb::Get | Verb::Update | Verb::Patch => Ok(()),
                 _ => Err(Status::method_not_allowed()),
             },
-            Some(_) => {
-                let is_scale = |subresource: &Subresource| matches!(subresource.action, Action::Scale(_));
-                match (self.action().map(is_scale), self.verb()) {
-                    (None, _) => Err(Status::no_such_path()),
-                    (Some(true), Verb::Get | Verb::Update | Verb::Patch) | (Some(false), _) => Ok(()),
-                    (Some(true), _) => Err(Status::method_not_allowed()),
-                }
-            }
+            Some(_) => match (&self.action().ok_or_else(Status::no_such_path)?.action, self.verb()) {
+                (Action::Scale(_), Verb::Get | Verb::Update | Verb::Patch) => Ok(()),
+                (Action::Token(_), Verb::Create) => Ok(()),
+                (Action::Scale(_) | Action::Token(_), _) => Err(Status::method_not_allowed()),
+                _ => Ok(()),
+            },
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! - `call.rs`: what a verb is handed; `answer.rs`: what it hands back.
 //! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache.
-//! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`, `scale.rs`.
+//! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`,
+//!   `scale.rs`, `token.rs`.
 //!   What they share is `change.rs` (from the object wanted to the object stored; pure) and `modify.rs` (read, decide,
 //!   commit, and again if somebody was faster).
 
@@ -19,6 +20,7 @@ mod modify;
 mod patch;
 mod scale;
 mod subresource;
+mod token;
 mod update;
 mod watch;
 
@@ -31,7 +33,7 @@ pub(crate) use answer::{Answer, List, Written};
 pub(crate) use call::Call;
 pub(crate) use watch::{Item, Watch};
 
-use crate::authn::Identity;
+use crate::authn::{Identity, ServiceAccounts};
 use crate::authz::Gate;
 use crate::cache::Cache;
 use crate::kinds::KindTable;
@@ -43,6 +45,8 @@ pub(crate) struct Registry {
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: Gate,
+    /// Who issues tokens, if anybody does.
+    pub(crate) accounts: Option<ServiceAccounts>,
 }
 
 impl Registry {
@@ -82,7 +86,10 @@ impl Registry {
             (Verb::List, _) => list::list(self, call).await,
             (Verb::Watch, _) => watch::watch(self, call).await,
             (Verb::Create, None) => create::create(self, call).await,
-            (Verb::Create, Some(_)) => subresource::transform(self, call).await,
+            (Verb::Create, Some(_)) => match token::bindings(call) {
+                Some(bindings) => token::issue(self, call, bindings).await,
+                None => subresource::transform(self, call).await,
+            },
             (Verb::Update, None) => update::update(self, call).await,
             (Verb::Update, Some("status")) => update::update(self, call).await,
             (Verb::Update, Some(_)) => subresource::transform(self, call).await,

@@ -29,15 +29,7 @@ pub(super) async fn transform(registry: &Registry, call: &Call) -> Result<Answer
             subresource.name
         )));
     };
-    let body = decode::object(call.request.body.as_ref())?;
-    let kind = &subresource.kind;
-    if !body.kind().is_empty() && body.kind() != kind.name {
-        return Err(Status::bad_request(format!(
-            "the kind in the data ({}) does not match the expected kind ({})",
-            body.kind(),
-            kind.name
-        )));
-    }
+    let (body, kind) = (body(call)?, &subresource.kind);
     let now = Time::new(registry.clock.now());
     let done = registry
         .modify(call, |current| {
@@ -56,4 +48,21 @@ pub(super) async fn transform(registry: &Registry, call: &Call) -> Result<Answer
     let mut created = Status::success(call.kind.kind(), "", "");
     (created.code, created.details) = (201, None);
     Ok(Answer::Status(created))
+}
+
+/// The body of a request to a subresource: an object of the subresource's kind, or of none.
+///
+/// # Errors
+/// 400 if it is of another kind or malformed.
+pub(super) fn body(call: &Call) -> Result<Value, Status> {
+    let subresource = call.action().ok_or_else(Status::no_such_path)?;
+    let body = decode::object(call.request.body.as_ref())?;
+    let expected = subresource.kind.name;
+    if !body.kind().is_empty() && body.kind() != expected {
+        return Err(Status::bad_request(format!(
+            "the kind in the data ({}) does not match the expected kind ({expected})",
+            body.kind()
+        )));
+    }
+    Ok(body)
 }

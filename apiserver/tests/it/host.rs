@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use orch_api::{Clock, KindEntry};
-use orch_apiserver::{ApiServer, Config, Tokens};
+use orch_apiserver::{ApiServer, Config, TokenIssuer, TokenKey, Tokens};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_transport::{Authority, Credentials, Limits, client_config, serve, server_config};
@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 
 /// Nothing in these tests takes longer, even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Who issues service accounts' tokens.
+pub(crate) const ISSUER: &str = "https://kubernetes.default.svc";
 /// Where most tests' objects live.
 pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -110,17 +112,39 @@ impl Host {
     }
 
     pub(crate) async fn serving(directory: TempDir, store: Arc<dyn Store>, kinds: Vec<KindEntry>) -> Self {
+        Self::configured(directory, store, kinds, |_| {}).await
+    }
+
+    /// An empty server that differs from the others in its configuration.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(EmbeddedConfig::new(directory.path().join("store"))).unwrap();
+        Self::configured(directory, Arc::new(store), orch_ontology::KINDS.clone(), change).await
+    }
+
+    async fn configured(
+        directory: TempDir,
+        store: Arc<dyn Store>,
+        kinds: Vec<KindEntry>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let authority = Authority::open_or_create(directory.path().join("pki")).unwrap();
         let clock = Arc::new(TestClock(watch::Sender::new("2026-01-01T00:00:00Z".parse().unwrap())));
         let own = authority.issue_client("orch-apiserver", &["system:masters"]).unwrap();
         let backend = client_config(authority.certificate_pem(), Some(&own)).unwrap();
-        let api = ApiServer::start(Config {
+        let mut config = Config {
             tokens: Tokens::parse("secret,alice,7,\"dev,ops\"").unwrap(),
+            token_issuer: Some(TokenIssuer {
+                key: TokenKey::open_or_create(directory.path().join("sa.key")).unwrap(),
+                issuer: ISSUER.into(),
+                jwks_uri: "https://127.0.0.1:6443/openid/v1/jwks".into(),
+            }),
             backend: Some(Arc::new(backend)),
             compact_after: Some(Duration::from_secs(300)),
             ..Config::new(store.clone(), kinds, clock.clone())
-        })
-        .unwrap();
+        };
+        change(&mut config);
+        let api = ApiServer::start(config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let credentials = authority.issue_server(&["localhost", "127.0.0.1"]).unwrap();

@@ -2,16 +2,21 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected fails")]
 
 mod access;
+mod audit;
 mod bodies;
 mod definitions;
 mod deletes;
 mod discovery;
+mod encryption;
 mod faults;
 mod host;
+mod impersonation;
 mod lists;
 mod local;
+mod oidc;
 mod streams;
 mod subresources;
+mod tokens;
 mod views;
 mod watches;
 mod writes;

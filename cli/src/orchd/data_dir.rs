@@ -70,6 +70,11 @@ impl DataDir {
         self.0.join("pki")
     }
 
+    /// The key that signs service accounts' tokens.
+    pub(crate) fn token_key(&self) -> PathBuf {
+        self.authority().join("sa.key")
+    }
+
     /// The administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.0.join("admin.kubeconfig")

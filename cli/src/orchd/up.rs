@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use orch_api::{Api, Client, Clock, Metadata, Reason};
-use orch_apiserver::{ApiServer, Identity, Tokens};
+use orch_apiserver::{ApiServer, Identity, TokenIssuer, TokenKey, Tokens};
 use orch_controller_runtime::SystemClock;
 use orch_controllers::Decisions;
 use orch_ontology::{KINDS, Namespace};
@@ -46,6 +46,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
 
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
+        token_issuer: Some(token_issuer(&data, address)?),
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
         ..orch_apiserver::Config::new(store::open(&config, &data).await?, KINDS.clone(), clock.clone())
@@ -81,6 +82,15 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     stop(&api, &cancel, parts).await;
     Ok(())
+}
+
+/// Who service accounts' tokens say that they come from. The name is Kubernetes' own, and the same whatever the address.
+fn token_issuer(data: &DataDir, address: SocketAddr) -> Result<TokenIssuer> {
+    Ok(TokenIssuer {
+        key: TokenKey::open_or_create(data.token_key())?,
+        issuer: "https://kubernetes.default.svc".into(),
+        jwks_uri: format!("https://{address}/openid/v1/jwks"),
+    })
 }
 
 /// The namespace that everybody uses first is there before anybody is told that Orch is ready. The namespace controller

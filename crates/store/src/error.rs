@@ -66,6 +66,14 @@ pub enum StoreError {
         #[source]
         source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
+    /// A value cannot be read as what was written: find the key that it was encrypted with.
+    #[error("{key} cannot be read: {reason}")]
+    Unreadable {
+        /// The key of the value.
+        key: Key,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another process has the directory open.
     #[error("{} is in use by {}", directory.display(), holder(*pid))]
     InUse {
