@@ -4,6 +4,7 @@
 //! planners: a pure function from a world to a plan. Start reading at [`all`] and [`run`], then [`workload`].
 #![deny(missing_docs)]
 
+pub mod custom_resource;
 pub mod garbage;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -37,6 +38,7 @@ pub fn all(decisions: Decisions) -> Vec<(&'static str, Run)> {
         ("node-lifecycle", Box::new(|context, cancel| node_lifecycle::run(context, cancel).boxed())),
         ("pod-gc", Box::new(|context, cancel| pod_gc::run(context, cancel).boxed())),
         ("garbage", Box::new(|context, cancel| garbage::run(context, cancel).boxed())),
+        ("custom-resource", Box::new(|context, cancel| custom_resource::run(context, cancel).boxed())),
     ]
 }
 

@@ -34,7 +34,14 @@ fn kubectl_discovers_and_explains_the_kinds() {
         assert!(resources.lines().any(|line| line.ends_with(kind)), "{kind} is missing:\n{resources}");
     }
     let versions = orch.kubectl(&["api-versions"]).ok();
-    assert_eq!(versions.lines().collect::<Vec<_>>(), ["coordination.k8s.io/v1", "orch.dev/v1", "v1"]);
+    let expected = [
+        "apiextensions.k8s.io/v1",
+        "coordination.k8s.io/v1",
+        "orch.dev/v1",
+        "rbac.authorization.k8s.io/v1",
+        "v1",
+    ];
+    assert_eq!(versions.lines().collect::<Vec<_>>(), expected);
     let explained = orch.kubectl(&["explain", "workload.spec.replicas"]).ok();
     assert!(explained.contains("FIELD: replicas <integer>"), "{explained}");
     let pod = orch.kubectl(&["explain", "pod.spec.containers", "--recursive"]).ok();
