@@ -1,7 +1,8 @@
 //! A ring of recent changes that any number of readers follow, each with a cursor.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use orch_api::EventType;
@@ -103,6 +104,8 @@ pub(crate) struct Lagged;
 #[derive(Debug)]
 pub(super) struct Feed {
     ring: VecDeque<Arc<Change>>,
+    /// Up to where the readers have read; none if it makes no difference: what they have read is kept for others.
+    readers: Option<Vec<Weak<AtomicU64>>>,
     /// The number of the change to come.
     next: u64,
     bytes: usize,
@@ -114,28 +117,51 @@ const MAX_CHANGES: usize = 8192;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 impl Feed {
-    pub(super) fn new() -> Self {
-        Self { ring: VecDeque::new(), next: 0, bytes: 0, head: watch::Sender::new(0) }
+    /// A ring that watches can resume from.
+    pub(super) fn history() -> Self {
+        Self { ring: VecDeque::new(), readers: None, next: 0, bytes: 0, head: watch::Sender::new(0) }
+    }
+
+    /// A ring that forgets what all its readers have read: there may be thousands.
+    pub(super) fn passing() -> Self {
+        Self { readers: Some(Vec::new()), ..Self::history() }
     }
 
     /// Adds a change and wakes the readers. Returns the revision of the newest change that was forgotten for it.
     pub(super) fn push(&mut self, change: Arc<Change>) -> Option<Revision> {
+        self.forget_read();
         self.bytes += change.bytes();
         self.ring.push_back(change);
         self.next += 1;
         let mut forgotten = None;
         while self.ring.len() > MAX_CHANGES || (self.bytes > MAX_BYTES && self.ring.len() > 1) {
-            let Some(oldest) = self.ring.pop_front() else { break };
-            self.bytes -= oldest.bytes();
-            forgotten = Some(oldest.revision);
+            forgotten = self.pop().or(forgotten);
         }
         self.head.send_replace(self.next);
         forgotten
     }
 
-    /// The number of the change to come, and what tells of it.
-    pub(super) fn subscribe(&self) -> (u64, watch::Receiver<u64>) {
-        (self.next, self.head.subscribe())
+    fn forget_read(&mut self) {
+        let Some(readers) = &mut self.readers else { return };
+        readers.retain(|reader| reader.strong_count() > 0);
+        let positions = readers.iter().filter_map(Weak::upgrade).map(|read| read.load(Ordering::Relaxed));
+        let slowest = positions.min().unwrap_or(self.next);
+        while !self.ring.is_empty() && self.next - (self.ring.len() as u64) < slowest {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) -> Option<Revision> {
+        let oldest = self.ring.pop_front()?;
+        self.bytes -= oldest.bytes();
+        Some(oldest.revision)
+    }
+
+    /// A new reader: the number of the change to come, and what tells of it. The reader keeps the number up to date.
+    pub(super) fn subscribe(&mut self) -> (Arc<AtomicU64>, watch::Receiver<u64>) {
+        let read = Arc::new(AtomicU64::new(self.next));
+        self.readers.iter_mut().for_each(|readers| readers.push(Arc::downgrade(&read)));
+        (read, self.head.subscribe())
     }
 
     pub(super) fn has_readers(&self) -> bool {
@@ -157,5 +183,41 @@ impl Feed {
 
     pub(super) fn next(&self) -> u64 {
         self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(number: u64) -> Arc<Change> {
+        Arc::new(Change::new(Revision(number), None, None))
+    }
+
+    #[test]
+    fn a_passing_feed_keeps_only_what_somebody_has_yet_to_read() {
+        let mut feed = Feed::passing();
+        let ((fast, _f), (slow, _s)) = (feed.subscribe(), feed.subscribe());
+        (1..=3).for_each(|number| drop(feed.push(change(number))));
+        assert_eq!(feed.from(0, 10).unwrap().len(), 3);
+        fast.store(3, Ordering::Relaxed);
+        slow.store(1, Ordering::Relaxed);
+        feed.push(change(4));
+        assert_eq!(feed.from(0, 10).unwrap_err(), Lagged);
+        assert_eq!(feed.from(1, 10).unwrap().len(), 3);
+        drop(slow);
+        feed.push(change(5));
+        assert_eq!(feed.from(3, 10).unwrap().len(), 2);
+        assert_eq!(feed.ring.len(), 2);
+    }
+
+    #[test]
+    fn a_history_keeps_what_has_been_read() {
+        let mut feed = Feed::history();
+        let (read, _head) = feed.subscribe();
+        (1..=3).for_each(|number| drop(feed.push(change(number))));
+        read.store(3, Ordering::Relaxed);
+        feed.push(change(4));
+        assert_eq!(feed.from(0, 10).unwrap().len(), 4);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use orch_api::{FieldQuery, Kind, LabelQuery};
@@ -67,7 +68,7 @@ impl State {
         Self {
             objects: BTreeMap::new(),
             index: (0..fields).map(|_| HashMap::new()).collect(),
-            all: Feed::new(),
+            all: Feed::history(),
             by_value: (0..fields).map(|_| HashMap::new()).collect(),
             oldest: Revision::ZERO,
             revision: Revision::ZERO,
@@ -248,14 +249,16 @@ impl Window {
     fn cursor(self: &Arc<Self>, state: &mut State, query: &Query) -> Cursor {
         let value_of = |(field, name): (usize, &&str)| Some((field, query.fields.required_value(name)?));
         let place = match self.selectable.iter().enumerate().find_map(value_of) {
-            Some((field, value)) => {
-                state.by_value[field].entry(value.into()).or_insert_with(Feed::new);
-                Place::Value(field, value.into())
-            }
+            Some((field, value)) => Place::Value(field, value.into()),
             None => Place::All,
         };
-        // The feed was made above if it was not there.
-        let (next, head) = state.feed(&place).unwrap_or(&state.all).subscribe();
+        let feed = match &place {
+            Place::All => &mut state.all,
+            Place::Value(field, value) => {
+                state.by_value[*field].entry(value.clone()).or_insert_with(Feed::passing)
+            }
+        };
+        let (next, head) = feed.subscribe();
         Cursor { window: self.clone(), place, next, head, epoch: state.epoch }
     }
 
@@ -282,7 +285,7 @@ impl Window {
     pub(super) fn retire(&self, revision: Revision) {
         let mut state = self.state.write();
         (state.retired, state.revision, state.epoch) = (true, revision, state.epoch + 1);
-        state.all = Feed::new();
+        state.all = Feed::history();
         state.by_value.iter_mut().for_each(HashMap::clear);
     }
 
@@ -311,7 +314,8 @@ impl Window {
 pub(crate) struct Cursor {
     window: Arc<Window>,
     place: Place,
-    next: u64,
+    /// The number of the change to be read next; the feed looks at it to know what may be forgotten.
+    next: Arc<AtomicU64>,
     head: watch::Receiver<u64>,
     epoch: u64,
 }
@@ -327,8 +331,9 @@ impl Cursor {
             return Err(Lagged);
         }
         self.head.borrow_and_update();
-        let changes = state.feed(&self.place).ok_or(Lagged)?.from(self.next, max)?;
-        self.next += changes.len() as u64;
+        let next = self.next.load(Ordering::Relaxed);
+        let changes = state.feed(&self.place).ok_or(Lagged)?.from(next, max)?;
+        self.next.store(next + changes.len() as u64, Ordering::Relaxed);
         Ok(changes)
     }
 
@@ -341,7 +346,8 @@ impl Cursor {
     /// The revision that the reader has seen everything up to; `None` while there is more to read.
     pub(crate) fn caught_up(&self) -> Option<Revision> {
         let state = self.window.state.read();
-        let all_read = state.epoch == self.epoch && state.feed(&self.place)?.next() == self.next;
+        let all_read =
+            state.epoch == self.epoch && state.feed(&self.place)?.next() == self.next.load(Ordering::Relaxed);
         all_read.then(|| self.window.now(&state))
     }
 }
