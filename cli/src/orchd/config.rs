@@ -12,6 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::{AuditConfig, OidcOptions};
+
 /// The configuration of one `orchd` process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -28,6 +30,13 @@ pub struct Config {
     pub node: NodeConfig,
     /// Static bearer tokens: a CSV file of `token,user,uid,"group1,group2"`.
     pub token_file: Option<PathBuf>,
+    /// Another issuer, by whose tokens people are known (OpenID Connect).
+    pub oidc: Option<OidcOptions>,
+    /// What is recorded of requests that change something.
+    pub audit: AuditConfig,
+    /// The keys that secrets are encrypted with where they are kept: a file of lines `NAME:BASE64`, each the base64 of 32
+    /// random bytes. The first encrypts, all decrypt. Secrets are not encrypted unless given.
+    pub encryption_keys: Option<PathBuf>,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -137,6 +146,9 @@ impl Default for Config {
             runtime: RuntimeConfig::default(),
             node: NodeConfig::default(),
             token_file: None,
+            oidc: None,
+            audit: AuditConfig::default(),
+            encryption_keys: None,
             log: LogConfig::default(),
         }
     }

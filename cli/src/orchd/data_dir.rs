@@ -70,6 +70,11 @@ impl DataDir {
         self.0.join("pki")
     }
 
+    /// The audit log, unless the configuration names another file.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.0.join("audit.log")
+    }
+
     /// The key that signs service accounts' tokens.
     pub(crate) fn token_key(&self) -> PathBuf {
         self.authority().join("sa.key")
@@ -96,8 +101,20 @@ impl DataDir {
     }
 
     /// The directory of logs of this process when started in the background.
-    fn others(&self) -> [PathBuf; 4] {
-        ["orchd.log", "orchd.out", "quickstart", "containerd.json"].map(|name| self.0.join(name))
+    fn others(&self) -> Vec<PathBuf> {
+        let named = ["orchd.log", "orchd.out", "quickstart", "containerd.json"].map(|name| self.0.join(name));
+        named.into_iter().chain(self.audit_logs()).collect()
+    }
+
+    /// The audit log, and those that were put aside.
+    fn audit_logs(&self) -> Vec<PathBuf> {
+        let log = self.audit_log();
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let is_one = |path: &PathBuf| {
+            let (path, log) = (path.as_os_str().as_encoded_bytes(), log.as_os_str().as_encoded_bytes());
+            path.strip_prefix(log).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
+        };
+        entries.map(|entry| entry.path()).filter(is_one).collect()
     }
 
     fn lock_file(&self) -> PathBuf {
@@ -200,6 +217,9 @@ mod tests {
         let data = DataDir::create(&directory.path().join("orch")).unwrap();
         drop(data.lock().unwrap());
         std::fs::create_dir(data.store()).unwrap();
+        for log in ["audit.log", "audit.log.1"] {
+            std::fs::write(data.path().join(log), "{}").unwrap();
+        }
         std::fs::write(data.path().join("notes.txt"), "mine").unwrap();
         data.remove().unwrap();
         let left: Vec<_> =

@@ -1,5 +1,6 @@
 //! `orchd`: the process that everything runs in.
 
+mod access;
 mod certificates;
 mod config;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod reset;
 mod store;
 mod up;
 
+pub use access::{AuditConfig, OidcOptions};
 pub use config::{Config, LogFormat, RuntimeKind, StoreBackend};
 
 use std::net::SocketAddr;
@@ -148,6 +150,33 @@ struct Up {
     /// Static bearer tokens, as CSV: token,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Another issuer, by whose tokens people are known: its https URL
+    #[arg(long, value_name = "URL", requires = "oidc_client_id")]
+    oidc_issuer_url: Option<String>,
+    /// The audience that the issuer's tokens for this server have
+    #[arg(long, value_name = "ID", requires = "oidc_issuer_url")]
+    oidc_client_id: Option<String>,
+    /// The claim that names the user [default: sub]
+    #[arg(long, value_name = "CLAIM", requires = "oidc_issuer_url")]
+    oidc_username_claim: Option<String>,
+    /// What is put before the user's name [default: the issuer and `#`]
+    #[arg(long, value_name = "PREFIX", requires = "oidc_issuer_url")]
+    oidc_username_prefix: Option<String>,
+    /// The claim that lists the user's groups
+    #[arg(long, value_name = "CLAIM", requires = "oidc_issuer_url")]
+    oidc_groups_claim: Option<String>,
+    /// What is put before the user's groups
+    #[arg(long, value_name = "PREFIX", requires = "oidc_issuer_url")]
+    oidc_groups_prefix: Option<String>,
+    /// The certificate authority of the issuer, in PEM [default: those that the machine trusts]
+    #[arg(long, value_name = "FILE", requires = "oidc_issuer_url")]
+    oidc_ca_file: Option<PathBuf>,
+    /// Where requests that change something are recorded; `none`: nowhere [default: audit.log in the data directory]
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+    /// The keys that secrets are encrypted with: lines of NAME:BASE64 (32 bytes), of which the first encrypts
+    #[arg(long, value_name = "FILE")]
+    encryption_keys: Option<PathBuf>,
     /// How log lines are written [default: human]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -157,7 +186,20 @@ struct Up {
 }
 
 impl Up {
+    fn oidc(&self) -> Option<OidcOptions> {
+        Some(OidcOptions {
+            issuer_url: self.oidc_issuer_url.clone()?,
+            client_id: self.oidc_client_id.clone()?,
+            username_claim: self.oidc_username_claim.clone().unwrap_or_else(|| "sub".to_owned()),
+            username_prefix: self.oidc_username_prefix.clone(),
+            groups_claim: self.oidc_groups_claim.clone(),
+            groups_prefix: self.oidc_groups_prefix.clone().unwrap_or_default(),
+            ca_file: self.oidc_ca_file.clone(),
+        })
+    }
+
     fn config(self) -> Result<Config> {
+        let oidc = self.oidc();
         let mut config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
         give(&mut config.data_dir, self.data_dir);
         give(&mut config.listen, self.listen);
@@ -170,6 +212,12 @@ impl Up {
         give(&mut config.runtime.simulate_nodes, self.simulate_nodes);
         give(&mut config.node.pod_cidr, self.pod_cidr);
         config.token_file = self.token_file.or(config.token_file);
+        config.oidc = oidc.or(config.oidc);
+        if let Some(path) = self.audit_log {
+            config.audit.enabled = path.as_os_str() != "none";
+            config.audit.path = Some(path);
+        }
+        config.encryption_keys = self.encryption_keys.or(config.encryption_keys);
         give(&mut config.log.format, self.log_format);
         give(&mut config.log.filter, self.log);
         config.validate()?;

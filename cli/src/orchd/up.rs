@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use orch_api::{Api, Client, Clock, Metadata, Reason};
-use orch_apiserver::{ApiServer, Identity, TokenIssuer, TokenKey, Tokens};
+use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_controller_runtime::SystemClock;
 use orch_controllers::Decisions;
 use orch_ontology::{KINDS, Namespace};
@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use super::certificates::Certificates;
 use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
-use super::{logging, nodes, store};
+use super::{access, logging, nodes, store};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -44,12 +44,15 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let address = reachable(listener.local_addr()?);
     let certificates = Certificates::open(&data, address.ip())?;
 
+    let store = access::encrypted(store::open(&config, &data).await?, &config).await?;
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
-        token_issuer: Some(token_issuer(&data, address)?),
+        token_issuer: Some(access::token_issuer(&data, address)?),
+        oidc: access::oidc(config.oidc.as_ref())?,
+        audit: access::audit(&config.audit, &data)?,
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
-        ..orch_apiserver::Config::new(store::open(&config, &data).await?, KINDS.clone(), clock.clone())
+        ..orch_apiserver::Config::new(store, KINDS.clone(), clock.clone())
     })?);
     let cancel = CancellationToken::new();
     let mut parts = JoinSet::new();
@@ -82,15 +85,6 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     stop(&api, &cancel, parts).await;
     Ok(())
-}
-
-/// Who service accounts' tokens say that they come from. The name is Kubernetes' own, and the same whatever the address.
-fn token_issuer(data: &DataDir, address: SocketAddr) -> Result<TokenIssuer> {
-    Ok(TokenIssuer {
-        key: TokenKey::open_or_create(data.token_key())?,
-        issuer: "https://kubernetes.default.svc".into(),
-        jwks_uri: format!("https://{address}/openid/v1/jwks"),
-    })
 }
 
 /// The namespace that everybody uses first is there before anybody is told that Orch is ready. The namespace controller

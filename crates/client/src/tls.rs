@@ -37,7 +37,10 @@ impl fmt::Debug for TlsSettings {
 
 impl TlsSettings {
     /// The configuration of a TLS client that offers these application protocols.
-    pub(crate) fn client_config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, String> {
+    ///
+    /// # Errors
+    /// A sentence on what is malformed or does not fit together.
+    pub fn client_config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = self.verifier(&provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
