@@ -319,3 +319,35 @@ async fn open_places_keep_everything_and_embedded_objects_are_objects() {
         host.post(path, widget("v1", "b", spec)).await.fails(422, "Invalid", message);
     }
 }
+
+#[tokio::test]
+async fn rules_are_asked_of_objects_and_of_their_changes() {
+    let rules = json!([
+        {"rule": "self.min <= self.max", "messageExpression": "'min must be at most ' + string(self.max)"},
+        {"rule": "!has(oldSelf.color) || self.color == oldSelf.color", "message": "color is immutable", "fieldPath": ".color"},
+    ]);
+    let integer = json!({"type": "integer", "default": 1});
+    let properties = json!({"min": integer, "max": integer, "color": {"type": "string"}});
+    let spec = json!({"type": "object", "properties": properties, "x-kubernetes-validations": rules});
+    let host = with(widgets(spec.clone())).await;
+    let path = "/apis/example.com/v1/widgets";
+    host.post(path, widget("v1", "a", json!({"min": 2}))).await.fails(
+        422,
+        "Invalid",
+        "Widget.example.com \"a\" is invalid: spec: Invalid value: \"object\": min must be at most 1",
+    );
+    host.post(path, widget("v1", "a", json!({"color": "red"}))).await.is(201);
+    host.merge(&format!("{path}/a"), json!({"spec": {"color": "blue"}})).await.fails(
+        422,
+        "Invalid",
+        "spec.color: Invalid value: \"object\": color is immutable",
+    );
+    let mut bad = spec;
+    bad["x-kubernetes-validations"] = json!([{"rule": "self.min <"}]);
+    let bad = json!({"spec": {"versions": [version("v1", true, &bad)]}});
+    host.merge(&format!("{DEFINITIONS}/widgets.example.com"), bad).await.fails(
+        422,
+        "Invalid",
+        "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule: Invalid value: \"self.min <\": compilation failed",
+    );
+}

@@ -3,14 +3,15 @@
 use std::sync::{Arc, LazyLock};
 
 use orch_api::{
-    Custom, Defines, Definition, FieldError, JsonPath, Kind, KindEntry, Metadata, Object as _, Scale, Schema,
-    Subresource, api_version, intern, intern_all,
+    Custom, Defines, Definition, FieldError, FieldPath, JsonPath, Kind, KindEntry, Metadata, Object as _,
+    Scale, Schema, Subresource, api_version, intern, intern_all,
 };
 use schemars::generate::SchemaSettings;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use super::columns::columns;
+use super::rules::Rules;
 use super::{CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceScale};
 
 /// How definitions define kinds.
@@ -45,7 +46,12 @@ fn entry(
     let selectable = selectable.map(|field| field.json_path.trim_start_matches('.'));
     let scale = version.subresources.as_ref().and_then(|subresources| subresources.scale.as_ref());
     let storage = definition.storage_version().map_or(version.name.as_str(), |storage| &storage.name);
+    let rules = written.map(|schema| Rules::compile(&schema.0, &FieldPath::root())).transpose()?.flatten();
     Ok(KindEntry {
+        admit: Arc::new(move |object, old| {
+            let broken = rules.as_ref().map(|rules| rules.check(object, old)).unwrap_or_default();
+            if broken.is_empty() { Ok(()) } else { Err(broken) }
+        }),
         columns: columns(version),
         subresources: scale.map(scale_of).into_iter().collect(),
         selectable: intern_all(selectable),

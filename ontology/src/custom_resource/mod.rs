@@ -2,11 +2,13 @@
 //!
 //! - `schema_props.rs`: the schema language; `structural.rs`: which schemas are accepted.
 //! - `validate.rs`: the rules for the rest of a definition, and for its changes.
+//! - `rules.rs`: the rules in CEL that objects must keep.
 //! - `define.rs`: from a definition to the kinds that it defines; `columns.rs`: what `get` prints of them.
 
 mod columns;
 mod defaults;
 mod define;
+mod rules;
 mod schema_props;
 mod structural;
 mod validate;

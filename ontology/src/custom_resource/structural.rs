@@ -198,8 +198,8 @@ impl Check {
         if !atomic {
             let which = if text(items, "type") == "array" { "list" } else { "map" };
             let keyword = format!("x-kubernetes-{which}-type");
-            let why = format!("must be atomic as item of a list with x-kubernetes-list-type=set");
-            self.invalid(&path.child("items").child(&keyword), text(items, &keyword), &why);
+            let why = "must be atomic as item of a list with x-kubernetes-list-type=set";
+            self.invalid(&path.child("items").child(&keyword), text(items, &keyword), why);
         }
     }
 

@@ -5,6 +5,7 @@ use orch_api::{FieldError, FieldPath, JsonPath, Schema};
 use serde_json::Value;
 
 use super::define::schema_document;
+use super::rules::Rules;
 use super::{
     CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
     CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceSubresourceScale,
@@ -159,6 +160,7 @@ fn one_version(version: &CustomResourceDefinitionVersion, path: &FieldPath) -> V
                 FieldError { path, ..error }
             };
             errors.extend(compiled.check_defaults().into_iter().map(place));
+            errors.extend(Rules::compile(&schema.0, &at).err().unwrap_or_default());
             for (index, field) in version.selectable_fields.iter().enumerate() {
                 let at = path.child("selectableFields").index(index).child("jsonPath");
                 errors.extend(selectable(field, &compiled, &at));

@@ -8,7 +8,8 @@ use serde_json::Value;
 /// Each package and the packages of this workspace that it may depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-api", &[]),
-    ("orch-ontology", &["orch-api"]),
+    ("orch-cel", &[]),
+    ("orch-ontology", &["orch-api", "orch-cel"]),
     ("orch-store", &[]),
     ("orch-transport", &[]),
     ("orch-client", &["orch-api"]),
@@ -32,6 +33,7 @@ const UNBOUND: &[&str] = &["orch-cli", "orch-tests", "xtask"];
 const GUARDED: &[(&str, &[&str])] = &[
     ("containerd-client", &["orch-runtime-containerd"]),
     ("etcd-client", &["orch-store", "xtask"]),
+    ("kube-cel", &["orch-cel"]),
     ("tokio", &["*", "!orch-api", "!orch-authorization", "!orch-ontology", "!orch-scheduler"]),
 ];
 
