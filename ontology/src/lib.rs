@@ -72,11 +72,11 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<ServiceAccount>()?,
         KindEntry::of::<Event>()?,
         KindEntry::of::<Lease>()?,
-        KindEntry::of::<CustomResourceDefinition>()?.defines(custom_resource::DEFINES),
-        KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
         KindEntry::of::<Role>()?,
         KindEntry::of::<ClusterRole>()?,
         KindEntry::of::<RoleBinding>()?,
         KindEntry::of::<ClusterRoleBinding>()?,
+        KindEntry::of::<CustomResourceDefinition>()?.defines(custom_resource::DEFINES),
+        KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
     ])
 }
