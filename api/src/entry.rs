@@ -34,6 +34,8 @@ pub struct KindEntry {
     pub owns: Vec<Kind>,
     /// Whether the status of a new object is kept; see [`Resource::STATUS_ON_CREATE`].
     pub status_on_create: bool,
+    /// Until when an object is kept; see [`Resource::EXPIRES`].
+    pub expires: Option<fn(&Value) -> Option<Timestamp>>,
     /// How objects of this kind define kinds, if they do.
     pub defines: Option<Defines>,
     /// What is particular to a kind that an object defines; none for kinds written in Rust.
@@ -90,6 +92,7 @@ impl KindEntry {
             subresources: K::subresources(),
             selectable: K::SELECTABLE,
             status_on_create: K::STATUS_ON_CREATE,
+            expires: K::EXPIRES,
             ..Self::plain(K::KIND, document, schema)
         })
     }
@@ -107,6 +110,7 @@ impl KindEntry {
             selectable: &[],
             owns: Vec::new(),
             status_on_create: false,
+            expires: None,
             defines: None,
             custom: None,
         }

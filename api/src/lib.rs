@@ -16,6 +16,7 @@ mod client;
 mod condition;
 mod entry;
 mod field_error;
+mod graph;
 mod intern;
 mod json_path;
 mod kind;
@@ -44,12 +45,13 @@ pub use authorization::{
     ResourceAttributes, Rights, Subject,
 };
 pub use client::{Api, Client, List, WatchStream};
-pub use condition::{Condition, ConditionStatus};
+pub use condition::{Condition, ConditionStatus, Conditions, TypedCondition};
 pub use entry::{
     Action, Admit, Backend, Cell, Column, Custom, Defines, Definition, KindEntry, Subresource, TokenBinding,
 };
 pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
+pub use graph::{Found, KindNode, RelationEdge, RelationGraph};
 pub use intern::{intern, intern_all};
 pub use json_path::JsonPath;
 pub use kind::{Kind, NameSyntax, Scope, api_version, split_api_version};

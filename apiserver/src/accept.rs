@@ -3,6 +3,14 @@
 use http::{HeaderMap, header};
 use orch_api::{Reason, Status};
 
+/// The views as media types.
+const VIEWS: [&str; 4] = [
+    "application/json",
+    "application/yaml",
+    "application/json;as=Table;v=v1;g=meta.k8s.io",
+    "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+];
+
 /// How an answer is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -81,6 +89,11 @@ impl Clause<'_> {
         self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value)
     }
 
+    /// Whether it is this media type, by name.
+    pub(crate) fn is(&self, media_type: &str) -> bool {
+        self.media_type == media_type
+    }
+
     fn is_yaml(&self) -> bool {
         self.media_type == "application/yaml"
     }
@@ -108,7 +121,7 @@ pub(crate) fn clauses(headers: &HeaderMap) -> Vec<Clause<'_>> {
 /// # Errors
 /// 406 if there is none.
 pub(crate) fn view(headers: &HeaderMap) -> Result<View, Status> {
-    clauses(headers).iter().find_map(shown).ok_or_else(not_acceptable)
+    clauses(headers).iter().find_map(shown).ok_or_else(|| not_acceptable(&VIEWS))
 }
 
 /// What a clause asks to be shown, if the server has it.
@@ -138,12 +151,11 @@ pub(crate) fn not_streamed() -> Status {
     )
 }
 
-fn not_acceptable() -> Status {
-    Status::failure(
-        Reason::NotAcceptable,
-        "only the following media types are accepted: application/json, application/yaml, application/json;as=Table;v=v1;g=meta.k8s.io, \
-         application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
-    )
+/// 406, with what there is.
+pub(crate) fn not_acceptable(media_types: &[&str]) -> Status {
+    let accepted = media_types.join(", ");
+    let message = format!("only the following media types are accepted: {accepted}");
+    Status::failure(Reason::NotAcceptable, message)
 }
 
 #[cfg(test)]

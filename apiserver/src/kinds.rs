@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use orch_api::schema::Types;
-use orch_api::{Kind, KindEntry, Status, Target};
+use orch_api::{Kind, KindEntry, RelationEdge, Status, Target};
 use orch_store::{Key, Prefix};
 
 use crate::cache::{Reading, Window};
 use crate::endpoints::{Discovery, OpenApi};
 use crate::ownership::Reset;
+use crate::references;
 
 /// Everything under this path is the API server's.
 pub(crate) const ROOT: &str = "/registry";
@@ -23,6 +24,8 @@ pub(crate) struct Served {
     pub(crate) api_version: String,
     /// What writes to it never change.
     pub(crate) reset: Reset,
+    /// The relations by which its objects name others.
+    pub(crate) references: Vec<RelationEdge>,
     /// The cached objects.
     pub(crate) window: Arc<Window>,
 }
@@ -30,7 +33,8 @@ pub(crate) struct Served {
 impl Served {
     fn new(entry: KindEntry) -> Self {
         let window = Arc::new(Window::new(entry.kind, Reading::of(&entry)));
-        Self { api_version: entry.kind.api_version(), reset: Reset::new(&entry), window, entry }
+        let (api_version, references) = (entry.kind.api_version(), references::of(&entry));
+        Self { api_version, reset: Reset::new(&entry), references, window, entry }
     }
 
     /// The same kind with the window of what was served before in its place, if that shows the same.

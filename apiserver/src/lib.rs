@@ -27,6 +27,7 @@ mod decode;
 mod definitions;
 mod encryption;
 mod endpoints;
+mod expiry;
 mod incoming;
 mod kinds;
 mod local;
@@ -35,6 +36,7 @@ mod metrics;
 mod ownership;
 mod pipeline;
 mod protobuf;
+mod references;
 mod registry;
 mod respond;
 mod server;
@@ -130,6 +132,8 @@ impl ApiServer {
         if let Some(keep) = config.compact_after {
             tasks.spawn(compaction::run(config.store.clone(), config.clock.clone(), keep));
         }
+        let (store, clock) = (config.store.clone(), config.clock.clone());
+        tasks.spawn(expiry::run(kinds.clone(), cache.clone(), store, clock));
         let gate = Gate::new(config.authorizer, cache.clone());
         let accounts = config.token_issuer.map(ServiceAccounts::new);
         let registry = Registry { store: config.store, kinds, cache, clock: config.clock, gate, accounts };

@@ -21,7 +21,7 @@ use crate::registry::{Answer, Call};
 use crate::respond::{self, Wish, accepts_gzip};
 use crate::server::Server;
 use crate::table::Include;
-use crate::{endpoints, incoming, socket, stream};
+use crate::{endpoints, incoming, references, socket, stream};
 
 /// How long a request may take that is not a watch or a stream: Kubernetes' limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -104,12 +104,13 @@ async fn dispatch(
         _ => None,
     };
     call.request.body = incoming::body(&parts.headers, body).await?;
-    let answer = match (serve(server, &call, record).await?, socket) {
+    let mut answer = match (serve(server, &call, record).await?, socket) {
         (Answer::Watch(watch), Some(upgrade)) => {
             return Ok(socket::watch(upgrade, watch, wish, &server.stopping));
         }
         (answer, _) => answer,
     };
+    references::warn(server, &call, &mut answer).await?;
     respond::answer(answer, &call.kind, wish, &server.stopping).await
 }
 

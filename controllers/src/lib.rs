@@ -6,6 +6,7 @@
 
 pub mod custom_resource;
 pub mod garbage;
+mod kinds;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod pod_gc;

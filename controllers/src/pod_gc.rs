@@ -1,22 +1,32 @@
 //! Pods that nobody runs any more: those on nodes that are gone, and those that were to go before they reached one.
 //!
-//! Worked on by node: the empty name stands for no node.
+//! Worked on by node: the empty name stands for no node. A node that is gone may come back under its name (a living agent
+//! registers again at once), so its pods stay for a while.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use orch_api::{Api, Status};
+use jiff::{SignedDuration, Timestamp};
+use orch_api::{Api, Clock, Status};
 use orch_controller_runtime::{
     Cache, Context, Controller, Executor, Note, ObjectKey, Outcome, Plan, Reconciler, Write,
 };
 use orch_ontology::{Node, Pod};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::node_lifecycle::BY_NODE;
 
 const NAME: &str = "pod-garbage-collector";
+/// How long a node must be gone before its pods go.
+const QUARANTINE: SignedDuration = SignedDuration::from_secs(40);
 
 struct PodCollector {
+    clock: Arc<dyn Clock>,
+    /// Since when each node that is gone has been known to be.
+    gone: Mutex<BTreeMap<String, Timestamp>>,
     nodes: Arc<Cache<Node>>,
     pods: Arc<Cache<Pod>>,
     api: Api<Node>,
@@ -38,7 +48,8 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         let stray = if node.name.is_empty() { pod.is_terminating() } else { known.get(&node).is_none() };
         if stray { vec![node] } else { Vec::new() }
     };
-    let collector = PodCollector { nodes, pods, api: Api::all(context.client.clone()), executor };
+    let (clock, api) = (context.clock.clone(), Api::all(context.client.clone()));
+    let collector = PodCollector { clock, gone: Mutex::default(), nodes, pods, api, executor };
     Controller::<Node>::new(&context).watches::<Pod>(of_pod).reconcile(Arc::new(collector), cancel).await;
 }
 
@@ -51,16 +62,32 @@ impl Reconciler for PodCollector {
     }
 
     async fn reconcile(&self, node: &ObjectKey) -> Result<Outcome, Status> {
-        if self.nodes.get(node).is_some() {
+        let pods = self.pods.select(&BY_NODE, &node.name);
+        if self.nodes.get(node).is_some() || pods.is_empty() {
+            self.gone.lock().remove(&node.name);
             return Ok(Outcome::Done);
         }
-        let pods = self.pods.select(&BY_NODE, &node.name);
+        if let Some(wait) = self.quarantine(&node.name) {
+            return Ok(Outcome::After(wait));
+        }
         // A node may be younger than our cache: only the server can say that there is none.
-        let gone = node.name.is_empty() || pods.is_empty() || self.api.find(&node.name).await?.is_none();
+        let gone = node.name.is_empty() || self.api.find(&node.name).await?.is_none();
         if gone {
             self.executor.execute(plan(&node.name, &pods)).await?;
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl PodCollector {
+    /// How much longer a node must be gone; none if it has been for long enough.
+    fn quarantine(&self, node: &str) -> Option<Duration> {
+        if node.is_empty() {
+            return None;
+        }
+        let now = self.clock.now();
+        let since = *self.gone.lock().entry(node.to_owned()).or_insert(now);
+        Duration::try_from(since + QUARANTINE - now).ok().filter(|left| !left.is_zero())
     }
 }
 

@@ -129,7 +129,7 @@ async fn pods_of_a_node_that_falls_silent_are_replaced_elsewhere_after_their_tim
     assert!(alive.into_iter().all(|pod| pod["spec"]["nodeName"] == "node-1"));
     // Nobody is there to end the old pod gracefully; when the node itself is removed, so is the pod.
     plane.delete::<Node>("node-0", Params::default()).await;
-    plane.until_count::<Pod>(2).await;
+    plane.while_time_passes(plane.until_count::<Pod>(2)).await;
 }
 
 #[tokio::test]

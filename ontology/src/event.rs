@@ -1,6 +1,6 @@
 //! [`Event`]: something that happened to an object, told to people.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orch_api::{
     ApiVersion, Column, FieldError, Kind, KindName, Metadata, MicroTime, Resource, Time, age, names,
 };
@@ -11,7 +11,10 @@ use serde_json::Value;
 use crate::ObjectReference;
 use crate::syntax::invalid_each;
 
-/// Something that happened to an object, told to people. Kept for a while; nothing may depend on it.
+/// How long an event is kept after it last happened: Kubernetes' default.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
+
+/// Something that happened to an object, told to people. Kept for an hour; nothing may depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Event {
@@ -83,6 +86,12 @@ impl Resource for Event {
         "source.component",
         "type",
     ];
+
+    const EXPIRES: Option<fn(&Value) -> Option<Timestamp>> = Some(|event| {
+        let event = Self::deserialize(event).ok()?;
+        let created = event.metadata.creation_timestamp.map(Time::timestamp);
+        event.last_time().or(created)?.checked_add(KEPT).ok()
+    });
 
     fn metadata(&self) -> &Metadata {
         &self.metadata

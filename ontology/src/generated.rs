@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use orch_api::schema::{ListType, Node, RelationAt, Type};
-use orch_api::{Kind, KindEntry, Scope};
-use serde_json::{Value, json};
+use orch_api::{Kind, KindEntry, RelationGraph, Scope};
+use serde_json::Value;
 
 use crate::KINDS;
 
@@ -14,7 +14,9 @@ use crate::KINDS;
 pub fn generated() -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, String> =
         KINDS.iter().map(|entry| (schema_file(&entry.kind), pretty(&entry.document))).collect();
-    files.insert("graph.json".to_owned(), pretty(&graph(&KINDS)));
+    // Plain data with string keys can always be written.
+    let graph = serde_json::to_value(RelationGraph::of(KINDS.iter())).unwrap_or_default();
+    files.insert("graph.json".to_owned(), pretty(&graph));
     files.insert("kinds.md".to_owned(), page(&KINDS));
     files
 }
@@ -38,39 +40,6 @@ fn sorted(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(sorted).collect(),
         scalar => scalar.clone(),
     }
-}
-
-/// The kinds and how they relate.
-fn graph(kinds: &[KindEntry]) -> Value {
-    let nodes: Vec<Value> = kinds
-        .iter()
-        .map(|KindEntry { kind, .. }| {
-            json!({
-                "kind": kind.name,
-                "apiVersion": kind.api_version(),
-                "resource": kind.resource(),
-                "namespaced": kind.is_namespaced(),
-            })
-        })
-        .collect();
-    let edges: Vec<Value> = kinds.iter().flat_map(edges).collect();
-    json!({"nodes": nodes, "edges": edges})
-}
-
-fn edges(entry: &KindEntry) -> Vec<Value> {
-    let from = entry.kind.name;
-    let owns = entry.owns.iter().map(|owned| json!({"from": from, "verb": "owns", "to": owned.name}));
-    let relations = entry.schema.relations();
-    let others = relations.iter().map(|RelationAt { path, relation, templated }| {
-        json!({
-            "from": from,
-            "verb": relation.verb,
-            "to": relation.target,
-            "path": path,
-            "templated": templated,
-        })
-    });
-    owns.chain(others).collect()
 }
 
 fn page(kinds: &[KindEntry]) -> String {

@@ -23,8 +23,8 @@ mod namespace;
 mod node;
 mod object_reference;
 mod pod;
-mod secret;
 mod rbac;
+mod secret;
 mod service_account;
 mod syntax;
 mod workload;
@@ -37,7 +37,6 @@ use orch_api::{KindEntry, SchemaError};
 
 pub use binding::Binding;
 pub use byte_string::ByteString;
-pub use condition::{Conditions, TypedCondition};
 pub use config_map::ConfigMap;
 pub use custom_resource::*;
 pub use event::{Event, EventSeries, EventSource};
@@ -48,8 +47,8 @@ pub use namespace::{Namespace, NamespaceCondition, NamespacePhase, NamespaceSpec
 pub use node::*;
 pub use object_reference::ObjectReference;
 pub use pod::*;
-pub use secret::Secret;
 pub use rbac::*;
+pub use secret::Secret;
 pub use service_account::ServiceAccount;
 pub use workload::{Workload, WorkloadSpec, WorkloadStatus, WorkloadUpdate};
 

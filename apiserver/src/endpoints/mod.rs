@@ -2,6 +2,7 @@
 
 mod discovery;
 mod health;
+mod ontology;
 mod openapi;
 mod openapi_v2;
 mod review;
@@ -98,6 +99,7 @@ pub(crate) async fn serve(
             issuer(server, ServiceAccounts::configuration, "application/json")
         }
         ["openid", "v1", "jwks"] => issuer(server, ServiceAccounts::jwks, "application/jwk-set+json"),
+        ["ontology"] => ontology::answer(&kinds, parts),
         ["openapi", "v3", rest @ ..] => openapi().answer(rest, parts).ok_or_else(Status::no_such_path),
         _ => Err(Status::no_such_path()),
     }
@@ -153,6 +155,7 @@ fn paths(server: &Server) -> Response<Body> {
         "/livez",
         "/metrics",
         "/openapi/v2",
+        "/ontology",
         "/openapi/v3",
         "/readyz",
         "/version",

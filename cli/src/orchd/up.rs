@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use orch_api::{Api, Client, Clock, Metadata, Reason};
+use orch_api::{Client, Clock};
 use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_controller_runtime::SystemClock;
 use orch_controllers::Decisions;
-use orch_ontology::{KINDS, Namespace};
+use orch_ontology::KINDS;
 use orch_transport::{Limits, client_config, serve, server_config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,7 +64,8 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         cancel.child_token(),
     ));
     api.ready().await;
-    make_default_namespace(&client(&api, "system:orch-controllers")).await?;
+    let made = orch_controllers::namespace::make_default(client(&api, "system:orch-controllers")).await;
+    made.context("the namespace default cannot be made")?;
     for agent in
         nodes::agents(&config, &data, &certificates, address.ip(), |name| node_client(&api, name)).await?
     {
@@ -85,16 +86,6 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     stop(&api, &cancel, parts).await;
     Ok(())
-}
-
-/// The namespace that everybody uses first is there before anybody is told that Orch is ready. The namespace controller
-/// keeps it, and makes the others.
-async fn make_default_namespace(client: &Arc<dyn Client>) -> Result<()> {
-    let default = Namespace { metadata: Metadata::named(None, "default"), ..Namespace::default() };
-    match Api::<Namespace>::all(client.clone()).create(&default).await {
-        Err(status) if status.is(&Reason::AlreadyExists) => Ok(()),
-        made => made.map(drop).context("the namespace default cannot be made"),
-    }
 }
 
 /// Says on standard output that everything runs, last of all in the line that begins with `ready`.

@@ -96,8 +96,29 @@ fn follow_owners(world: &World) -> Vec<Write> {
             };
             vec![without_owners(&world.kind, &world.metadata, goes)]
         }
+        (true, false) if waiting && is_in_circle(world) => vec![unblock(world)],
         (true, false) => vec![delete(world, waiting)],
     }
+}
+
+/// Whether the object and its dependents would wait for each other: it blocks its owner, and one of its dependents, on its
+/// way out, is to wait for it.
+fn is_in_circle(world: &World) -> bool {
+    let blocks = world.metadata.owner_references.iter().any(|owner| owner.block_owner_deletion == Some(true));
+    let waits = |dependent: &Dependent| {
+        let metadata = &dependent.metadata;
+        metadata.is_terminating() && metadata.finalizers.iter().any(|name| name == FOREGROUND)
+    };
+    blocks && world.dependents.iter().any(waits)
+}
+
+/// The object no longer blocks its owners; it is deleted the next time round.
+fn unblock(world: &World) -> Write {
+    let references = world.metadata.owner_references.iter().map(|owner| {
+        let block_owner_deletion = owner.block_owner_deletion.map(|_| false);
+        OwnerReference { block_owner_deletion, ..owner.clone() }
+    });
+    merge(&world.kind, &world.metadata, json!({"ownerReferences": references.collect::<Vec<_>>()}))
 }
 
 /// Deletes the object, in the way that whoever set its finalizers wanted; in the foreground if its owner waits and it has

@@ -6,7 +6,8 @@
 //! - *foreground*: the owner stays, held by the finalizer `foregroundDeletion`, until the dependents that block it are gone;
 //! - *orphan*: the owner stays, held by the finalizer `orphan`, until no dependent names it any longer.
 //!
-//! Nothing is deleted on the word of a cache: that an owner is absent is asked of the server, by uid.
+//! Nothing is deleted on the word of a cache: that an owner is absent is asked of the server, by uid. Kinds that objects
+//! define are collected like all others, for as long as they are served.
 
 mod decide;
 mod owners;
@@ -16,16 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use orch_api::{Kind, Metadata, OwnerReference, Status, split_api_version};
+use orch_api::{KindEntry, Metadata, OwnerReference, Resource as _, Status, split_api_version};
 use orch_controller_runtime::{
-    Backoff, Cache, Change, Context, Executor, Index, Key, ObjectKey, Outcome, PartialObject, Reconciler,
-    WorkQueue, work,
+    Backoff, Change, Context, Executor, Index, Key, ObjectKey, Outcome, PartialObject, Reconciler, WorkQueue,
+    work,
 };
 use orch_ontology::{Event, KINDS};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+
+use crate::kinds::{AllKinds, Served};
 
 pub use decide::{Dependent, Owner, OwnerState, World, plan};
 
@@ -59,13 +62,8 @@ impl Key for AnyKey {
     }
 }
 
-/// The metadata of all objects that can own or be owned.
-pub(crate) struct Graph {
-    pub(crate) kinds: Vec<(Kind, Arc<Cache<PartialObject>>)>,
-}
-
 struct Collector {
-    graph: Arc<Graph>,
+    kinds: Arc<AllKinds>,
     executor: Executor,
     /// Owners known to be gone for good: a uid never comes back.
     absent: Mutex<BTreeSet<String>>,
@@ -73,12 +71,12 @@ struct Collector {
 
 /// Runs the controller until cancelled.
 pub async fn run(context: Context, cancel: CancellationToken) {
-    let graph = Arc::new(Graph::of(&context));
     let queue = Arc::new(WorkQueue::new(context.clock.clone(), RETRY));
-    for (kind, (_, cache)) in graph.kinds.iter().enumerate() {
-        let (graph, queue) = (graph.clone(), queue.clone());
-        cache.subscribe(move |change| graph.touched(kind, change).into_iter().for_each(|key| queue.add(key)));
-    }
+    let adding = queue.clone();
+    let add = move |kinds: &AllKinds, kind: usize, change: &Change<'_, PartialObject>| {
+        touched(kinds, kind, change).into_iter().for_each(|key| adding.add(key));
+    };
+    let kinds = AllKinds::follow(&context, collected(), add, &cancel);
     if cancel.run_until_cancelled(context.caches.synced()).await.is_none() {
         return;
     }
@@ -89,7 +87,7 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         recorder: context.recorder.component(NAME),
         field_manager: NAME,
     };
-    let collector = Arc::new(Collector { graph, executor, absent: Mutex::default() });
+    let collector = Arc::new(Collector { kinds, executor, absent: Mutex::default() });
     work(collector, queue, WORKERS, cancel).await;
 }
 
@@ -110,82 +108,75 @@ impl Reconciler for Collector {
 
 impl Collector {
     async fn observe(&self, key: &AnyKey) -> Result<Option<World>, Status> {
-        let (kind, cache) = &self.graph.kinds[key.kind];
+        let Some((kind, cache)) = self.kinds.at(key.kind) else { return Ok(None) };
         let Some(object) = cache.get(&key.object) else { return Ok(None) };
         let metadata = object.metadata.clone();
-        let owners = self.owners(kind, &metadata).await?;
-        Ok(Some(World { kind: *kind, dependents: self.graph.dependents(&metadata.uid), owners, metadata }))
+        let owners = self.owners(&kind, &metadata).await?;
+        let dependents = dependents(&self.kinds, &metadata.uid);
+        Ok(Some(World { kind, dependents, owners, metadata }))
     }
 }
 
-impl Graph {
-    /// Events are left out: they own nothing, belong to nothing, and there are many.
-    fn of(context: &Context) -> Self {
-        let kinds = KINDS
-            .iter()
-            .map(|entry| entry.kind)
-            .filter(|kind| kind.name != <Event as orch_api::Resource>::KIND.name);
-        Self { kinds: kinds.map(|kind| (kind, context.caches.partial(kind))).collect() }
-    }
+/// Events are left out: they own nothing, belong to nothing, and there are many.
+fn collected() -> impl Iterator<Item = &'static KindEntry> {
+    KINDS.iter().filter(|entry| entry.kind != Event::KIND)
+}
 
-    /// The place of the kind that a reference names, whatever the version.
-    pub(crate) fn kind_of(&self, owner: &OwnerReference) -> Option<usize> {
-        let (group, _) = split_api_version(&owner.api_version);
-        self.kinds.iter().position(|(kind, _)| kind.group == group && kind.name == owner.kind)
-    }
+/// The kind that a reference names, whatever the version.
+fn kind_of(kinds: &AllKinds, owner: &OwnerReference) -> Option<Served> {
+    let (group, _) = split_api_version(&owner.api_version);
+    kinds.named(group, &owner.kind)
+}
 
-    fn dependents(&self, uid: &str) -> Vec<Dependent> {
-        let of_kind = |(kind, cache): &(Kind, Arc<Cache<PartialObject>>)| {
-            let objects = cache.select(&BY_OWNER, uid);
-            let kind = *kind;
-            objects.into_iter().map(move |object| Dependent { kind, metadata: object.metadata.clone() })
-        };
-        self.kinds.iter().flat_map(of_kind).collect()
-    }
+fn dependents(kinds: &AllKinds, uid: &str) -> Vec<Dependent> {
+    let of_kind = |(_, kind, cache): Served| {
+        let objects = cache.select(&BY_OWNER, uid);
+        objects.into_iter().map(move |object| Dependent { kind, metadata: object.metadata.clone() })
+    };
+    kinds.served().into_iter().flat_map(of_kind).collect()
+}
 
-    fn dependent_keys(&self, uid: &str) -> Vec<AnyKey> {
-        let of_kind = |(kind, (_, cache)): (usize, &(Kind, Arc<Cache<PartialObject>>))| {
-            let objects = cache.select(&BY_OWNER, uid);
-            objects.into_iter().map(move |object| AnyKey { object: ObjectKey::of(&object.metadata), kind })
-        };
-        self.kinds.iter().enumerate().flat_map(of_kind).collect()
-    }
+fn dependent_keys(kinds: &AllKinds, uid: &str) -> Vec<AnyKey> {
+    let of_kind = |(kind, _, cache): Served| {
+        let objects = cache.select(&BY_OWNER, uid);
+        objects.into_iter().map(move |object| AnyKey { object: ObjectKey::of(&object.metadata), kind })
+    };
+    kinds.served().into_iter().flat_map(of_kind).collect()
+}
 
-    /// Whom a change of an object of a kind concerns: the object itself if its owners or finalizers are news; its owners if
-    /// it no longer holds them; its dependents if it is on its way out.
-    fn touched(&self, kind: usize, change: &Change<'_, PartialObject>) -> Vec<AnyKey> {
-        let of = |object: Option<&Arc<PartialObject>>| {
-            object.map(|object| object.metadata.clone()).unwrap_or_default()
-        };
-        let (old, new) = (of(change.old), of(change.new));
-        let same_life = old.uid == new.uid
-            && old.owner_references == new.owner_references
-            && old.finalizers == new.finalizers
-            && old.is_terminating() == new.is_terminating();
-        if same_life {
-            return Vec::new();
-        }
-        let mut keys = Vec::new();
-        if concerns(&new) {
-            keys.push(AnyKey { object: change.key.clone(), kind });
-        }
-        for owner in old.owner_references.iter().filter(|owner| !new.owner_references.contains(owner)) {
-            keys.extend(self.key_of(owner, &old));
-        }
-        if old.uid != new.uid {
-            keys.extend(self.dependent_keys(&old.uid));
-        }
-        if new.is_terminating() && new.finalizers.iter().any(|name| name == FOREGROUND) {
-            keys.extend(self.dependent_keys(&new.uid));
-        }
-        keys
+/// Whom a change of an object of a kind concerns: the object itself if its owners or finalizers are news; its owners if it no
+/// longer holds them; its dependents if it is on its way out.
+fn touched(kinds: &AllKinds, kind: usize, change: &Change<'_, PartialObject>) -> Vec<AnyKey> {
+    let of = |object: Option<&Arc<PartialObject>>| {
+        object.map(|object| object.metadata.clone()).unwrap_or_default()
+    };
+    let (old, new) = (of(change.old), of(change.new));
+    let same_life = old.uid == new.uid
+        && old.owner_references == new.owner_references
+        && old.finalizers == new.finalizers
+        && old.is_terminating() == new.is_terminating();
+    if same_life {
+        return Vec::new();
     }
+    let mut keys = Vec::new();
+    if concerns(&new) {
+        keys.push(AnyKey { object: change.key.clone(), kind });
+    }
+    for owner in old.owner_references.iter().filter(|owner| !new.owner_references.contains(owner)) {
+        keys.extend(key_of(kinds, owner, &old));
+    }
+    if old.uid != new.uid {
+        keys.extend(dependent_keys(kinds, &old.uid));
+    }
+    if new.is_terminating() && new.finalizers.iter().any(|name| name == FOREGROUND) {
+        keys.extend(dependent_keys(kinds, &new.uid));
+    }
+    keys
+}
 
-    fn key_of(&self, owner: &OwnerReference, dependent: &Metadata) -> Option<AnyKey> {
-        let kind = self.kind_of(owner)?;
-        let object = ObjectKey::of_owner(dependent, owner, self.kinds[kind].0.is_namespaced());
-        Some(AnyKey { object, kind })
-    }
+fn key_of(kinds: &AllKinds, owner: &OwnerReference, dependent: &Metadata) -> Option<AnyKey> {
+    let (place, kind, _) = kind_of(kinds, owner)?;
+    Some(AnyKey { object: ObjectKey::of_owner(dependent, owner, kind.is_namespaced()), kind: place })
 }
 
 /// Whether there is anything to decide about an object.

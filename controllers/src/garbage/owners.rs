@@ -1,9 +1,9 @@
 //! Whether an object's owners are still there.
 
 use orch_api::{Kind, Metadata, OwnerReference, Params, Reason, Request, Status, Target, Verb};
-use orch_controller_runtime::{ObjectKey, PartialObject};
+use orch_controller_runtime::{Note, ObjectKey, ObjectReference, PartialObject};
 
-use super::{Collector, FOREGROUND, Owner, OwnerState};
+use super::{Collector, FOREGROUND, Owner, OwnerState, kind_of};
 
 /// How many owners are remembered to be gone.
 const REMEMBERED: usize = 4096;
@@ -25,29 +25,45 @@ impl Collector {
         dependent: &Metadata,
         reference: &OwnerReference,
     ) -> Result<OwnerState, Status> {
-        let Some(place) = self.graph.kind_of(reference) else { return Ok(OwnerState::Unknown) };
-        let (kind, cache) = &self.graph.kinds[place];
+        let Some((_, kind, cache)) = kind_of(&self.kinds, reference) else { return Ok(OwnerState::Unknown) };
         if kind.is_namespaced() && !dependent_kind.is_namespaced() {
             // An object of the cluster cannot belong to one in a namespace: which namespace would it be?
+            self.report_invalid_namespace(dependent_kind, dependent, reference);
             return Ok(OwnerState::Unknown);
         }
+        let key = ObjectKey::of_owner(dependent, reference, kind.is_namespaced());
         if self.absent.lock().contains(&reference.uid) {
             return Ok(OwnerState::Absent);
         }
-        let key = ObjectKey::of_owner(dependent, reference, kind.is_namespaced());
         let cached = cache.get(&key).map(|owner| owner.metadata.clone());
         let found = match cached.filter(|owner| owner.uid == reference.uid) {
             Some(owner) => Some(owner),
-            None => self.ask(kind, &key).await?.filter(|owner| owner.uid == reference.uid),
+            None => self.ask(&kind, &key).await?.filter(|owner| owner.uid == reference.uid),
         };
         Ok(match found {
             Some(owner) if is_waiting(&owner) => OwnerState::Waiting,
             Some(_) => OwnerState::Present,
             None => {
+                // Once for each owner that is gone, and the only way to know: names say nothing of other namespaces.
+                if cache.list().iter().any(|owner| owner.metadata.uid == reference.uid) {
+                    self.report_invalid_namespace(dependent_kind, dependent, reference);
+                }
                 self.remember_absent(&reference.uid);
                 OwnerState::Absent
             }
         })
+    }
+
+    /// Tells whoever looks at the dependent that its owner is where an owner cannot be, in Kubernetes' words.
+    fn report_invalid_namespace(&self, kind: &Kind, dependent: &Metadata, owner: &OwnerReference) {
+        let OwnerReference { api_version, kind: owner_kind, name, uid, .. } = owner;
+        let namespace = dependent.namespace();
+        let owner = format!("[{api_version}/{owner_kind}, namespace: {namespace}, name: {name}, uid: {uid}]");
+        self.executor.recorder.record(Note::warning_about(
+            ObjectReference::to_metadata(kind, dependent),
+            "OwnerRefInvalidNamespace",
+            format!("ownerRef {owner} does not exist in namespace {namespace:?}"),
+        ));
     }
 
     async fn ask(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Metadata>, Status> {

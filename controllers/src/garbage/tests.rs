@@ -100,6 +100,20 @@ fn an_owner_that_waits_takes_its_dependents_with_it_and_theirs_first() {
 }
 
 #[test]
+fn those_that_own_each_other_do_not_wait_for_each_other() {
+    let mut world = owned(&[("w", OwnerState::Waiting)]);
+    let mut circle = dependent(true);
+    circle.metadata.deletion_timestamp =
+        Some("2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into());
+    circle.metadata.finalizers = vec![FOREGROUND.into()];
+    world.dependents.push(circle);
+    assert_eq!(patch(&only(&world))["ownerReferences"][0]["blockOwnerDeletion"], false);
+    world.metadata.owner_references[0].block_owner_deletion = Some(false);
+    let Action::Delete { propagation, .. } = only(&world).action else { panic!("not deleted") };
+    assert_eq!(propagation, Some(Propagation::Foreground));
+}
+
+#[test]
 fn a_foreground_deletion_waits_for_those_that_block_it_and_for_no_others() {
     assert!(plan(&terminating(FOREGROUND, vec![dependent(true)])).is_empty());
     for dependents in [vec![], vec![dependent(false)]] {

@@ -3,15 +3,22 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use orch_api::{ConditionStatus, Time};
+use orch_api::{ConditionStatus, Conditions, Time};
 use orch_controller_runtime::{Note, Write};
-use orch_ontology::{Conditions, Node, NodeCondition, Pod, PodCondition, Taint, TaintEffect, labels};
+use orch_ontology::{Node, NodeCondition, Pod, PodCondition, Taint, TaintEffect, labels};
 use serde_json::json;
 
 use super::{GRACE, World, until};
 
 /// The conditions that only the node itself can know.
 const OWN: [&str; 4] = [Node::READY, "MemoryPressure", "DiskPressure", "PIDPressure"];
+
+/// The shortages that keep new pods away, and the taints that do.
+const SHORTAGES: [(&str, &str); 3] = [
+    ("MemoryPressure", labels::TAINT_MEMORY_PRESSURE),
+    ("DiskPressure", labels::TAINT_DISK_PRESSURE),
+    ("PIDPressure", labels::TAINT_PID_PRESSURE),
+];
 
 /// Whether a node is at work.
 pub(super) struct Health {
@@ -94,6 +101,7 @@ pub(super) fn set_taints(world: &World, health: &Health, now: Timestamp) -> Opti
 
 fn is_ours(key: &str) -> bool {
     [labels::TAINT_NOT_READY, labels::TAINT_UNREACHABLE, labels::TAINT_UNSCHEDULABLE].contains(&key)
+        || SHORTAGES.iter().any(|(_, taint)| *taint == key)
 }
 
 fn wanted_taints(node: &Node, ready: ConditionStatus) -> Vec<Taint> {
@@ -109,6 +117,9 @@ fn wanted_taints(node: &Node, ready: ConditionStatus) -> Vec<Taint> {
         // be taken away in the next moment.
         ConditionStatus::Unknown => Vec::new(),
     };
+    let conditions = &node.status.conditions;
+    let short = SHORTAGES.iter().filter(|(condition, _)| conditions.is_true(condition));
+    wanted.extend(short.map(|(_, key)| taint(key, TaintEffect::NoSchedule)));
     if node.spec.unschedulable {
         wanted.push(taint(labels::TAINT_UNSCHEDULABLE, TaintEffect::NoSchedule));
     }

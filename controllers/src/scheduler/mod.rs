@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use orch_api::{Api, Clock, Metadata, Status, Time};
+use orch_api::{Api, Clock, Conditions, Metadata, Status, Time};
 use orch_controller_runtime::{
     Backoff, Cache, Context, Executor, Note, ObjectKey, Outcome, Plan, Reconciler, Recorder, WorkQueue,
     Write, work,
 };
-use orch_ontology::{Binding, Conditions, Node, ObjectReference, Pod, PodCondition};
+use orch_ontology::{Binding, Node, ObjectReference, Pod, PodCondition};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Semaphore;

@@ -1,8 +1,8 @@
 //! A workload's pods: what matters about those there are, and how new ones are made.
 
 use jiff::Timestamp;
-use orch_api::{ConditionStatus, Metadata, Resource};
-use orch_ontology::{Conditions, Pod, PodPhase, PodTemplateSpec, Workload, labels};
+use orch_api::{ConditionStatus, Conditions, Metadata, Resource};
+use orch_ontology::{Pod, PodPhase, PodTemplateSpec, Workload, labels};
 use serde::{Deserialize, Serialize};
 
 use super::rollout::Rollout;

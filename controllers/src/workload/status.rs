@@ -1,7 +1,7 @@
 //! What a workload's status says.
 
 use jiff::Timestamp;
-use orch_api::Condition;
+use orch_api::{Condition, Conditions};
 use orch_controller_runtime::Write;
 use orch_ontology::WorkloadStatus;
 
@@ -22,8 +22,8 @@ pub(super) fn write(world: &World, rollout: &Rollout<'_>, now: Timestamp) -> Opt
 
 fn status(world: &World, rollout: &Rollout<'_>, now: Timestamp) -> WorkloadStatus {
     let mut conditions = world.workload.status.conditions.clone();
-    available(rollout, now).put(&mut conditions);
-    progressing(rollout, now).put(&mut conditions);
+    conditions.put(available(rollout, now));
+    conditions.put(progressing(rollout, now));
     WorkloadStatus {
         observed_generation: world.workload.metadata.generation,
         replicas: number(rollout.total),

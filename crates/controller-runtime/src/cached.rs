@@ -1,8 +1,9 @@
-//! What a cache can hold: whole objects of a type, or [`PartialObject`]s of any kind.
+//! What a cache can hold: whole objects of a type, or [`PartialObject`]s and [`WholeObject`]s of any kind.
 
 use orch_api::{Metadata, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Something read from the wire that has metadata.
 pub trait Cached: DeserializeOwned + Send + Sync + 'static {
@@ -39,5 +40,25 @@ impl Cached for PartialObject {
         self.metadata.managed_fields = Vec::new();
         self.metadata.labels.clear();
         self.metadata.annotations.clear();
+    }
+}
+
+/// An object of any kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WholeObject {
+    /// Managed fields are left out.
+    pub metadata: Metadata,
+    /// All other fields.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+impl Cached for WholeObject {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn trim(&mut self) {
+        self.metadata.managed_fields = Vec::new();
     }
 }

@@ -13,7 +13,7 @@ use crate::progress::{Expected, Mark, Progress};
 use crate::{Cache, Cached, PartialObject, Reflector};
 
 /// One reflector per kind, shared by all controllers of a process. A kind is watched from the first time it is asked for
-/// until the token given to [`Caches::new`] is cancelled.
+/// until it is forgotten, or the token given to [`Caches::new`] is cancelled.
 pub struct Caches {
     client: Arc<dyn Client>,
     clock: Arc<dyn Clock>,
@@ -27,6 +27,7 @@ type Slot = (Cow<'static, str>, Cow<'static, str>, Cow<'static, str>, bool);
 struct Entry {
     cache: Arc<dyn Any + Send + Sync>,
     progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
 }
 
 impl Caches {
@@ -43,6 +44,14 @@ impl Caches {
     /// The cache of the metadata of a kind's objects in all namespaces.
     pub fn partial(&self, kind: Kind) -> Arc<Cache<PartialObject>> {
         self.reflect(&kind, true, || Reflector::partial(self.client.clone(), self.clock.clone(), kind))
+    }
+
+    /// Watches a kind's metadata no longer: nobody serves it any more. Its cache stays as it is; who asks again gets another.
+    pub fn forget_partial(&self, kind: &Kind) {
+        let slot = (kind.group.into(), kind.version.into(), kind.plural.into(), true);
+        if let Some(entry) = self.kinds.lock().remove(&slot) {
+            entry.cancel.cancel();
+        }
     }
 
     /// Completes once the first list of every kind asked for so far is complete.
@@ -63,8 +72,9 @@ impl Caches {
         let mut kinds = self.kinds.lock();
         let present = kinds.get(&slot).and_then(|entry| entry.cache.clone().downcast().ok());
         present.unwrap_or_else(|| {
-            let cache = reflector().spawn(self.cancel.child_token());
-            kinds.insert(slot, Entry { cache: cache.clone(), progress: cache.clone() });
+            let cancel = self.cancel.child_token();
+            let cache = reflector().spawn(cancel.clone());
+            kinds.insert(slot, Entry { cache: cache.clone(), progress: cache.clone(), cancel });
             cache
         })
     }
@@ -72,9 +82,8 @@ impl Caches {
     /// Completes once the caches show all these writes, or will never show anything again.
     pub(crate) async fn seen(&self, writes: Vec<Pending>) {
         for pending in writes {
-            if self.cancel.run_until_cancelled(pending.progress.seen(&pending.mark)).await.is_none() {
-                return;
-            }
+            // A kind that is forgotten shows nothing any more.
+            pending.cancel.run_until_cancelled(pending.progress.seen(&pending.mark)).await;
         }
     }
 
@@ -88,6 +97,7 @@ impl Caches {
             .map(|entry| Pending {
                 mark: entry.progress.mark(expected.clone()),
                 progress: entry.progress.clone(),
+                cancel: entry.cancel.clone(),
             })
             .collect()
     }
@@ -97,4 +107,5 @@ impl Caches {
 pub(crate) struct Pending {
     progress: Arc<dyn Progress>,
     mark: Mark,
+    cancel: CancellationToken,
 }

@@ -35,7 +35,7 @@ mod reflector;
 
 pub use backoff::Backoff;
 pub use cache::{Cache, Change, Changes, Index, by_controller};
-pub use cached::{Cached, PartialObject};
+pub use cached::{Cached, PartialObject, WholeObject};
 pub use caches::Caches;
 pub use clock::{SystemClock, TestClock};
 pub use controller::{Context, Controller, RETRY, managing};

@@ -1,6 +1,6 @@
 //! [`Note`]: an event to be recorded about an object, and [`ObjectReference`]: which object.
 
-use orch_api::Resource;
+use orch_api::{Kind, Metadata, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::ObjectKey;
@@ -49,10 +49,14 @@ pub struct ObjectReference {
 impl ObjectReference {
     /// A reference to an object.
     pub fn to<K: Resource>(object: &K) -> Self {
-        let metadata = object.metadata();
+        Self::to_metadata(&K::KIND, object.metadata())
+    }
+
+    /// A reference to an object of which only the metadata is known.
+    pub fn to_metadata(kind: &Kind, metadata: &Metadata) -> Self {
         Self {
-            api_version: K::KIND.api_version(),
-            kind: K::KIND.name.to_owned(),
+            api_version: kind.api_version(),
+            kind: kind.name.to_owned(),
             namespace: metadata.namespace().to_owned(),
             name: metadata.name.clone(),
             uid: metadata.uid.clone(),
@@ -74,6 +78,11 @@ impl Note {
     /// Something is wrong with `object`.
     pub fn warning<K: Resource>(object: &K, reason: &str, message: impl Into<String>) -> Self {
         Self::about(object, Severity::Warning, reason, message)
+    }
+
+    /// Something is wrong with an object of which only the metadata is known.
+    pub fn warning_about(about: ObjectReference, reason: &str, message: impl Into<String>) -> Self {
+        Self { about, severity: Severity::Warning, reason: reason.to_owned(), message: message.into() }
     }
 
     fn about<K: Resource>(object: &K, severity: Severity, reason: &str, message: impl Into<String>) -> Self {

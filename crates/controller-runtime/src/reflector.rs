@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{Backoff, Cache, Cached, ObjectKey, PartialObject};
+use crate::{Backoff, Cache, Cached, ObjectKey, PartialObject, WholeObject};
 
 const PAGE: u64 = 500;
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), limit: Duration::from_secs(10) };
@@ -39,6 +39,13 @@ impl<K: Resource> Reflector<K> {
 impl Reflector<PartialObject> {
     /// Reflects the metadata of the objects of any kind.
     pub fn partial(client: Arc<dyn Client>, clock: Arc<dyn Clock>, kind: Kind) -> Self {
+        Self::of_kind(client, clock, kind)
+    }
+}
+
+impl Reflector<WholeObject> {
+    /// Reflects the objects of any kind.
+    pub fn whole(client: Arc<dyn Client>, clock: Arc<dyn Clock>, kind: Kind) -> Self {
         Self::of_kind(client, clock, kind)
     }
 }

@@ -12,6 +12,7 @@ use super::Shared;
 use crate::{
     layout::Layout,
     plan::{Action, Outcome, RUN_CONTAINER_ERROR},
+    spec::mount_failure,
     volumes,
 };
 
@@ -90,11 +91,10 @@ async fn on_disk<E: std::error::Error + Send + 'static>(
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("MountVolume.SetUp failed for volume {volume:?}")]
+#[error("{}", mount_failure(volume, &chain(error)))]
 struct SetUpError {
     volume: String,
-    #[source]
-    source: volumes::VolumeError,
+    error: volumes::VolumeError,
 }
 
 fn set_up_volumes(
@@ -103,7 +103,7 @@ fn set_up_volumes(
     all: &[crate::spec::VolumeSpec],
     now: jiff::Timestamp,
 ) -> Result<(), SetUpError> {
-    volumes::set_up(layout, uid, all, now).map_err(|(volume, source)| SetUpError { volume, source })
+    volumes::set_up(layout, uid, all, now).map_err(|(volume, error)| SetUpError { volume, error })
 }
 
 fn tear_down(layout: &Layout, uid: &str, logs: bool) -> Result<(), volumes::VolumeError> {

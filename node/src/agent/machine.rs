@@ -1,6 +1,9 @@
 //! What the machine is.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use orch_api::{Quantity, quantity::Notation};
 use orch_ontology::{NodeSystemInfo, ResourceList};
@@ -15,6 +18,8 @@ pub struct Machine {
     pub capacity: ResourceList,
     /// Versions and identities. The agent itself fills in the runtime's.
     pub info: NodeSystemInfo,
+    /// A directory on the disk that may fill up. A machine without one does not exist, and is never short of anything.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Machine {
@@ -30,7 +35,7 @@ impl Machine {
         capacity.extend(memory.map(|memory| ("memory".to_owned(), memory)));
         let disk = disk_bytes(data_dir).map(|bytes| Quantity::new(bytes, Notation::BinarySi));
         capacity.extend(disk.map(|disk| ("ephemeral-storage".to_owned(), disk)));
-        Self { capacity, info: info() }
+        Self { capacity, info: info(), data_dir: Some(data_dir.to_owned()) }
     }
 
     /// A machine that does not exist.
@@ -45,6 +50,7 @@ impl Machine {
         Self {
             capacity,
             info: NodeSystemInfo { operating_system, architecture, kubelet_version, ..Default::default() },
+            data_dir: None,
         }
     }
 

@@ -7,6 +7,7 @@ mod lease;
 mod machine;
 mod observe;
 mod outcomes;
+mod pressure;
 mod registration;
 mod shared;
 mod sources;

@@ -3,24 +3,32 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use orch_api::{Api, Clock, ConditionStatus, Metadata, Params, Patch, Reason, Status, Time};
-use orch_controller_runtime::Backoff;
+use orch_api::{
+    Api, Client, Clock, Conditions, Metadata, Params, Patch, Reason, Resource as _, Status, Time,
+};
+use orch_controller_runtime::{Backoff, Reflector};
 use orch_ontology::{Node, NodeAddress, NodeAddressType, NodeCondition, NodeStatus};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Config, Health, Machine};
+use super::{
+    Config, Health, Machine,
+    pressure::{self, Gauge, Pressure},
+};
 
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), limit: Duration::from_secs(10) };
 
 /// Keeps the node's object as it should be.
 pub(super) struct Registration {
+    client: Arc<dyn Client>,
     api: Api<Node>,
     clock: Arc<dyn Clock>,
     about: About,
     health: watch::Receiver<Health>,
+    gauge: Gauge,
+    pressure: Pressure,
     /// Told when somebody else may have changed the node's status.
     again: Arc<Notify>,
 }
@@ -48,23 +56,39 @@ impl Registration {
             addresses: config.addresses.clone(),
             port: port.unwrap_or(0),
         };
-        let api = Api::all(config.client.clone()).manager("orch-node");
-        Self { api, clock: config.clock.clone(), about, health, again }
+        let (client, clock) = (config.client.clone(), config.clock.clone());
+        let api = Api::all(client.clone()).manager("orch-node");
+        let (gauge, pressure) = (Gauge::default(), Pressure::default());
+        Self { client, api, clock, about, health, gauge, pressure, again }
     }
 
     pub(super) async fn run(mut self, cancel: CancellationToken) {
+        self.follow(&cancel);
         cancel.run_until_cancelled(self.keep()).await;
+    }
+
+    /// Notices when the node's object is deleted.
+    fn follow(&self, cancel: &CancellationToken) {
+        let again = self.again.clone();
+        let reflector = Reflector::partial(self.client.clone(), self.clock.clone(), Node::KIND)
+            .fields(format!("metadata.name={}", self.about.name));
+        reflector.cache().subscribe(move |change| {
+            if change.new.is_none() {
+                again.notify_one();
+            }
+        });
+        reflector.spawn(cancel.clone());
     }
 
     async fn keep(&mut self) {
         let mut failures = 0;
+        self.look();
         loop {
             let health = self.health.borrow_and_update().clone();
             let Err(status) = self.register(&health).await else {
                 failures = 0;
-                tokio::select! {
-                    changed = self.health.changed() => if changed.is_err() { return },
-                    () = self.again.notified() => {}
+                if !self.news().await {
+                    return;
                 }
                 continue;
             };
@@ -73,6 +97,28 @@ impl Registration {
                 warn!(node = self.about.name, %status, "cannot register the node, trying again");
             }
             self.clock.sleep(RETRY.after(failures)).await;
+        }
+    }
+
+    /// Waits until there is something new to say about the node; false if there never will be.
+    async fn news(&mut self) -> bool {
+        loop {
+            tokio::select! {
+                changed = self.health.changed() => return changed.is_ok(),
+                () = self.again.notified() => return true,
+                () = self.clock.sleep(pressure::INTERVAL), if self.about.machine.data_dir.is_some() => {}
+            }
+            let before = self.pressure;
+            self.look();
+            if self.pressure != before {
+                return true;
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        if let Some(directory) = &self.about.machine.data_dir {
+            self.pressure = self.gauge.look(directory, self.clock.now());
         }
     }
 
@@ -86,7 +132,7 @@ impl Registration {
                 self.api.create(&Node { metadata, ..Node::default() }).await?
             }
         };
-        let status = self.about.status(&node.status, health, self.clock.now());
+        let status = self.about.status(&node.status, health, self.pressure, self.clock.now());
         if status != node.status {
             self.api.update_status(&Node { status, ..node }).await?;
         }
@@ -105,7 +151,7 @@ impl Registration {
 }
 
 impl About {
-    fn status(&self, prior: &NodeStatus, health: &Health, now: Timestamp) -> NodeStatus {
+    fn status(&self, prior: &NodeStatus, health: &Health, pressure: Pressure, now: Timestamp) -> NodeStatus {
         let mut info = self.machine.info.clone();
         match health {
             Ok(version) => info.container_runtime_version = format!("{}://{}", version.name, version.version),
@@ -120,7 +166,7 @@ impl About {
             ..NodeStatus::default()
         };
         status.daemon_endpoints.kubelet_endpoint.port = i32::from(self.port);
-        status.conditions = conditions(&prior.conditions, health, now);
+        status.conditions = conditions(&prior.conditions, health, pressure, now.into());
         status
     }
 
@@ -132,34 +178,43 @@ impl About {
     }
 }
 
-/// `Ready` as it is, all others as they were.
-fn conditions(prior: &[NodeCondition], health: &Health, now: Timestamp) -> Vec<NodeCondition> {
-    let (status, reason, message) = match health {
-        Ok(_) => (ConditionStatus::True, "KubeletReady", "kubelet is posting ready status".to_owned()),
-        Err(why) => (ConditionStatus::False, "KubeletNotReady", format!("container runtime is down: {why}")),
-    };
-    let now = Some(Time::new(now));
-    let fresh = NodeCondition {
-        condition_type: "Ready".to_owned(),
-        status,
-        last_heartbeat_time: now,
-        last_transition_time: now,
-        reason: reason.to_owned(),
-        message,
-    };
-    let (ready, others): (Vec<_>, Vec<_>) =
-        prior.iter().cloned().partition(|condition| condition.condition_type == "Ready");
-    let ready = match ready.into_iter().next() {
+/// The node's own conditions as they are, all others as they were.
+fn conditions(prior: &[NodeCondition], health: &Health, pressure: Pressure, now: Time) -> Vec<NodeCondition> {
+    let mut all = prior.to_vec();
+    for fresh in own(health, pressure, now) {
         // The same again is no news: a node that idles writes nothing.
-        Some(prior)
-            if (prior.status, &prior.reason, &prior.message) == (status, &fresh.reason, &fresh.message) =>
-        {
-            prior
+        let is_told = all.of_type(&fresh.condition_type).is_some_and(|told| {
+            (told.status, &told.reason, &told.message) == (fresh.status, &fresh.reason, &fresh.message)
+        });
+        if !is_told {
+            all.put(NodeCondition { last_heartbeat_time: Some(now), ..fresh });
         }
-        Some(prior) if prior.status == status => {
-            NodeCondition { last_transition_time: prior.last_transition_time, ..fresh }
-        }
-        _ => fresh,
+    }
+    all
+}
+
+/// In kubelet's words, which programs look for.
+fn own(health: &Health, pressure: Pressure, now: Time) -> [NodeCondition; 4] {
+    let (is_ready, reason, message) = match health {
+        Ok(_) => (true, "KubeletReady", "kubelet is posting ready status".to_owned()),
+        Err(why) => (false, "KubeletNotReady", format!("container runtime is down: {why}")),
     };
-    others.into_iter().chain([ready]).collect()
+    let memory = match pressure.memory {
+        true => ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+        false => ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    };
+    let disk = match pressure.disk {
+        true => ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+        false => ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    };
+    let pids = match pressure.pids {
+        true => ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+        false => ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    };
+    [
+        NodeCondition::new("MemoryPressure", pressure.memory, memory.0, memory.1, now),
+        NodeCondition::new("DiskPressure", pressure.disk, disk.0, disk.1, now),
+        NodeCondition::new("PIDPressure", pressure.pids, pids.0, pids.1, now),
+        NodeCondition::new(Node::READY, is_ready, reason, message, now),
+    ]
 }

@@ -109,7 +109,7 @@ impl<'a> Running<'a> {
 
     fn note_mount_failure(&mut self, error: &ConfigError) {
         if let ConfigError::Invalid(message) = error {
-            let note = Note::warning(self.pod, "FailedMount", format!("MountVolume.SetUp failed: {message}"));
+            let note = Note::warning(self.pod, "FailedMount", message.clone());
             self.note(format!("mount/{message}"), note);
         }
     }

@@ -186,7 +186,8 @@ fn volumes_follow_the_objects_that_they_show() {
     let mut scene = Scene::new("").memory(|memory| memory.volumes = None).pod("spec", volumes);
     scene.sources.config_maps.insert("c".into(), Lookup::Missing);
     assert_eq!(scene.decide(0), "main waits: ContainerCreating");
-    assert_eq!(scene.plan(0).notes[0].1.message, "MountVolume.SetUp failed: configmap \"c\" not found");
+    let message = scene.plan(0).notes[0].1.message.clone();
+    assert_eq!(message, "MountVolume.SetUp failed for volume \"v\" : configmap \"c\" not found");
     let map = |version: &str| {
         let map = json!({"metadata": {"name": "c", "resourceVersion": version}, "data": {"k": "v"}});
         Lookup::Found(std::sync::Arc::new(serde_json::from_value(map).unwrap()))

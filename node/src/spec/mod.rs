@@ -17,5 +17,5 @@ pub(crate) use self::{
     references::{Reference, all_containers, references},
     resources::qos_class,
     sandbox::{grace_seconds, sandbox_spec},
-    volumes::{Content, VolumeSpec, VolumesVersion, volume_specs, volumes_version},
+    volumes::{Content, VolumeSpec, VolumesVersion, mount_failure, volume_specs, volumes_version},
 };

@@ -32,7 +32,7 @@ pub(crate) type VolumesVersion = BTreeMap<String, String>;
 pub(crate) fn volumes_version(pod: &Pod, sources: &Sources) -> Result<VolumesVersion, ConfigError> {
     let mut versions = VolumesVersion::new();
     for volume in &pod.spec.volumes {
-        if let Some(entries) = entries(volume, sources)? {
+        if let Some(entries) = entries(volume, sources).map_err(|error| of_volume(volume, error))? {
             versions.insert(volume.name.clone(), entries.version);
         }
     }
@@ -42,10 +42,22 @@ pub(crate) fn volumes_version(pod: &Pod, sources: &Sources) -> Result<VolumesVer
 /// All volumes of the pod. Costs a copy of what they hold.
 pub(crate) fn volume_specs(pod: &Pod, sources: &Sources) -> Result<Vec<VolumeSpec>, ConfigError> {
     let spec = |volume: &Volume| {
-        let content = content(volume, sources)?;
+        let content = content(volume, sources).map_err(|error| of_volume(volume, error))?;
         Ok(VolumeSpec { name: volume.name.clone(), content })
     };
     pod.spec.volumes.iter().map(spec).collect()
+}
+
+fn of_volume(volume: &Volume, error: ConfigError) -> ConfigError {
+    match error {
+        ConfigError::Invalid(why) => ConfigError::Invalid(mount_failure(&volume.name, &why)),
+        ConfigError::Loading => ConfigError::Loading,
+    }
+}
+
+/// Why a volume cannot be set up, as kubelet says it.
+pub(crate) fn mount_failure(volume: &str, why: &str) -> String {
+    format!("MountVolume.SetUp failed for volume {volume:?} : {why}")
 }
 
 fn content(volume: &Volume, sources: &Sources) -> Result<Content, ConfigError> {
@@ -197,13 +209,13 @@ mod tests {
         let missing = |map: serde_json::Value| specs(json!({"name": "v", "configMap": map}));
         assert_eq!(
             missing(json!({"name": "none"})),
-            Err(ConfigError::invalid("configmap \"none\" not found"))
+            Err(ConfigError::Invalid(mount_failure("v", "configmap \"none\" not found")))
         );
         assert!(missing(json!({"name": "none", "optional": true})).is_ok());
         assert_eq!(missing(json!({"name": "unheard", "optional": true})), Err(ConfigError::Loading));
         let items = json!([{"key": "x", "path": "x"}]);
-        let expected = "configmap \"c\" references non-existent config key: x";
-        assert_eq!(missing(json!({"name": "c", "items": items})), Err(ConfigError::invalid(expected)));
+        let expected = mount_failure("v", "configmap \"c\" references non-existent config key: x");
+        assert_eq!(missing(json!({"name": "c", "items": items})), Err(ConfigError::Invalid(expected)));
         assert!(missing(json!({"name": "c", "items": items, "optional": true})).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use orch_api::Api;
+use orch_api::{Api, Conditions as _};
 use orch_node::{Config, Machine};
 use orch_ontology::{Lease, Node, Pod};
 use orch_runtime::{SimulatedRuntime, Simulation};
@@ -49,6 +49,34 @@ async fn a_lease_that_somebody_removed_is_made_again() {
         leases.find(NODE).await.unwrap().filter(|other| other.metadata.uid != lease.metadata.uid)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_object_is_deleted_registers_again() {
+    let cluster = Cluster::start().await;
+    let _agent = cluster.agent();
+    let nodes = Api::<Node>::all(cluster.client.clone());
+    let is_ready = |node: &Node| node.status.conditions.is_true(Node::READY);
+    let first =
+        eventually("the node is ready", || async { nodes.find(NODE).await.unwrap().filter(is_ready) }).await;
+    nodes.delete(NODE, Default::default()).await.unwrap();
+    let is_another = |node: &Node| node.metadata.uid != first.metadata.uid && is_ready(node);
+    eventually("there is another", || async { nodes.find(NODE).await.unwrap().filter(is_another) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_machine_says_what_it_is_short_of() {
+    let cluster = Cluster::start().await;
+    let machine = Machine::detect(&cluster.data_dir());
+    let _agent = cluster.agent_of(Config { machine, ..cluster.config() });
+    let nodes = Api::<Node>::all(cluster.client.clone());
+    let node = eventually("it tells its conditions", || async {
+        nodes.find(NODE).await.unwrap().filter(|node| !node.status.conditions.is_empty())
+    })
+    .await;
+    let types: Vec<_> = node.status.conditions.iter().map(|c| c.condition_type.as_str()).collect();
+    assert_eq!(types, ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"]);
+    assert!(node.status.conditions.iter().all(|condition| condition.reason.starts_with("Kubelet")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,12 @@
 //! What `get nodes` shows.
 
 use jiff::Timestamp;
-use orch_api::Column;
+use orch_api::{Column, Conditions};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Node, NodeAddressType};
-use crate::{Conditions, labels};
+use crate::labels;
 
 pub(super) fn columns() -> Vec<Column> {
     vec![

@@ -1,9 +1,11 @@
 //! Questions about a node that several components ask.
 
+use orch_api::Conditions;
+
 use std::net::IpAddr;
 
 use super::{Node, NodeAddressType};
-use crate::{Conditions, ResourceList};
+use crate::ResourceList;
 
 impl Node {
     /// The condition that the node's agent is at work.

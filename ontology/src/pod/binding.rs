@@ -1,12 +1,12 @@
 //! Placing a pod on a node: the `binding` subresource.
 
 use jiff::Timestamp;
-use orch_api::{FieldError, Kind, Resource, Status, Time};
+use orch_api::{Conditions, FieldError, Kind, Resource, Status, Time};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Pod, PodCondition};
-use crate::{Binding, Conditions};
+use crate::Binding;
 
 const BINDING: Kind = Kind::namespaced("", "v1", "Binding", "pods/binding", "binding");
 

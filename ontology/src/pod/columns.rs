@@ -1,12 +1,11 @@
 //! What `get pods` shows: a pod's containers, state and restarts in a few words, as kube-apiserver puts them.
 
 use jiff::Timestamp;
-use orch_api::{Column, Time, age};
+use orch_api::{Column, Conditions, Time, age};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ContainerStateTerminated, ContainerStatus, Pod, PodPhase};
-use crate::Conditions;
 
 pub(super) fn columns() -> Vec<Column> {
     vec![

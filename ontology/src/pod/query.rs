@@ -1,12 +1,12 @@
 //! Questions about a pod that several components ask.
 
-use orch_api::{FieldPath, Quantity};
+use orch_api::{Conditions, FieldPath, Quantity};
 
 use super::{
     Container, ContainerStatus, Pod, PodPhase, PodSpec, QosClass, ResourceList, Toleration,
     TolerationOperator,
 };
-use crate::{Conditions, Taint, TaintEffect, labels};
+use crate::{Taint, TaintEffect, labels};
 
 impl Pod {
     /// The condition that all containers are ready.

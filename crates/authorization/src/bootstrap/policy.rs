@@ -72,7 +72,7 @@ pub fn granted(user: &str, rules: Vec<PolicyRule>) -> (ClusterRole, ClusterRoleB
     (role(user, rules), binding(user, vec![Subject::user(user)]))
 }
 
-const DISCOVERY_PATHS: [&str; 13] = [
+const DISCOVERY_PATHS: [&str; 14] = [
     "/api",
     "/api/*",
     "/apis",
@@ -81,6 +81,7 @@ const DISCOVERY_PATHS: [&str; 13] = [
     "/livez",
     "/ontology",
     "/ontology/*",
+    "/ontology",
     "/openapi",
     "/openapi/*",
     "/readyz",

@@ -1,0 +1,151 @@
+//! All kinds and the metadata of their objects, those included that objects define while the system runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use orch_api::{Defines, Kind, KindEntry};
+use orch_controller_runtime::{Cache, Caches, Change, Context, PartialObject, Reflector, WholeObject};
+use parking_lot::RwLock;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+/// Told of every change of an object of any kind, with the kind's place.
+type Subscriber = Arc<dyn Fn(&AllKinds, usize, &Change<'_, PartialObject>) + Send + Sync>;
+
+/// All kinds, each with the metadata of its objects. A kind has a place for as long as the process lives, so that a place
+/// names a kind even when it is gone.
+pub(crate) struct AllKinds {
+    caches: Arc<Caches>,
+    subscriber: Subscriber,
+    places: RwLock<Vec<Place>>,
+}
+
+struct Place {
+    kind: Kind,
+    /// None while nobody serves the kind.
+    cache: Option<Arc<Cache<PartialObject>>>,
+}
+
+/// A kind that is served, and where.
+pub(crate) type Served = (usize, Kind, Arc<Cache<PartialObject>>);
+
+impl AllKinds {
+    /// Follows these kinds and those that their objects define, until cancelled. The subscriber is told of every change.
+    pub(crate) fn follow<'a>(
+        context: &Context,
+        entries: impl IntoIterator<Item = &'a KindEntry>,
+        subscriber: impl Fn(&Self, usize, &Change<'_, PartialObject>) + Send + Sync + 'static,
+        cancel: &CancellationToken,
+    ) -> Arc<Self> {
+        let (caches, subscriber) = (context.caches.clone(), Arc::new(subscriber));
+        let kinds = Arc::new(Self { caches, subscriber, places: RwLock::default() });
+        for entry in entries {
+            kinds.add(entry.kind);
+            if let Some(defines) = entry.defines {
+                kinds.follow_definitions(context, entry.kind, defines, cancel);
+            }
+        }
+        kinds
+    }
+
+    /// The kinds that are served, with their objects.
+    pub(crate) fn served(&self) -> Vec<Served> {
+        let places = self.places.read();
+        let served = places.iter().enumerate();
+        served.filter_map(|(place, at)| Some((place, at.kind, at.cache.clone()?))).collect()
+    }
+
+    /// The kind at a place, if it is served.
+    pub(crate) fn at(&self, place: usize) -> Option<(Kind, Arc<Cache<PartialObject>>)> {
+        let places = self.places.read();
+        let at = places.get(place)?;
+        Some((at.kind, at.cache.clone()?))
+    }
+
+    /// The kind of this group and name, whatever its version.
+    pub(crate) fn named(&self, group: &str, name: &str) -> Option<Served> {
+        let places = self.places.read();
+        let found = places
+            .iter()
+            .position(|at| at.kind.group == group && at.kind.name == name && at.cache.is_some())?;
+        Some((found, places[found].kind, places[found].cache.clone()?))
+    }
+
+    fn add(self: &Arc<Self>, kind: Kind) {
+        let mut places = self.places.write();
+        let known = places.iter().position(|at| at.kind == kind);
+        if known.is_some_and(|place| places[place].cache.is_some()) {
+            return;
+        }
+        let cache = self.caches.partial(kind);
+        let place = known.unwrap_or(places.len());
+        match known {
+            Some(place) => places[place].cache = Some(cache.clone()),
+            None => places.push(Place { kind, cache: Some(cache.clone()) }),
+        }
+        drop(places);
+        let kinds = Arc::downgrade(self);
+        cache.subscribe(move |change| {
+            if let Some(kinds) = kinds.upgrade() {
+                (kinds.subscriber)(&kinds, place, change);
+            }
+        });
+    }
+
+    fn remove(&self, kind: &Kind) {
+        let mut places = self.places.write();
+        for at in places.iter_mut().filter(|at| at.kind == *kind) {
+            at.cache = None;
+        }
+        drop(places);
+        self.caches.forget_partial(kind);
+    }
+
+    /// Follows the objects that define kinds.
+    fn follow_definitions(
+        self: &Arc<Self>,
+        context: &Context,
+        kind: Kind,
+        defines: Defines,
+        cancel: &CancellationToken,
+    ) {
+        let reflector = Reflector::whole(context.client.clone(), context.clock.clone(), kind);
+        let (kinds, defined) = (Arc::downgrade(self), RwLock::new(BTreeMap::new()));
+        reflector.cache().subscribe(move |change| {
+            let Some(kinds) = kinds.upgrade() else { return };
+            let now = change.new.and_then(|object| first_kind(kind, defines, object));
+            let before = match now {
+                Some(now) => defined.write().insert(change.key.clone(), now),
+                None => defined.write().remove(change.key),
+            };
+            if before == now {
+                return;
+            }
+            if let Some(before) = before {
+                info!(kind = %before.resource(), "a kind is gone");
+                kinds.remove(&before);
+            }
+            if let Some(now) = now {
+                info!(kind = %now.resource(), "a kind has come");
+                kinds.add(now);
+            }
+        });
+        reflector.spawn(cancel.clone());
+    }
+}
+
+/// The first of the kinds that an object defines: its versions show the same objects.
+fn first_kind(kind: Kind, defines: Defines, object: &WholeObject) -> Option<Kind> {
+    let mut object = serde_json::to_value(object).ok()?;
+    // The items of a list don't say what they are.
+    object["apiVersion"] = Value::from(kind.api_version());
+    object["kind"] = Value::from(kind.name);
+    match (defines.kinds)(&object) {
+        Ok(definition) => definition.kinds.first().map(|entry| entry.kind),
+        Err(errors) => {
+            debug!(?errors, "an object defines no kind");
+            None
+        }
+    }
+}
