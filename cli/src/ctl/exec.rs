@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use orch_api::Object as _;
-use orch_client::ExecOptions;
+use orch_client::{ExecOptions, Streams};
 
+use super::terminal::{self, RawTerminal};
 use super::{Failure, Session, pods};
 
 /// Run a command in a running container
@@ -16,7 +17,10 @@ use super::{Failure, Session, pods};
 Examples:
   orchctl exec web-7d9f -- ps
   orchctl exec workload/web -c web -- cat /etc/hosts
-  orchctl exec -i web-7d9f -- sh < script.sh")]
+  orchctl exec -i web-7d9f -- sh < script.sh
+
+  # A shell to work in
+  orchctl exec -it workload/web -- sh")]
 pub(super) struct Args {
     /// A pod, or kind/name
     #[arg(value_name = "POD | KIND/NAME")]
@@ -27,8 +31,8 @@ pub(super) struct Args {
     /// Pass standard input on
     #[arg(short = 'i', long)]
     stdin: bool,
-    /// Refused: terminals are not passed on yet
-    #[arg(short = 't', long, hide = true)]
+    /// Run the command on a terminal: this one, with -i
+    #[arg(short = 't', long)]
     tty: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -36,22 +40,34 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
-    if args.tty {
-        let hint = "without -t, commands that need no terminal work, also with -i".to_owned();
-        return Err(Failure::new("-t is not supported: terminals are not passed on").hint(hint));
-    }
-    let found = pods::behind(session, &args.object, "exec").await?;
+    let tty = args.tty && has_terminal(args.stdin);
+    let found = pods::behind(session, &args.object, "exec").await?.pods(session).await?;
     let Some(pod) = found.iter().find(|pod| pods::is_running(pod)) else {
         let phase = found.first().map_or("Unknown", |pod| pod.text(&["status", "phase"]));
         let hint = format!("`orchctl describe {}` may say why", described(&args.object));
         return Err(Failure::new(format!("{} is not running (its phase is {phase})", args.object)).hint(hint));
     };
     let container = args.container.or_else(|| pods::containers(pod).into_iter().next());
-    let options = ExecOptions { container, command: args.command, stdin: args.stdin };
+    let options = ExecOptions { container, command: args.command, stdin: args.stdin, tty };
     let exec = session.client().await?.exec(pods::target(session, pod, "exec").await?, &options).await?;
     let stdin = args.stdin.then(tokio::io::stdin);
-    let code = exec.run(stdin, tokio::io::stdout(), tokio::io::stderr()).await?;
-    leave(code)
+    let mut streams = Streams::new(stdin, tokio::io::stdout(), tokio::io::stderr());
+    if tty {
+        streams.sizes = terminal::sizes();
+    }
+    let raw = (tty && args.stdin).then(RawTerminal::new).transpose()?;
+    let code = exec.run(streams).await;
+    drop(raw);
+    leave(code?)
+}
+
+/// Whether there is a terminal for the command; without, it runs all the same.
+fn has_terminal(stdin: bool) -> bool {
+    let is_there = !stdin || terminal::is_there();
+    if !is_there {
+        anstream::eprintln!("Standard input is not a terminal; the command gets none (leave out -t).");
+    }
+    is_there
 }
 
 /// A read from standard input cannot be taken back, and the runtime would wait for it.

@@ -2,6 +2,7 @@
 
 mod print;
 mod rows;
+mod sort;
 mod watch;
 
 use std::process::ExitCode;
@@ -9,8 +10,10 @@ use std::str::FromStr;
 
 use clap::Parser;
 use orch_api::{LabelQuery, Params, Target};
+use orch_client::Accept;
 
 use super::jsonpath::Template;
+use super::output::print_bytes;
 use super::select::Selection;
 use super::{Failure, Session, select};
 
@@ -32,6 +35,12 @@ Examples:
   # What happens from now on
   orchctl get pods -w
 
+  # The oldest first
+  orchctl get pods --sort-by=.metadata.creationTimestamp
+
+  # What the server says at a path
+  orchctl get --raw /readyz
+
   # Some fields
   orchctl get pods -o custom-columns=NAME:.metadata.name,IP:.status.podIP
   orchctl get pods -l app=web -o jsonpath='{range .items[*]}{.status.podIP}{\" \"}{end}'")]
@@ -50,6 +59,12 @@ pub(super) struct Args {
     watch_only: bool,
     #[command(flatten)]
     scope: Scope,
+    /// In the order of this field, such as .metadata.creationTimestamp
+    #[arg(long, value_name = "PATH", value_parser = sort::path, conflicts_with_all = ["watch", "watch_only"])]
+    sort_by: Option<Template>,
+    /// Show what the server says at this path, as it is
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["words", "sort_by", "watch", "watch_only"])]
+    raw: Option<String>,
     /// Show the objects' labels
     #[arg(long)]
     show_labels: bool,
@@ -149,9 +164,7 @@ impl FromStr for Output {
 fn column(text: &str) -> Result<(String, Template), String> {
     let (heading, path) =
         text.split_once(':').ok_or_else(|| format!("{text:?} is not of the form HEADING:PATH"))?;
-    let path = path.trim_start_matches('{').trim_end_matches('}');
-    let path = if path.starts_with(['.', '[', '$']) { path.to_owned() } else { format!(".{path}") };
-    Ok((heading.to_owned(), Template::parse(&format!("{{{path}}}"))?))
+    Ok((heading.to_owned(), sort::path(path)?))
 }
 
 impl Output {
@@ -160,7 +173,17 @@ impl Output {
     }
 }
 
+async fn raw(session: &Session, path: &str) -> Result<ExitCode, Failure> {
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let answer = session.client().await?.get_raw(&path, Accept::Any).await?;
+    print_bytes(&answer)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    if let Some(path) = &args.raw {
+        return raw(session, path).await;
+    }
     if args.words.is_empty() {
         return Err(select::no_kind());
     }

@@ -1,5 +1,7 @@
 //! `logs`: what containers have written.
 
+mod follow;
+
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -13,14 +15,16 @@ use tokio_util::io::StreamReader;
 
 use super::get::label_selector;
 use super::output::paint;
+use super::pods::{self, Behind};
 use super::wait::parse_duration;
-use super::{Failure, Session, pods};
+use super::{Failure, Session};
 
 const TAIL_OF_MANY: u64 = 10;
 
 /// Show what containers have written
 ///
-/// Of an object other than a pod, the logs of all pods that it owns are shown, each line behind the name of its pod.
+/// Of an object other than a pod, the logs of all pods that it owns are shown, each line behind the name of its pod. With
+/// -f, pods that come later are shown too, and containers that start again.
 #[derive(Parser, Debug)]
 #[command(after_help = "\
 Examples:
@@ -81,18 +85,22 @@ struct Source {
 
 pub(super) async fn run(session: &Session, mut args: Args) -> Result<ExitCode, Failure> {
     args.container = args.container.or_else(|| args.of_container.take());
-    let pods = match (&args.object, &args.selector) {
+    let behind = match (&args.object, &args.selector) {
         (Some(object), _) => pods::behind(session, object, "log").await?,
-        (None, Some(selector)) => pods::labelled(session, selector, "log").await?,
+        (None, Some(selector)) => Behind::Group(pods::labelled(session, selector, "log").await?),
         (None, None) => return Err(Failure::new("name a pod, or kind/name, or labels with -l")),
     };
+    if let (Behind::Group(group), true) = (&behind, args.follow && !args.previous) {
+        return follow::run(session, &args, group).await;
+    }
+    let pods = behind.pods(session).await?;
     if let Some(pod) = pods.first().filter(|_| args.container.is_none() && !args.all_containers) {
         say_default(&pods::containers(pod));
     }
     let mut sources = Vec::new();
     for pod in &pods {
         for container in wanted(pod, &args) {
-            sources.push(source(session, pod, container, &args, pods.len() > 1).await?);
+            sources.push(source(session, pod, container, &args, (pods.len() > 1, true)).await?);
         }
     }
     // One log after the other keeps their order; followed ones are shown as they come.
@@ -122,24 +130,28 @@ fn say_default(containers: &[String]) {
     }
 }
 
+/// Where a container's log is. `is_limited` says whether only a part of it is wanted, as the options say.
 async fn source(
     session: &Session,
     pod: &Value,
     container: Option<String>,
     args: &Args,
-    several: bool,
+    (several, is_limited): (bool, bool),
 ) -> Result<Source, Failure> {
     let given = [
         container.clone().map(|name| ("container", name)),
         args.follow.then(|| ("follow", "true".into())),
         args.previous.then(|| ("previous", "true".into())),
         args.timestamps.then(|| ("timestamps", "true".into())),
+        args.limit_bytes.map(|bytes| ("limitBytes", bytes.to_string())),
+    ];
+    let limits = [
         tail(args).map(|lines| ("tailLines", lines.to_string())),
         args.since_time.map(|time| ("sinceTime", time.to_string())),
-        args.limit_bytes.map(|bytes| ("limitBytes", bytes.to_string())),
         args.since.map(|since| ("sinceSeconds", since.as_secs().max(1).to_string())),
     ];
-    let other = given.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+    let given = given.into_iter().chain(limits.into_iter().filter(|_| is_limited));
+    let other = given.flatten().map(|(name, value)| (name.to_owned(), value)).collect();
     let target = pods::target(session, pod, "log").await?.subresource("log");
     let request =
         Request { verb: Verb::Get, target, params: Params { other, ..Params::default() }, body: None };
@@ -199,10 +211,14 @@ async fn show_together(session: &Session, sources: Vec<Source>) -> Result<ExitCo
 }
 
 async fn show(mut lines: Lines) -> Result<(), Failure> {
-    let mut stdout = anstream::stdout();
     while let Some(line) = lines.next().await {
-        std::io::Write::write_all(&mut stdout, &line?)?;
-        std::io::Write::flush(&mut stdout)?;
+        write_line(&line?)?;
     }
     Ok(())
+}
+
+fn write_line(line: &[u8]) -> std::io::Result<()> {
+    let mut stdout = anstream::stdout();
+    std::io::Write::write_all(&mut stdout, line)?;
+    std::io::Write::flush(&mut stdout)
 }

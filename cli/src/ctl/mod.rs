@@ -17,7 +17,9 @@ mod explain;
 mod failure;
 mod files;
 mod get;
+mod graph;
 mod jsonpath;
+mod live;
 mod logs;
 mod order;
 mod output;
@@ -26,6 +28,8 @@ mod scale;
 mod schema;
 mod select;
 mod session;
+mod terminal;
+mod tree;
 mod version;
 mod wait;
 
@@ -61,6 +65,7 @@ Examples:
   # See it, and everything about it
   orchctl get workloads,pods
   orchctl describe workload web
+  orchctl tree workload/web
 
   # Wait until it is there, then look into it
   orchctl wait workload/web --for=condition=Available --timeout=60s
@@ -78,6 +83,8 @@ enum Verb {
     Create(create::Args),
     Get(get::Args),
     Describe(describe::Args),
+    Tree(tree::Args),
+    Graph(graph::Args),
     Edit(edit::Args),
     Delete(delete::Args),
     Logs(logs::Args),
@@ -108,6 +115,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Create(args) => create::run(&session, args).await,
         Verb::Get(args) => get::run(&session, args).await,
         Verb::Describe(args) => describe::run(&session, args).await,
+        Verb::Tree(args) => tree::run(&session, args).await,
+        Verb::Graph(args) => graph::run(&session, args).await,
         Verb::Edit(args) => edit::run(&session, args).await,
         Verb::Delete(args) => delete::run(&session, args).await,
         Verb::Logs(args) => logs::run(&session, args).await,

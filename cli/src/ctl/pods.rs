@@ -16,44 +16,89 @@ async fn with_subresource<'a>(session: &'a Session, subresource: &str) -> Result
     })
 }
 
-/// The pods behind `web`, `pod/web` or `workload/web`, oldest first.
-pub(super) async fn behind(session: &Session, word: &str, subresource: &str) -> Result<Vec<Value>, Failure> {
+/// What stands behind a word.
+pub(super) enum Behind {
+    /// The pod that was named.
+    Pod(Value),
+    /// Pods that come and go.
+    Group(Group),
+}
+
+/// The pods that an object owns, or those with certain labels.
+pub(super) struct Group {
+    pub(super) collection: Target,
+    pub(super) params: Params,
+    /// The owner's uid.
+    owner: Option<String>,
+    /// The group in words, and what may say why there are no pods.
+    label: String,
+    hint: Option<String>,
+}
+
+impl Behind {
+    /// The pods, oldest first; at least one.
+    pub(super) async fn pods(self, session: &Session) -> Result<Vec<Value>, Failure> {
+        let group = match self {
+            Self::Pod(pod) => return Ok(vec![pod]),
+            Self::Group(group) => group,
+        };
+        let (pods, _) = group.list(session).await?;
+        if pods.is_empty() {
+            return Err(Failure::new(group.label).hint(group.hint));
+        }
+        Ok(pods)
+    }
+}
+
+impl Group {
+    /// The pods that there are, oldest first, and the list's revision.
+    pub(super) async fn list(&self, session: &Session) -> Result<(Vec<Value>, String), Failure> {
+        let (mut pods, revision) = session.list(self.collection.clone(), self.params.clone()).await?;
+        pods.retain(|pod| self.has(pod));
+        pods.sort_by_cached_key(|pod| {
+            (pod.text(&["metadata", "creationTimestamp"]).to_owned(), pod.name().to_owned())
+        });
+        Ok((pods, revision))
+    }
+
+    /// Whether a pod that has the labels belongs to the group.
+    pub(super) fn has(&self, pod: &Value) -> bool {
+        self.owner.as_ref().is_none_or(|uid| is_owned(pod, uid))
+    }
+}
+
+/// What stands behind `web`, `pod/web` or `workload/web`.
+pub(super) async fn behind(session: &Session, word: &str, subresource: &str) -> Result<Behind, Failure> {
     let pods = with_subresource(session, subresource).await?;
     let namespace = session.namespace().await?;
     let Some((kind, name)) = word.split_once('/') else {
-        return Ok(vec![session.get(pods.collection(Some(namespace)).named(word)).await?]);
+        return Ok(Behind::Pod(session.get(pods.collection(Some(namespace)).named(word)).await?));
     };
     let resource = session.discovery().await?.resolve(kind)?;
     let owner = session.get(resource.collection(Some(namespace)).named(name)).await?;
     if resource == pods {
-        return Ok(vec![owner]);
+        return Ok(Behind::Pod(owner));
     }
     let owner_namespace = Some(owner.namespace()).filter(|namespace| !namespace.is_empty());
-    let (items, _) = session.list(pods.collection(owner_namespace), Params::default()).await?;
-    let mut owned: Vec<_> = items.into_iter().filter(|pod| is_owned(pod, owner.uid())).collect();
-    if owned.is_empty() {
-        let hint = format!("`orchctl describe {word}` may say why");
-        return Err(Failure::new(format!("{} has no pods", select::label(resource, name))).hint(hint));
-    }
-    owned.sort_by_cached_key(|pod| {
-        (pod.text(&["metadata", "creationTimestamp"]).to_owned(), pod.name().to_owned())
-    });
-    Ok(owned)
+    Ok(Behind::Group(Group {
+        collection: pods.collection(owner_namespace),
+        params: Params::default(),
+        owner: Some(owner.uid().to_owned()),
+        label: format!("{} has no pods", select::label(resource, name)),
+        hint: Some(format!("`orchctl describe {word}` may say why")),
+    }))
 }
 
 /// The pods with these labels.
-pub(super) async fn labelled(
-    session: &Session,
-    selector: &str,
-    subresource: &str,
-) -> Result<Vec<Value>, Failure> {
+pub(super) async fn labelled(session: &Session, selector: &str, subresource: &str) -> Result<Group, Failure> {
     let pods = with_subresource(session, subresource).await?;
-    let params = Params { label_selector: Some(selector.to_owned()), ..Params::default() };
-    let (items, _) = session.list(pods.collection(Some(session.namespace().await?)), params).await?;
-    if items.is_empty() {
-        return Err(Failure::new(format!("no pods with the labels {selector}")));
-    }
-    Ok(items)
+    Ok(Group {
+        collection: pods.collection(Some(session.namespace().await?)),
+        params: Params { label_selector: Some(selector.to_owned()), ..Params::default() },
+        owner: None,
+        label: format!("no pods with the labels {selector}"),
+        hint: None,
+    })
 }
 
 fn is_owned(object: &Value, uid: &str) -> bool {

@@ -33,6 +33,14 @@ pub(super) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Ve
     Ok(resources.into_iter().map(selection).collect())
 }
 
+/// As [`parse`], where no words mean no objects.
+pub(super) fn parse_any<'a>(
+    discovery: &'a Discovery,
+    words: &[String],
+) -> Result<Vec<Selection<'a>>, Failure> {
+    if words.is_empty() { Ok(Vec::new()) } else { parse(discovery, words) }
+}
+
 pub(super) fn no_kind() -> Failure {
     Failure::new("what kind of object?")
         .hint("name one, such as `pods`; `orchctl api-resources` lists them".to_owned())

@@ -1,12 +1,13 @@
 //! Running a command in a container: WebSockets with Kubernetes' channel protocol, `v5.channel.k8s.io`.
 //!
 //! Each binary message begins with a byte that names its channel: 0 standard input, 1 standard output, 2 standard error,
-//! 3 the outcome as a [`Status`], 255 the end of another channel.
+//! 3 the outcome as a [`Status`], 4 the size of the terminal, 255 the end of another channel.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use futures::stream::{self, BoxStream};
 use futures::{SinkExt, StreamExt};
 use http::header::AUTHORIZATION;
 use orch_api::{Status, Target};
@@ -26,6 +27,7 @@ const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const OUTCOME: u8 = 3;
+const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 const CHUNK_BYTES: usize = 32 << 10;
 /// As shells count: 128 and the signal's number.
@@ -40,6 +42,36 @@ pub struct ExecOptions {
     pub command: Vec<String>,
     /// Whether standard input is passed on.
     pub stdin: bool,
+    /// Whether the command runs on a terminal; its standard error is then part of its standard output.
+    pub tty: bool,
+}
+
+/// The size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Characters in a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
+}
+
+/// What is passed on between the command and whoever runs it.
+pub struct Streams<I, O, E> {
+    /// What the command reads; none: nothing.
+    pub stdin: Option<I>,
+    /// Where what it writes goes.
+    pub stdout: O,
+    /// Where its complaints go.
+    pub stderr: E,
+    /// The sizes that the terminal takes on, the first one at once.
+    pub sizes: BoxStream<'static, TerminalSize>,
+}
+
+impl<I, O, E> Streams<I, O, E> {
+    /// Streams without a terminal.
+    pub fn new(stdin: Option<I>, stdout: O, stderr: E) -> Self {
+        Self { stdin, stdout, stderr, sizes: stream::empty().boxed() }
+    }
 }
 
 /// A byte stream, with or without TLS.
@@ -95,7 +127,8 @@ fn query(options: &ExecOptions) -> Vec<(&'static str, &str)> {
     let mut query: Vec<_> = options.command.iter().map(|word| ("command", word.as_str())).collect();
     query.extend(options.container.as_deref().map(|container| ("container", container)));
     query.extend(options.stdin.then_some(("stdin", "true")));
-    query.extend([("stdout", "true"), ("stderr", "true")]);
+    query.push(("stdout", "true"));
+    query.push(if options.tty { ("tty", "true") } else { ("stderr", "true") });
     query
 }
 
@@ -121,25 +154,14 @@ impl Exec {
     ///
     /// # Errors
     /// The command could not be started, or the connection broke off.
-    pub async fn run(
-        self,
-        stdin: Option<impl AsyncRead + Unpin + Send>,
-        mut stdout: impl AsyncWrite + Unpin + Send,
-        mut stderr: impl AsyncWrite + Unpin + Send,
-    ) -> Result<i32, Status> {
-        let (mut sink, mut messages) = self.socket.split();
-        let input = async {
-            if let Some(mut stdin) = stdin {
-                while let Some(chunk) = read_chunk(&mut stdin).await {
-                    if sink.send(Message::Binary(chunk)).await.is_err() {
-                        break;
-                    }
-                }
-                // The command may have ended by now, and the socket with it.
-                sink.send(Message::Binary(Bytes::from_static(&[CLOSE, STDIN]))).await.ok();
-            }
-            std::future::pending::<()>().await;
-        };
+    pub async fn run<I, O, E>(self, streams: Streams<I, O, E>) -> Result<i32, Status>
+    where
+        I: AsyncRead + Unpin + Send,
+        O: AsyncWrite + Unpin + Send,
+        E: AsyncWrite + Unpin + Send,
+    {
+        let Streams { stdin, mut stdout, mut stderr, sizes } = streams;
+        let (sink, mut messages) = self.socket.split();
         let output = async {
             while let Some(message) = messages.next().await {
                 let frame = match message {
@@ -168,9 +190,36 @@ impl Exec {
         };
         tokio::select! {
             outcome = output => outcome,
-            () = input => Err(Status::internal("the input ended the command")),
+            () = send_input(sink, stdin, sizes) => Err(Status::internal("the input ended the command")),
         }
     }
+}
+
+/// Passes input and sizes on; never ends, for the command goes on without.
+async fn send_input(
+    mut sink: impl futures::Sink<Message> + Unpin,
+    stdin: Option<impl AsyncRead + Unpin>,
+    sizes: BoxStream<'static, TerminalSize>,
+) {
+    let sizes = sizes.map(|TerminalSize { columns, rows }| {
+        let size = format!("{{\"Width\":{columns},\"Height\":{rows}}}");
+        Bytes::from([&[RESIZE], size.as_bytes()].concat())
+    });
+    let input = stream::unfold(stdin, |stdin| async move {
+        let mut stdin = stdin?;
+        match read_chunk(&mut stdin).await {
+            Some(chunk) => Some((chunk, Some(stdin))),
+            None => Some((Bytes::from_static(&[CLOSE, STDIN]), None)),
+        }
+    });
+    let mut frames = std::pin::pin!(stream::select(sizes, input));
+    while let Some(frame) = frames.next().await {
+        // The command may have ended by now, and the socket with it.
+        if sink.send(Message::Binary(frame)).await.is_err() {
+            break;
+        }
+    }
+    std::future::pending().await
 }
 
 /// The next bytes of the input behind their channel's number; none at the end.

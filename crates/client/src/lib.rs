@@ -24,7 +24,7 @@ mod yaml;
 
 pub use discovery::{ApiResource, Discovery, UnknownResource};
 pub use error::ConfigError;
-pub use exec::{Exec, ExecOptions};
+pub use exec::{Exec, ExecOptions, Streams, TerminalSize};
 pub use http::{Accept, HttpClient, OnWarning};
 pub use kubeconfig::{Connection, Credentials, Kubeconfig, KubeconfigPaths, Overrides};
 pub use tls::TlsSettings;

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use futures::{StreamExt, stream};
 use orch_api::{Client, EventType, Params, Patch, Reason, Request, Target, Verb};
-use orch_client::{Accept, Credentials, ExecOptions, HttpClient};
+use orch_client::{Accept, Credentials, ExecOptions, HttpClient, Streams};
 use serde_json::json;
 use server::{Authority, Server};
 
@@ -252,10 +252,11 @@ async fn a_command_gets_its_input_and_gives_output_and_exit_code() {
         container: Some("web".into()),
         command: ["sh", "-c", "a & b"].map(String::from).to_vec(),
         stdin: true,
+        ..ExecOptions::default()
     };
     let exec = client.exec(target(&format!("{PODS}/web")), &options).await.unwrap();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let code = exec.run(Some(&b"hello"[..]), &mut stdout, &mut stderr).await.unwrap();
+    let code = exec.run(Streams::new(Some(&b"hello"[..]), &mut stdout, &mut stderr)).await.unwrap();
     assert_eq!((code, &stdout[..], &stderr[..]), (7, &b"hello"[..], &b"hello"[..]));
 
     let refused = client.exec(target(&format!("{PODS}/none")), &options).await.err().unwrap();

@@ -197,10 +197,26 @@ impl Sections {
                 continue;
             }
             self.lines.heading(depth, &label);
-            for (field, value) in rest {
-                self.field(depth + 1, field, value, ty.and_then(|ty| ty.field(field)));
+            match rest.as_slice() {
+                [(field, value)] if value.is_object() && has_sorts(ty) => {
+                    self.sort(depth + 1, field, value, ty)
+                }
+                _ => rest.into_iter().for_each(|(field, value)| {
+                    self.field(depth + 1, field, value, ty.and_then(|ty| ty.field(field)));
+                }),
             }
         }
+    }
+
+    /// An object that says by its one field of what sort it is, as a volume does, which may be all that there is to say:
+    /// `emptyDir: {}`.
+    fn sort(&mut self, depth: usize, field: &str, value: &Value, ty: Option<Type<'_>>) {
+        let ty = ty.and_then(|ty| ty.field(field));
+        let about =
+            ty.and_then(|ty| ty.node().description.as_deref()).map(first_sentence).unwrap_or_default();
+        let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
+        self.lines.field(depth, "Type", &format!("{}{about}", title(field).replace(' ', "")));
+        self.fields(depth, value, ty);
     }
 
     fn conditions(&mut self, depth: usize, label: &str, items: &[Value]) {
@@ -214,6 +230,20 @@ impl Sections {
         self.lines.heading(depth, label);
         self.lines.raw(indented(&table.without_empty_columns().render(true), depth + 1));
     }
+}
+
+/// Whether an object says by one of several fields of what sort it is.
+fn has_sorts(ty: Option<Type<'_>>) -> bool {
+    let is_object = |ty: Type<'_>| ty.properties().next().is_some();
+    ty.is_some_and(|ty| ty.properties().filter(|(_, property)| is_object(*property)).count() > 1)
+}
+
+/// What a field's description begins with, as it stands within another sentence.
+fn first_sentence(description: &str) -> String {
+    let sentence = description.split(". ").next().unwrap_or_default().trim_end_matches('.');
+    let mut chars = sentence.chars();
+    let first = chars.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(chars).collect::<String>().replace('\n', " ")
 }
 
 fn decoded_len(base64: &str) -> usize {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use orch_api::{Object as _, Status};
 use serde_json::{Value, json};
 
+use super::sort::SortKey;
 use super::{Args, Output};
 use crate::ctl::jsonpath::Template;
 use crate::ctl::output::table::Table;
@@ -34,6 +35,9 @@ pub(super) async fn run(
                 None => code = not_found(selection, name).report(),
             }
         }
+    }
+    if let Some(path) = &args.sort_by {
+        objects.sort_by(|a, b| SortKey::of(path, a).compare(&SortKey::of(path, b)));
     }
     let single = matches!(selections, [one] if one.names.len() == 1);
     if single && objects.is_empty() {

@@ -7,7 +7,9 @@ use orch_api::{Object as _, Params, Request, Target, Verb};
 use orch_client::Accept;
 use serde_json::Value;
 
+use super::sort::SortKey;
 use super::{Args, Output};
+use crate::ctl::jsonpath::Template;
 use crate::ctl::output::table::Table;
 use crate::ctl::output::{FAINT, age, paint, print};
 use crate::ctl::select::{self, Selection};
@@ -24,11 +26,12 @@ pub(super) async fn run(
     let mut printed = 0;
     for selection in selections {
         let mut form = Form::new(selection, args, selections.len() > 1);
-        let (table, missing) = if selection.names.is_empty() {
+        let (mut table, missing) = if selection.names.is_empty() {
             (collection(session, selection, args, &mut form).await?.0, Vec::new())
         } else {
             named(session, selection, &mut form, args.ignore_not_found).await?
         };
+        form.sort(&mut table);
         if !table.rows.is_empty() {
             let space = if printed > 0 { "\n" } else { "" };
             print(&format!("{space}{}", table.render(!args.no_headers)))?;
@@ -68,6 +71,7 @@ pub(super) async fn collection(
     let mut cont = None;
     loop {
         let params = Params { limit: Some(PAGE), cont: cont.take(), ..args.scope.params() };
+        let params = Params { other: form.whole_objects(), ..params };
         let request = Request { verb: Verb::List, target: target.clone(), params, body: None };
         let page = session.call_as(request, Accept::Table).await?;
         form.add(&mut table, &page);
@@ -87,7 +91,7 @@ async fn named(
 ) -> Result<(Table, Vec<Failure>), Failure> {
     let (mut table, mut missing) = (Table::default(), Vec::new());
     for target in selection.targets(session).await? {
-        match one(session, target).await {
+        match one(session, target, form.whole_objects()).await {
             Ok(answer) => form.add(&mut table, &answer),
             Err(status) if status.code == 404 && ignore_not_found => {}
             Err(status) if status.code == 404 => missing.push(status.into()),
@@ -97,8 +101,13 @@ async fn named(
     Ok((table, missing))
 }
 
-async fn one(session: &Session, target: Target) -> Result<Value, orch_api::Status> {
-    let request = Request { verb: Verb::Get, target, params: Params::default(), body: None };
+async fn one(
+    session: &Session,
+    target: Target,
+    other: Vec<(String, String)>,
+) -> Result<Value, orch_api::Status> {
+    let params = Params { other, ..Params::default() };
+    let request = Request { verb: Verb::Get, target, params, body: None };
     session.log(&request);
     let client = session.client().await.map_err(|_| orch_api::Status::unavailable("not connected"))?;
     let answer = client.send_as(request, Accept::Table).await?;
@@ -117,6 +126,10 @@ pub(super) struct Form {
     prefix: Option<String>,
     /// What the server makes of an object.
     columns: Vec<Column>,
+    /// What the rows are ordered by.
+    sort_by: Option<Template>,
+    /// That of each row so far.
+    keys: Vec<SortKey>,
 }
 
 struct Column {
@@ -144,7 +157,28 @@ impl Form {
             label_columns: args.label_columns.clone(),
             prefix: several.then(|| selection.resource.prefix()),
             columns: Vec::new(),
+            sort_by: args.sort_by.clone(),
+            keys: Vec::new(),
         }
+    }
+
+    /// To be ordered by any field, objects must come whole.
+    fn whole_objects(&self) -> Vec<(String, String)> {
+        self.sort_by.iter().map(|_| ("includeObject".to_owned(), "Object".to_owned())).collect()
+    }
+
+    /// Puts the rows of a table, all of which have been added by this form, in their order.
+    fn sort(&mut self, table: &mut Table) {
+        if self.sort_by.is_some() {
+            let mut rows: Vec<_> = self.keys.drain(..).zip(table.rows.drain(..)).collect();
+            rows.sort_by(|(a, _), (b, _)| a.compare(b));
+            table.rows.extend(rows.into_iter().map(|(_, row)| row));
+        }
+    }
+
+    fn push(&mut self, table: &mut Table, row: Vec<String>, object: &Value) {
+        self.keys.extend(self.sort_by.as_ref().map(|path| SortKey::of(path, object)));
+        table.rows.push(row);
     }
 
     /// Adds the rows of an answer: a `Table`, or objects from a server that does not make tables.
@@ -175,19 +209,20 @@ impl Form {
                 Some(prefix) if column.is_name => select::join(prefix, &cell(value)),
                 _ => cell(value),
             });
-            let row = self.row(texts, &row["object"]);
-            table.rows.push(row);
+            let cells = self.row(texts, &row["object"]);
+            self.push(table, cells, &row["object"]);
         }
     }
 
-    fn add_object(&self, table: &mut Table, object: &Value) {
+    fn add_object(&mut self, table: &mut Table, object: &Value) {
         if table.heading.is_empty() {
             table.heading = self.heading(["NAME".to_owned(), "AGE".to_owned()]);
         }
         let age = age::since(object.text(&["metadata", "creationTimestamp"]), Timestamp::now());
         let name = object.name().to_owned();
         let name = self.prefix.as_ref().map_or(name.clone(), |prefix| select::join(prefix, &name));
-        table.rows.push(self.row([name, age], object));
+        let row = self.row([name, age], object);
+        self.push(table, row, object);
     }
 
     fn heading(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {

@@ -23,6 +23,13 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Writes what is not ours to colour to standard output, as it is.
+pub(super) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
 /// The colour of a word that says how something is; none for any other word.
 pub(super) fn style_of_state(word: &str) -> Option<Style> {
     const GOOD_WORDS: [&str; 10] = [

@@ -122,3 +122,20 @@ fn names_become_titles() {
         assert_eq!(title(name), expected);
     }
 }
+
+#[test]
+fn a_volume_says_of_what_sort_it_is() {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"volumes": [
+        {"name": "cache", "emptyDir": {}}, {"name": "config", "configMap": {"name": "web", "optional": true}}]}});
+    let shown = show(&pod);
+    let volumes = shown.split_once("  Volumes:").unwrap().1;
+    let expected = "
+    cache:
+      Type:  EmptyDir (an empty directory that lives as long as the pod)
+    config:
+      Type:      ConfigMap (the entries of a ConfigMap as files)
+      Name:      web
+      Optional:  true
+";
+    assert_eq!(volumes, expected);
+}
