@@ -1,7 +1,6 @@
 //! `orchd up`, the release binary, in a process of its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -118,48 +117,4 @@ pub(crate) fn resident_mebibytes(pid: u32) -> Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kibibytes / 1024.0)
-}
-
-/// A real etcd; killed when dropped.
-pub(crate) struct Etcd {
-    process: Child,
-    pub(crate) url: String,
-    _directory: tempfile::TempDir,
-}
-
-impl Etcd {
-    /// Starts one, with fsync, on its own directory and ports, and waits until it listens.
-    pub(crate) async fn start() -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let (port, peer) = (free_port()?, free_port()?);
-        let (url, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
-        let process = Command::new("etcd")
-            .arg("--data-dir")
-            .arg(directory.path())
-            .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("default={peer}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("etcd cannot be started: install Debian's etcd-server")?;
-        let etcd = Self { process, url, _directory: directory };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            ensure!(Instant::now() < deadline, "etcd does not listen");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(etcd)
-    }
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

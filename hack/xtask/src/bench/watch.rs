@@ -91,7 +91,8 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
 
 async fn watch(server: &Server, arrivals: &Arc<Arrivals>) -> Result<()> {
     let connection = server.connection()?;
-    let path = "/api/v1/namespaces/default/configmaps?watch=true&fieldSelector=metadata.name!%3Dkube-root-ca.crt";
+    let path =
+        "/api/v1/namespaces/default/configmaps?watch=true&fieldSelector=metadata.name!%3Dkube-root-ca.crt";
     for _ in 0..WATCHERS / WATCHERS_A_CONNECTION {
         let wire = Wire::connect(&connection).await?;
         for _ in 0..WATCHERS_A_CONNECTION {

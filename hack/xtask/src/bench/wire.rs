@@ -31,8 +31,10 @@ impl Wire {
         let tls = &connection.tls;
         let authority = String::from_utf8(tls.authority.clone().context("no authority")?)?;
         let (certificate, key) = tls.identity.clone().context("no client certificate")?;
-        let credentials =
-            Credentials { certificate_pem: String::from_utf8(certificate)?, key_pem: String::from_utf8(key)? };
+        let credentials = Credentials {
+            certificate_pem: String::from_utf8(certificate)?,
+            key_pem: String::from_utf8(key)?,
+        };
         let mut config = orch_transport::client_config(&authority, Some(&credentials))?;
         config.alpn_protocols = vec![b"h2".to_vec()];
 

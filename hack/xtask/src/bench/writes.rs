@@ -6,11 +6,12 @@ use anyhow::Result;
 use http::Method;
 use orch_api::{Api, Metadata};
 use orch_ontology::ConfigMap;
+use orch_store::testing::EtcdServer;
 
 use super::load::{self, Outcome};
 use super::raw;
 use super::report::{Report, micros, share};
-use super::server::{Etcd, Server};
+use super::server::Server;
 use super::wire::Wire;
 
 /// What a ConfigMap with its metadata comes to in the store, so that the raw limit writes as much.
@@ -25,11 +26,17 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
                   to one file with one fdatasync for all that wait. CPU: of the server, for each request.";
     let heading = ["store", "clients", "Orch", "p50", "p99", "CPU", "raw", "p50", "p99", "Orch / raw"];
     let section = report.section("Writes", method, &heading);
-    let etcd = Etcd::start().await?;
+    let etcd = EtcdServer::start().await;
     for clients in CLIENTS {
-        let raw = raw::etcd_transactions(&etcd.url, clients, STORED_BYTES).await?;
-        let server =
-            Server::start(&["--runtime", "simulated", "--store", "etcd", "--etcd-endpoints", &etcd.url])?;
+        let raw = raw::etcd_transactions(etcd.endpoint(), clients, STORED_BYTES).await?;
+        let server = Server::start(&[
+            "--runtime",
+            "simulated",
+            "--store",
+            "etcd",
+            "--etcd-endpoints",
+            etcd.endpoint(),
+        ])?;
         section.row(row("etcd", clients, &server, &raw).await?);
     }
     for clients in CLIENTS {
