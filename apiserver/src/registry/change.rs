@@ -175,6 +175,15 @@ fn keep_server_fields(old: &Value, new: &mut Value) {
             to.insert(field.into(), value.clone());
         }
     }
+    // The same moment in other words (`+00:00` for `Z`, as the Python client writes it) is no change.
+    let moment = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    for field in ["creationTimestamp", "deletionTimestamp"] {
+        if let (Some(ours), Some(theirs)) = (from.get(field), to.get(field))
+            && moment(ours).is_some_and(|at| moment(theirs) == Some(at))
+        {
+            to.insert(field.into(), ours.clone());
+        }
+    }
     to.remove("selfLink");
     for field in ["generation", "resourceVersion"] {
         match from.get(field) {

@@ -223,6 +223,10 @@ async fn an_update_states_what_it_believes_or_overwrites() {
     let mut garbled = second.clone();
     garbled["metadata"]["resourceVersion"] = "new".into();
     host.put(&path, garbled).await.fails(422, "Invalid", "metadata.resourceVersion");
+    let mut python = second.clone();
+    python["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00+00:00".into();
+    python["metadata"]["managedFields"][0]["time"] = "2026-01-01T00:00:00+00:00".into();
+    assert_eq!(host.put(&path, python).await.is(200), second);
     let mut reborn = second.clone();
     reborn["metadata"]["creationTimestamp"] = "1999-01-01T00:00:00Z".into();
     host.put(&path, reborn).await.fails(
