@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails it")]
 
+mod compatibility;
 mod containers;
 mod kubectl;
+mod kubectl_table;
 mod layering;
 mod orchctl;
 mod real;

@@ -1,0 +1,216 @@
+//! `docs/compatibility.md`: what of Kubernetes' API is served, each with the test that shows it. Run with `BLESS=1` to write it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::kubectl_table::TABLES;
+
+/// A part of the wire: what is served, and the test in `apiserver/tests/it/` that shows it, as `file::test`.
+type Row = (&'static str, &'static str);
+
+const WRITES: &[Row] = &[
+    (
+        "`POST`: uid, creationTimestamp, generation and managedFields are the server's",
+        "writes::a_new_object_gets_its_identity_from_the_server",
+    ),
+    ("`generateName`", "writes::generated_names_are_unique"),
+    (
+        "`PUT` with and without `resourceVersion`; 409 when stale",
+        "writes::an_update_states_what_it_believes_or_overwrites",
+    ),
+    (
+        "`PATCH` as JSON patch, merge patch, strategic merge patch",
+        "writes::patches_of_every_kind_change_what_they_say",
+    ),
+    (
+        "server-side apply: ownership, conflicts, `force`, removal of what is left out",
+        "writes::applying_makes_merges_and_refuses_to_take_what_others_own",
+    ),
+    ("apply in YAML, and by many at once", "writes::applying_yaml_and_applying_at_once_both_work"),
+    (
+        "a write that changes nothing has no new revision",
+        "writes::a_write_that_changes_nothing_writes_nothing",
+    ),
+    (
+        "write-only fields (`stringData`) applied again change nothing",
+        "writes::applying_a_secret_s_texts_again_changes_nothing",
+    ),
+    ("`dryRun=All` runs the whole pipeline", "writes::a_dry_run_does_everything_but_write"),
+    (
+        "`fieldValidation` Strict, Warn (`Warning: 299`), Ignore: unknown fields",
+        "writes::unknown_fields_are_refused_told_or_ignored_as_asked",
+    ),
+    (
+        "the same: fields given twice, in JSON and YAML, for every kind of write",
+        "writes::repeated_fields_are_refused_told_or_ignored_as_asked",
+    ),
+    (
+        "`fieldManager`: from `User-Agent` if absent; at most 128 printable bytes",
+        "writes::managers_have_names_that_can_be_printed",
+    ),
+    (
+        "422 with every cause; 400 for values of the wrong type",
+        "writes::what_is_not_valid_is_refused_with_every_cause",
+    ),
+    ("400 for bodies that do not fit the path", "writes::what_does_not_fit_the_path_is_a_bad_request"),
+    ("concurrent patches are all kept", "writes::concurrent_patches_are_all_kept"),
+];
+
+const SUBRESOURCES: &[Row] = &[
+    ("`status` apart from the object", "writes::spec_and_status_are_written_apart"),
+    (
+        "`scale`: get, update, patch of an `autoscaling/v1` Scale",
+        "subresources::a_workload_is_scaled_by_its_scale",
+    ),
+    ("`scale`: apply, with ownership of the number", "subresources::applying_a_scale_takes_only_the_number"),
+    ("`scale`: validation and dry run", "subresources::scaling_is_checked_and_a_dry_run_scales_nothing"),
+    ("`binding`", "writes::binding_a_pod_is_a_command_on_it"),
+    ("405 for verbs that a subresource does not know", "subresources::subresources_know_only_their_verbs"),
+    (
+        "`log`, `exec`, `attach`: streams to the node",
+        "streams::an_upgraded_connection_carries_bytes_both_ways",
+    ),
+];
+
+const DELETES: &[Row] = &[
+    (
+        "`gracePeriodSeconds`, which only becomes shorter",
+        "deletes::what_runs_gets_its_grace_which_can_only_become_shorter",
+    ),
+    (
+        "`propagationPolicy` Orphan, Foreground, Background",
+        "deletes::propagation_is_a_finalizer_for_the_garbage_collector",
+    ),
+    ("`preconditions`", "deletes::preconditions_must_hold"),
+    (
+        "`DeleteOptions` in body or query; 422 for what contradicts itself",
+        "deletes::delete_options_that_make_no_sense_are_refused",
+    ),
+    ("finalizers", "deletes::finalizers_hold_an_object_until_the_last_is_gone"),
+    ("`deletecollection` with selectors", "deletes::a_collection_is_deleted_by_selector"),
+    (
+        "namespaces end when their content is gone; 403 for new content",
+        "deletes::a_dying_namespace_stays_until_its_content_is_gone_and_takes_nothing_new",
+    ),
+    (
+        "403 for `default`, `kube-system`, `kube-public`",
+        "deletes::namespaces_that_the_system_needs_are_not_deleted",
+    ),
+];
+
+const READS: &[Row] = &[
+    (
+        "`limit` and `continue`: pages of one revision, `remainingItemCount`",
+        "lists::pages_show_one_revision_whatever_happens_meanwhile",
+    ),
+    ("410 with a token that goes on as of now", "lists::a_page_whose_revision_is_compacted_has_expired"),
+    ("`resourceVersion`, `resourceVersionMatch` Exact and NotOlderThan", "lists::a_list_is_as_old_as_asked"),
+    (
+        "422 for parameters that contradict each other; what a verb does not read is ignored",
+        "lists::parameters_that_contradict_each_other_are_refused",
+    ),
+    ("`fieldSelector` on flags that are left out", "lists::a_flag_that_is_left_out_is_false_to_selectors"),
+    ("gzip above 128 KiB", "lists::a_large_list_is_whole_plain_and_compressed"),
+];
+
+const WATCHES: &[Row] = &[
+    (
+        "from the present, or from nothing",
+        "watches::a_watch_begins_with_what_is_there_and_goes_on_with_what_happens",
+    ),
+    ("from a revision, without a gap", "watches::a_watch_resumes_after_a_revision_without_a_gap"),
+    (
+        "selectors: objects enter as ADDED and leave as DELETED",
+        "watches::an_object_that_enters_or_leaves_the_selection_is_added_or_deleted",
+    ),
+    (
+        "`sendInitialEvents`, ended by the `k8s.io/initial-events-end` bookmark; booleans as Kubernetes reads them",
+        "watches::initial_events_end_with_a_marked_bookmark",
+    ),
+    (
+        "`allowWatchBookmarks`, `timeoutSeconds`",
+        "watches::a_quiet_watch_gets_bookmarks_and_ends_when_its_time_is_up",
+    ),
+    ("410 for forgotten revisions", "watches::a_watch_from_before_the_kept_history_is_gone"),
+    ("one object, by its path", "watches::a_single_object_is_watched_by_its_path"),
+    ("over a WebSocket", "watches::a_watch_travels_over_a_websocket"),
+];
+
+const CONTENT: &[Row] = &[
+    ("bodies in JSON, YAML, protobuf; none is JSON", "bodies::bodies_are_read_by_their_media_type"),
+    ("protobuf of the types that clients send so", "bodies::kubectl_s_protobuf_is_understood"),
+    (
+        "`Accept: application/yaml` for objects, lists and errors; 406 for watches",
+        "views::yaml_is_answered_to_those_that_accept_it",
+    ),
+    ("`pretty`, and indented JSON for curl and browsers", "views::people_see_indented_json"),
+    (
+        "`as=Table` with the kind's columns, `includeObject`",
+        "views::a_table_has_the_kind_s_columns_and_a_row_for_each_object",
+    ),
+    ("`as=Table` of watches", "views::a_watch_can_be_a_table_whose_columns_come_once"),
+    ("`as=PartialObjectMetadata(List)`", "views::metadata_can_be_had_alone"),
+    ("413 and 431, over HTTP/1.1 and HTTP/2", "bodies::what_is_too_large_is_refused_and_the_server_lives_on"),
+    ("`/openapi/v2` in JSON", "discovery::openapi_v2_says_the_same_in_older_words"),
+];
+
+const WIRE: [(&str, &[Row]); 6] = [
+    ("Writes", WRITES),
+    ("Subresources", SUBRESOURCES),
+    ("Deletes", DELETES),
+    ("Lists", READS),
+    ("Watches", WATCHES),
+    ("Content", CONTENT),
+];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn page() -> String {
+    let mut page = String::from(
+        "# Compatibility with Kubernetes\n\n\
+         What of Kubernetes' API Orch serves, each with the test that shows it. Derived from the tests' own tables by\n\
+         `BLESS=1 cargo test -p orch-tests --test it compatibility`; a test keeps it so. How strict requests are that do not say: decision\n\
+         [0004](decisions/0004-strict-by-default.md).\n\n\
+         ## The wire\n\nThe tests are in `apiserver/tests/it/`.\n",
+    );
+    for (heading, rows) in WIRE {
+        let _ = write!(page, "\n### {heading}\n\n| what | test |\n|---|---|\n");
+        for (what, test) in rows {
+            let _ = writeln!(page, "| {what} | `{test}` |");
+        }
+    }
+    page.push_str("\n## kubectl\n\nAn unmodified kubectl does this in `tests/tests/it/kubectl_table.rs`, in this order.\n");
+    for (heading, test, cases) in TABLES {
+        let _ = write!(page, "\n### {heading}: `{test}`\n\n| what | command |\n|---|---|\n");
+        for case in cases {
+            let line: Vec<&str> = case.line.split_whitespace().collect();
+            let _ = writeln!(page, "| {} | `kubectl {}` |", case.shows, line.join(" ").replace('|', "\\|"));
+        }
+    }
+    page
+}
+
+#[test]
+fn the_compatibility_page_is_in_step() {
+    let path = root().join("docs/compatibility.md");
+    let page = page();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == page,
+        "docs/compatibility.md is out of date: run BLESS=1 cargo test -p orch-tests --test it compatibility"
+    );
+}
+
+#[test]
+fn the_compatibility_page_names_tests_that_there_are() {
+    for (what, test) in WIRE.iter().flat_map(|(_, rows)| *rows) {
+        let (file, name) = test.split_once("::").unwrap();
+        let source = std::fs::read_to_string(root().join(format!("apiserver/tests/it/{file}.rs"))).unwrap();
+        assert!(source.contains(&format!("async fn {name}(")), "{what}: there is no test {test}");
+    }
+}
