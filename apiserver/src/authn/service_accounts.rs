@@ -221,7 +221,7 @@ impl Claims {
             Identity { uid: self.about.serviceaccount.uid.clone(), ..Identity::new(self.user(), groups) };
         let mut tell = |what: String, value: &str| identity.extra.insert(what, vec![value.to_owned()]);
         tell("authentication.kubernetes.io/credential-id".into(), &format!("JTI={}", self.jti));
-        let bindings = account_kind(kinds).map(|account| bindings(account)).unwrap_or_default();
+        let bindings = account_kind(kinds).map(bindings).unwrap_or_default();
         for binding in bindings.iter().filter(|binding| binding.is_told) {
             let kind = binding.kind.singular;
             if let Some(bound) = self.about.bound.get(kind) {
