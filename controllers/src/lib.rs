@@ -9,7 +9,9 @@ pub mod garbage;
 mod kinds;
 pub mod namespace;
 pub mod node_lifecycle;
+mod permissions;
 pub mod pod_gc;
+pub mod role_aggregation;
 pub mod scheduler;
 pub mod service_account;
 pub mod workload;
@@ -20,7 +22,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use orch_api::{Client, Clock, Resource};
 use orch_controller_runtime::{Caches, Context, Recorder};
-use orch_ontology::Event;
+use orch_ontology::{Event, PolicyRule};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -29,36 +31,72 @@ pub use scheduler::{Decision, Decisions};
 /// A controller: runs until cancelled.
 pub type Run = Box<dyn FnOnce(Context, CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
-/// Every controller with its name. The scheduler's decisions can be read from `decisions`.
-pub fn all(decisions: Decisions) -> Vec<(&'static str, Run)> {
+/// One controller of the list.
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may do, beyond what all controllers may.
+    pub permissions: Vec<PolicyRule>,
+    /// How it runs.
+    pub run: Run,
+}
+
+/// The user that reads for all controllers and writes their events.
+pub const SHARED_USER: &str = "system:orch:controllers";
+
+/// The user that a controller writes as.
+pub fn user(controller: &str) -> String {
+    format!("system:orch:controller:{controller}")
+}
+
+/// Every controller. The scheduler's decisions can be read from `decisions`.
+pub fn all(decisions: Decisions) -> Vec<Entry> {
     vec![
-        ("namespace", Box::new(|context, cancel| namespace::run(context, cancel).boxed())),
-        ("service-account", Box::new(|context, cancel| service_account::run(context, cancel).boxed())),
-        ("workload", Box::new(|context, cancel| workload::run(context, cancel).boxed())),
-        ("scheduler", Box::new(|context, cancel| scheduler::run(context, decisions, cancel).boxed())),
-        ("node-lifecycle", Box::new(|context, cancel| node_lifecycle::run(context, cancel).boxed())),
-        ("pod-gc", Box::new(|context, cancel| pod_gc::run(context, cancel).boxed())),
-        ("garbage", Box::new(|context, cancel| garbage::run(context, cancel).boxed())),
-        ("custom-resource", Box::new(|context, cancel| custom_resource::run(context, cancel).boxed())),
+        entry("namespace", permissions::namespace(), namespace::run),
+        entry("service-account", permissions::service_account(), service_account::run),
+        entry("workload", permissions::workload(), workload::run),
+        entry("scheduler", permissions::scheduler(), move |context, cancel| {
+            scheduler::run(context, decisions, cancel)
+        }),
+        entry("node-lifecycle", permissions::node_lifecycle(), node_lifecycle::run),
+        entry("pod-gc", permissions::pod_gc(), pod_gc::run),
+        entry("garbage", permissions::garbage(), garbage::run),
+        entry("custom-resource", permissions::custom_resource(), custom_resource::run),
+        entry("role-aggregation", permissions::role_aggregation(), role_aggregation::run),
     ]
 }
 
-/// Runs every controller over one set of caches until cancelled; then waits for what is under way. The client's identity must
-/// be allowed to read and write all kinds.
+fn entry<F: Future<Output = ()> + Send + 'static>(
+    name: &'static str,
+    permissions: Vec<PolicyRule>,
+    run: impl FnOnce(Context, CancellationToken) -> F + Send + 'static,
+) -> Entry {
+    Entry { name, permissions, run: Box::new(|context, cancel| run(context, cancel).boxed()) }
+}
+
+/// The users that controllers act as, and what each must be allowed to do.
+pub fn users() -> Vec<(String, Vec<PolicyRule>)> {
+    let own = all(Decisions::default()).into_iter().map(|entry| (user(entry.name), entry.permissions));
+    own.chain([(SHARED_USER.to_owned(), permissions::shared())]).collect()
+}
+
+/// Runs every controller over one set of caches until cancelled; then waits for what is under way. `client` gives the way to
+/// the server as one of the [`users`].
 pub async fn run(
-    client: Arc<dyn Client>,
+    client: impl Fn(&str) -> Arc<dyn Client> + Send + 'static,
     clock: Arc<dyn Clock>,
     decisions: Decisions,
     cancel: CancellationToken,
 ) {
-    let caches = Arc::new(Caches::new(client.clone(), clock.clone(), cancel.clone()));
-    let (recorder, events) = Recorder::new(client.clone(), clock.clone(), Event::KIND, "controllers");
-    let context = Context { client, caches, clock, recorder };
+    let shared = client(SHARED_USER);
+    let caches = Arc::new(Caches::new(shared.clone(), clock.clone(), cancel.clone()));
+    let (recorder, events) = Recorder::new(shared, clock.clone(), Event::KIND, "controllers");
     let mut running = JoinSet::new();
     running.spawn(events.run(cancel.clone()));
-    for (_, controller) in all(decisions) {
-        running.spawn(controller(context.clone(), cancel.clone()));
+    for Entry { name, run, .. } in all(decisions) {
+        let (caches, clock, recorder) = (caches.clone(), clock.clone(), recorder.clone());
+        running.spawn(run(Context { client: client(&user(name)), caches, clock, recorder }, cancel.clone()));
     }
-    drop(context);
+    drop((caches, recorder, client));
     running.join_all().await;
 }

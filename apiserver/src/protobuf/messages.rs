@@ -53,6 +53,12 @@ const KINDS: &[((&str, &str), &Message)] = &[
     (("authorization.k8s.io/v1", "SelfSubjectAccessReview"), &ACCESS_REVIEW),
     (("authorization.k8s.io/v1", "SelfSubjectRulesReview"), &RULES_REVIEW),
     (("authentication.k8s.io/v1", "SelfSubjectReview"), &SELF_REVIEW),
+    (("authorization.k8s.io/v1", "SubjectAccessReview"), &ACCESS_REVIEW),
+    (("authorization.k8s.io/v1", "LocalSubjectAccessReview"), &ACCESS_REVIEW),
+    (("rbac.authorization.k8s.io/v1", "Role"), &ROLE),
+    (("rbac.authorization.k8s.io/v1", "ClusterRole"), &ROLE),
+    (("rbac.authorization.k8s.io/v1", "RoleBinding"), &ROLE_BINDING),
+    (("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), &ROLE_BINDING),
     (("authentication.k8s.io/v1", "TokenRequest"), &TOKEN_REQUEST),
     (("authentication.k8s.io/v1", "TokenReview"), &TOKEN_REVIEW),
 ];
@@ -156,6 +162,10 @@ static ACCESS_REVIEW: Message =
 static ACCESS_REVIEW_SPEC: Message = Message(&[
     f(1, "resourceAttributes", Of(&RESOURCE_ATTRIBUTES)),
     f(2, "nonResourceAttributes", Of(&PATH_ATTRIBUTES)),
+    // Of a review about somebody else.
+    f(3, "user", Text),
+    f(4, "groups", List(&Text)),
+    f(6, "uid", Text),
 ]);
 static RESOURCE_ATTRIBUTES: Message = Message(&[
     f(1, "namespace", Text),
@@ -171,6 +181,36 @@ static RULES_REVIEW: Message =
     Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "spec", Of(&RULES_REVIEW_SPEC))]);
 static RULES_REVIEW_SPEC: Message = Message(&[f(1, "namespace", Text)]);
 static SELF_REVIEW: Message = Message(&[f(1, "metadata", Of(&OBJECT_META))]);
+
+/// A Role has no aggregation rule.
+static ROLE: Message = Message(&[
+    f(1, "metadata", Of(&OBJECT_META)),
+    f(2, "rules", List(&Of(&POLICY_RULE))),
+    f(3, "aggregationRule", Of(&AGGREGATION_RULE)),
+]);
+static POLICY_RULE: Message = Message(&[
+    f(1, "verbs", List(&Text)),
+    f(2, "apiGroups", List(&Text)),
+    f(3, "resources", List(&Text)),
+    f(4, "resourceNames", List(&Text)),
+    f(5, "nonResourceURLs", List(&Text)),
+]);
+static AGGREGATION_RULE: Message = Message(&[f(1, "clusterRoleSelectors", List(&Of(&LABEL_SELECTOR)))]);
+static LABEL_SELECTOR: Message = Message(&[
+    f(1, "matchLabels", Map(&Text)),
+    f(2, "matchExpressions", List(&Of(&SELECTOR_REQUIREMENT))),
+]);
+static SELECTOR_REQUIREMENT: Message =
+    Message(&[f(1, "key", Text), f(2, "operator", Text), f(3, "values", List(&Text))]);
+
+static ROLE_BINDING: Message = Message(&[
+    f(1, "metadata", Of(&OBJECT_META)),
+    f(2, "subjects", List(&Of(&SUBJECT))),
+    f(3, "roleRef", Of(&ROLE_REF)),
+]);
+static SUBJECT: Message =
+    Message(&[f(1, "kind", Text), f(2, "apiGroup", Text), f(3, "name", Text), f(4, "namespace", Text)]);
+static ROLE_REF: Message = Message(&[f(1, "apiGroup", Text), f(2, "kind", Text), f(3, "name", Text)]);
 
 static TOKEN_REQUEST: Message =
     Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "spec", Of(&TOKEN_REQUEST_SPEC))]);

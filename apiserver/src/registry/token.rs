@@ -27,6 +27,7 @@ pub(super) async fn issue(
     let accounts = accounts.ok_or_else(|| Status::unavailable("this server does not issue tokens"))?;
     registry.cache.catch_up().await?;
     let account = find(&call.kind, call.namespace(), call.name())?;
+    call.admit(Some(&request), Some(&account))?;
     let seconds = seconds(&request)?;
     let mut audiences = strings(&request, "/spec/audiences")?;
     if audiences.is_empty() {

@@ -8,7 +8,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use orch_api::{Clock, KindEntry};
-use orch_apiserver::{ApiServer, Config, TokenIssuer, TokenKey, Tokens};
+use orch_apiserver::{ApiServer, Config, Identity, TokenIssuer, TokenKey, Tokens};
+use orch_authorization::{Authorization, bootstrap};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_transport::{Authority, Credentials, Limits, client_config, serve, server_config};
@@ -109,6 +110,22 @@ impl Host {
 
     pub(crate) async fn start_on(directory: TempDir, store: Arc<dyn Store>) -> Self {
         Self::serving(directory, store, orch_ontology::KINDS.clone()).await
+    }
+
+    /// A server where roles and nodes count, with the default roles and the namespaces `default` and `other`.
+    pub(crate) async fn guarded() -> Self {
+        let host = Self::with(|config| config.authorizer = Arc::new(Authorization::new())).await;
+        let own = host.api.local_client(Identity::new("tester", ["system:masters"]));
+        bootstrap(own, Vec::new()).await.unwrap();
+        for name in ["default", "other", "kube-node-lease"] {
+            host.post("/api/v1/namespaces", json!({"metadata": {"name": name}})).await.is(201);
+        }
+        host
+    }
+
+    /// A client with a certificate of this name and these groups.
+    pub(crate) fn user(&self, name: &str, groups: &[&str]) -> Client {
+        client(&self.authority, Some(&self.authority.issue_client(name, groups).unwrap()))
     }
 
     pub(crate) async fn serving(directory: TempDir, store: Arc<dyn Store>, kinds: Vec<KindEntry>) -> Self {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use orch_api::{Client, Clock};
+use orch_api::{Client, Clock, MASTERS};
 use orch_apiserver::{ApiServer, Identity, Tokens};
+use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::SystemClock;
 use orch_controllers::Decisions;
 use orch_ontology::KINDS;
@@ -46,6 +47,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
 
     let store = access::encrypted(store::open(&config, &data).await?, &config).await?;
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
+        authorizer: Arc::new(Authorization::new()),
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
         token_issuer: Some(access::token_issuer(&data, address)?),
         oidc: access::oidc(config.oidc.as_ref())?,
@@ -57,14 +59,15 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let cancel = CancellationToken::new();
     let mut parts = JoinSet::new();
     parts.spawn(serve_api(listener, &certificates, &api, &cancel)?);
+    api.ready().await;
+    make_roles(&api).await?;
     parts.spawn(orch_controllers::run(
-        client(&api, "system:orch-controllers"),
+        controllers_client(&api),
         clock.clone(),
         Decisions::default(),
         cancel.child_token(),
     ));
-    api.ready().await;
-    let made = orch_controllers::namespace::make_default(client(&api, "system:orch-controllers")).await;
+    let made = orch_controllers::namespace::make_default(own_client(&api)).await;
     made.context("the namespace default cannot be made")?;
     for agent in
         nodes::agents(&config, &data, &certificates, address.ip(), |name| node_client(&api, name)).await?
@@ -117,8 +120,22 @@ fn serve_api(
     Ok(serve(listener, tls, router, limits, stop))
 }
 
-fn client(api: &ApiServer, user: &str) -> Arc<dyn Client> {
-    api.local_client(Identity::new(user, ["system:masters"]))
+/// Makes the roles that every cluster has, and those of the controllers.
+async fn make_roles(api: &ApiServer) -> Result<()> {
+    let users = orch_controllers::users().into_iter().map(|(user, rules)| granted(&user, rules));
+    let made = bootstrap(own_client(api), users.collect()).await;
+    made.context("the default roles cannot be made")
+}
+
+/// The process itself, for what must be there before anybody has a role.
+fn own_client(api: &ApiServer) -> Arc<dyn Client> {
+    api.local_client(Identity::new("system:apiserver", [MASTERS]))
+}
+
+/// Each controller acts as a user of its own, with no more rights than it needs.
+fn controllers_client(api: &Arc<ApiServer>) -> impl Fn(&str) -> Arc<dyn Client> + Send + 'static {
+    let api = api.clone();
+    move |user| api.local_client(Identity::new(user, [""; 0]))
 }
 
 fn node_client(api: &ApiServer, node: &str) -> Arc<dyn Client> {

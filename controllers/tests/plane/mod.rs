@@ -8,6 +8,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use orch_api::{Api, Client, Clock, Metadata, MicroTime, Object, Params, Patch, Resource, Time};
 use orch_apiserver::{ApiServer, Config, Identity};
+use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::{Cache, Reflector, TestClock};
 use orch_controllers::Decisions;
 use orch_ontology::{KINDS, Lease, Node, Pod};
@@ -27,7 +28,7 @@ pub(crate) struct Plane {
     store: Arc<EmbeddedStore>,
     silent: Arc<Mutex<BTreeSet<String>>>,
     _cancel: DropGuard,
-    _server: ApiServer,
+    _server: Arc<ApiServer>,
     _directory: tempfile::TempDir,
 }
 
@@ -49,13 +50,24 @@ impl Plane {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(EmbeddedConfig::new(directory.path())).unwrap());
         let clock = TestClock::new(Timestamp::now());
-        let config = Config::new(store.clone(), KINDS.clone(), Arc::new(clock.clone()));
-        let server = ApiServer::start(config).unwrap();
+        let config = Config {
+            authorizer: Arc::new(Authorization::new()),
+            ..Config::new(store.clone(), KINDS.clone(), Arc::new(clock.clone()))
+        };
+        let server = Arc::new(ApiServer::start(config).unwrap());
         server.ready().await;
-        let client = server.local_client(Identity::new("system:controllers", ["system:masters"]));
+        let client = server.local_client(Identity::new("tester", ["system:masters"]));
+        let users = orch_controllers::users().into_iter().map(|(user, rules)| granted(&user, rules));
+        bootstrap(client.clone(), users.collect()).await.unwrap();
         let (cancel, decisions, silent) = (CancellationToken::new(), Decisions::default(), Arc::default());
-        let controllers =
-            orch_controllers::run(client.clone(), Arc::new(clock.clone()), decisions.clone(), cancel.clone());
+        let of_user = server.clone();
+        // Each controller with no more than its own rights.
+        let controllers = orch_controllers::run(
+            move |user| of_user.local_client(Identity::new(user, [""; 0])),
+            Arc::new(clock.clone()),
+            decisions.clone(),
+            cancel.clone(),
+        );
         tokio::spawn(controllers);
         tokio::spawn(play_nodes(client.clone(), clock.clone(), Arc::clone(&silent), cancel.clone()));
         tokio::spawn(tick(clock.clone(), cancel.clone()));

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails it")]
 
+mod access;
 mod compatibility;
 mod containers;
 mod kubectl;

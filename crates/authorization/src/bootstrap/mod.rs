@@ -38,10 +38,12 @@ pub async fn bootstrap(
         roles.push(role);
         bindings.push(binding);
     }
-    let made =
-        reconcile(&client, &roles, role_step).await? + reconcile(&client, &bindings, binding_step).await?;
-    if made > 0 {
-        info!(objects = made, "the default roles are as they should be");
+    let (of_roles, of_bindings) = futures::try_join!(
+        reconcile(&client, &roles, role_step),
+        reconcile(&client, &bindings, binding_step)
+    )?;
+    if of_roles + of_bindings > 0 {
+        info!(roles = of_roles, bindings = of_bindings, "the default roles have been brought up to date");
     }
     Ok(())
 }

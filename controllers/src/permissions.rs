@@ -1,0 +1,67 @@
+//! What each controller may do, and no more: its own rules beside [`all`](crate::all)'s list.
+//!
+//! What controllers share – reading everything into caches, and writing events – is [`shared`].
+
+use orch_ontology::PolicyRule;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+fn on(verbs: &[&str], group: &str, resources: &[&str]) -> PolicyRule {
+    PolicyRule::on(verbs, &[group], resources)
+}
+
+/// Caches hold every kind, some as metadata only; all controllers tell what they do by events.
+pub(crate) fn shared() -> Vec<PolicyRule> {
+    vec![on(&["get", "list", "watch"], "*", &["*"]), on(&["create", "patch"], "", &["events"])]
+}
+
+/// Makes the system's namespaces; empties those that are deleted, of whatever kinds there are.
+pub(crate) fn namespace() -> Vec<PolicyRule> {
+    vec![
+        on(&["create", "update"], "", &["namespaces"]),
+        on(&["patch", "update"], "", &["namespaces/finalize", "namespaces/status"]),
+        on(&["delete", "deletecollection", "get", "list", "watch"], "*", &["*"]),
+    ]
+}
+
+pub(crate) fn service_account() -> Vec<PolicyRule> {
+    vec![on(&["create"], "", &["serviceaccounts"])]
+}
+
+pub(crate) fn workload() -> Vec<PolicyRule> {
+    vec![
+        on(&["patch"], "orch.dev", &["workloads", "workloads/status"]),
+        on(&["create", "delete"], "", &["pods"]),
+    ]
+}
+
+pub(crate) fn scheduler() -> Vec<PolicyRule> {
+    vec![on(&["create"], "", &["pods/binding"]), on(&["patch"], "", &["pods/status"])]
+}
+
+pub(crate) fn node_lifecycle() -> Vec<PolicyRule> {
+    vec![on(&["patch"], "", &["nodes", "nodes/status", "pods/status"]), on(&["delete"], "", &["pods"])]
+}
+
+pub(crate) fn pod_gc() -> Vec<PolicyRule> {
+    vec![on(&["get"], "", &["nodes"]), on(&["delete"], "", &["pods"])]
+}
+
+/// Whatever is owned goes with its owners, of whatever kind.
+pub(crate) fn garbage() -> Vec<PolicyRule> {
+    vec![on(&["delete", "get", "list", "patch", "watch"], "*", &["*"])]
+}
+
+/// Accepts the names of kinds that users define, and empties those that go: whatever they are called.
+pub(crate) fn custom_resource() -> Vec<PolicyRule> {
+    let definitions = ["customresourcedefinitions", "customresourcedefinitions/status"];
+    vec![
+        on(&["patch"], "apiextensions.k8s.io", &definitions),
+        on(&["deletecollection", "list"], "*", &["*"]),
+    ]
+}
+
+/// Gathers rules that it does not have.
+pub(crate) fn role_aggregation() -> Vec<PolicyRule> {
+    vec![on(&["escalate", "patch"], RBAC, &["clusterroles"])]
+}
