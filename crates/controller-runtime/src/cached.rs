@@ -10,7 +10,7 @@ pub trait Cached: DeserializeOwned + Send + Sync + 'static {
     /// The object's metadata.
     fn metadata(&self) -> &Metadata;
 
-    /// Drops what nobody reads from a cache, so that it takes no memory.
+    /// Drops what nobody reads from a cache, and room that lists were read into but don't need, so that it takes no memory.
     fn trim(&mut self);
 }
 
@@ -21,6 +21,8 @@ impl<K: Resource> Cached for K {
 
     fn trim(&mut self) {
         self.metadata_mut().managed_fields = Vec::new();
+        // A list is read into room for four at least; its copy has room for what is there.
+        *self = self.clone();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use orch_api::{Reason, Status};
+use orch_controller_runtime::Cached as _;
 use orch_ontology::{Pod, PodStatus};
 use tokio::task::{Id, JoinError};
 use tracing::{error, warn};
@@ -128,7 +129,8 @@ impl Core {
         (tracked.report.is_under_way, tracked.report.held_since) = (false, None);
         tracked.is_dirty = true;
         match answer {
-            Ok(pod) => {
+            Ok(mut pod) => {
+                pod.trim();
                 tracked.report.failure = None;
                 tracked.report.told = Some((told, pod.status.clone()));
                 // The API may have let it go in between; then what is known of it must not come back.
