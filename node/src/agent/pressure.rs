@@ -11,8 +11,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 const TRANSITION: SignedDuration = SignedDuration::from_mins(5);
 /// A machine with less memory available is short of it.
 const MEMORY_BYTES: u64 = 100 << 20;
-/// A disk with less free is short of space. Images and volumes share one.
-const DISK_PERCENT: u64 = 15;
+/// A disk with less free is short of space.
+const DISK_PERCENT: u64 = 10;
 /// A disk with fewer free is short of inodes.
 const INODES_PERCENT: u64 = 5;
 /// A machine with fewer free is short of process ids.
@@ -88,7 +88,11 @@ impl Reading {
         let disk = existing.and_then(|directory| statvfs(directory).ok());
         Self {
             memory_bytes: memory_bytes(&read("/proc/meminfo")),
-            disk: disk.map(|disk| Left { free: disk.blocks_available(), all: disk.blocks() }),
+            disk: disk.map(|disk| {
+                // As df: what is kept from us is no part of what there is.
+                let used = disk.blocks().saturating_sub(disk.blocks_free());
+                Left { free: disk.blocks_available(), all: used + disk.blocks_available() }
+            }),
             inodes: disk.map(|disk| Left { free: disk.files_available(), all: disk.files() }),
             pids: pids(
                 &read("/proc/loadavg"),
@@ -128,9 +132,9 @@ mod tests {
     #[test]
     fn a_shortage_is_told_until_it_has_been_over_for_a_while() {
         let mut gauge = Gauge::default();
-        assert_eq!(gauge.judge(reading(15), at(0)), Pressure::default());
+        assert_eq!(gauge.judge(reading(10), at(0)), Pressure::default());
         let short = Pressure { disk: true, ..Pressure::default() };
-        assert_eq!(gauge.judge(reading(14), at(10)), short);
+        assert_eq!(gauge.judge(reading(9), at(10)), short);
         assert_eq!(gauge.judge(reading(50), at(309)), short);
         assert_eq!(gauge.judge(reading(50), at(310)), Pressure::default());
     }
