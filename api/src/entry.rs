@@ -34,6 +34,8 @@ pub struct KindEntry {
     pub owns: Vec<Kind>,
     /// Whether the status of a new object is kept; see [`Resource::STATUS_ON_CREATE`].
     pub status_on_create: bool,
+    /// Whether a delete is answered with the object; see [`Resource::RETURNS_DELETED`].
+    pub returns_deleted: bool,
     /// Until when an object is kept; see [`Resource::EXPIRES`].
     pub expires: Option<fn(&Value) -> Option<Timestamp>>,
     /// How objects of this kind define kinds, if they do.
@@ -92,6 +94,7 @@ impl KindEntry {
             subresources: K::subresources(),
             selectable: K::SELECTABLE,
             status_on_create: K::STATUS_ON_CREATE,
+            returns_deleted: K::RETURNS_DELETED,
             expires: K::EXPIRES,
             ..Self::plain(K::KIND, document, schema)
         })
@@ -110,6 +113,7 @@ impl KindEntry {
             selectable: &[],
             owns: Vec::new(),
             status_on_create: false,
+            returns_deleted: false,
             expires: None,
             defines: None,
             custom: None,

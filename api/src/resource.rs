@@ -26,6 +26,10 @@ pub trait Resource:
     /// others it is dropped.
     const STATUS_ON_CREATE: bool = false;
 
+    /// Whether a delete that removes an object at once is answered with its last state, rather than with a success: Kubernetes
+    /// does so for some kinds, and typed clients expect it of them.
+    const RETURNS_DELETED: bool = false;
+
     /// Until when an object is kept, from its JSON, for kinds whose objects are kept for a while only. The server deletes
     /// what is over within minutes, many at a time.
     const EXPIRES: Option<fn(&serde_json::Value) -> Option<jiff::Timestamp>> = None;

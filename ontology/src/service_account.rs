@@ -29,6 +29,8 @@ impl Resource for ServiceAccount {
     const KIND: Kind = Kind::namespaced("", "v1", "ServiceAccount", "serviceaccounts", "serviceaccount")
         .short_names(&["sa"]);
 
+    const RETURNS_DELETED: bool = true;
+
     fn metadata(&self) -> &Metadata {
         &self.metadata
     }

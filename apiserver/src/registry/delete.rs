@@ -134,7 +134,7 @@ pub(super) async fn delete(registry: &Registry, call: &Call) -> Result<Answer, S
     let options = Options::read(call)?;
     let now = Time::new(registry.clock.now());
     match registry.remove(call, &options, now).await? {
-        Done::Removed(object) => {
+        Done::Removed(object) if !call.kind.entry.returns_deleted => {
             Ok(Answer::Status(Status::success(call.kind.kind(), object.name(), object.uid())))
         }
         done => done.answer(Vec::new()),

@@ -158,6 +158,15 @@ async fn a_collection_is_deleted_by_selector() {
 }
 
 #[tokio::test]
+async fn a_pod_that_goes_at_once_is_answered_as_it_last_was() {
+    let host = Host::start().await;
+    let made = host.post(PODS, pod("p")).await.is(201);
+    let gone = host.delete(&format!("{PODS}/p?gracePeriodSeconds=0")).await.is(200);
+    assert_eq!((text(&gone["kind"]), &gone["metadata"]["uid"]), ("Pod", &made["metadata"]["uid"]));
+    host.get(&format!("{PODS}/p")).await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
 async fn namespaces_that_the_system_needs_are_not_deleted() {
     let host = Host::start().await;
     let path = "/api/v1/namespaces/default";

@@ -89,6 +89,8 @@ impl Resource for Pod {
         "status.podIP",
     ];
 
+    const RETURNS_DELETED: bool = true;
+
     fn metadata(&self) -> &Metadata {
         &self.metadata
     }
