@@ -116,8 +116,7 @@ pub(crate) async fn namespace_accepts(registry: &Registry, call: &Call, object: 
         registry.cache.catch_up().await?;
     }
     let namespace = namespaces.window.get(&key).ok_or_else(|| Status::not_found(namespaces.kind(), name))?;
-    let namespace: Value = serde_json::from_slice(&namespace.bytes).map_err(Status::internal)?;
-    if !namespace.is_terminating() {
+    if !namespace.is_terminating {
         return Ok(());
     }
     let why = format!("unable to create new content in namespace {name} because it is being terminated");

@@ -101,5 +101,5 @@ fn is_public(path: &str) -> bool {
     let path = path.trim_end_matches('/');
     let is_below =
         |known: &&str| path.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    PUBLIC.iter().any(|known| is_below(&known))
+    PUBLIC.iter().any(is_below)
 }

@@ -87,10 +87,11 @@ mod tests {
             RoleAggregation::plan(&World { role: role(has), rules: wanted.to_vec() }, Timestamp::UNIX_EPOCH)
                 .writes
         };
-        assert!(plan(&[pods.clone()], &[pods.clone()]).is_empty());
-        let writes = plan(&[secrets], &[pods.clone()]);
+        let pods = [pods];
+        assert!(plan(&pods, &pods).is_empty());
+        let writes = plan(&[secrets], &pods);
         let Action::Merge(patch) = &writes[0].action else { panic!("{writes:?}") };
-        assert_eq!(patch["rules"], json!([pods]));
-        assert_eq!(plan(&[pods], &[]).len(), 1, "what no role gives any longer is lost");
+        assert_eq!(patch["rules"], json!(pods));
+        assert_eq!(plan(&pods, &[]).len(), 1, "what no role gives any longer is lost");
     }
 }

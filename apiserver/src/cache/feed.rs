@@ -198,7 +198,9 @@ mod tests {
     fn a_passing_feed_keeps_only_what_somebody_has_yet_to_read() {
         let mut feed = Feed::passing();
         let ((fast, _f), (slow, _s)) = (feed.subscribe(), feed.subscribe());
-        (1..=3).for_each(|number| drop(feed.push(change(number))));
+        for number in 1..=3 {
+            feed.push(change(number));
+        }
         assert_eq!(feed.from(0, 10).unwrap().len(), 3);
         fast.store(3, Ordering::Relaxed);
         slow.store(1, Ordering::Relaxed);
@@ -215,7 +217,9 @@ mod tests {
     fn a_history_keeps_what_has_been_read() {
         let mut feed = Feed::history();
         let (read, _head) = feed.subscribe();
-        (1..=3).for_each(|number| drop(feed.push(change(number))));
+        for number in 1..=3 {
+            feed.push(change(number));
+        }
         read.store(3, Ordering::Relaxed);
         feed.push(change(4));
         assert_eq!(feed.from(0, 10).unwrap().len(), 4);
