@@ -55,10 +55,7 @@ pub(crate) fn garbage() -> Vec<PolicyRule> {
 /// Accepts the names of kinds that users define, and empties those that go: whatever they are called.
 pub(crate) fn custom_resource() -> Vec<PolicyRule> {
     let definitions = ["customresourcedefinitions", "customresourcedefinitions/status"];
-    vec![
-        on(&["patch"], "apiextensions.k8s.io", &definitions),
-        on(&["deletecollection", "list"], "*", &["*"]),
-    ]
+    vec![on(&["patch"], "apiextensions.k8s.io", &definitions), on(&["deletecollection", "list"], "*", &["*"])]
 }
 
 /// Gathers rules that it does not have.

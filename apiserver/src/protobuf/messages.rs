@@ -196,10 +196,8 @@ static POLICY_RULE: Message = Message(&[
     f(5, "nonResourceURLs", List(&Text)),
 ]);
 static AGGREGATION_RULE: Message = Message(&[f(1, "clusterRoleSelectors", List(&Of(&LABEL_SELECTOR)))]);
-static LABEL_SELECTOR: Message = Message(&[
-    f(1, "matchLabels", Map(&Text)),
-    f(2, "matchExpressions", List(&Of(&SELECTOR_REQUIREMENT))),
-]);
+static LABEL_SELECTOR: Message =
+    Message(&[f(1, "matchLabels", Map(&Text)), f(2, "matchExpressions", List(&Of(&SELECTOR_REQUIREMENT)))]);
 static SELECTOR_REQUIREMENT: Message =
     Message(&[f(1, "key", Text), f(2, "operator", Text), f(3, "values", List(&Text))]);
 
