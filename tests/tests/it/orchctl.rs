@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use orch_tests::{Orchd, Run, binary};
+use orch_tests::{Orchd, Run, binary, kubectl_path};
+use serde_json::Value;
 
 use crate::real::{DEADLINE, running, start, text, workload};
 
@@ -152,6 +153,52 @@ fn logs_are_followed_and_commands_run_in_real_containers() {
     assert_eq!(orch.kubectl(&["exec", pod, "--", "echo", "hello"]).ok(), "hello\n");
     let unknown = orch.orchctl(&["exec", pod, "--", "no-such-command"]).fails();
     assert!(unknown.contains("no-such-command"), "{unknown}");
+
+    // A pod that comes later is followed too.
+    orch.orchctl(&["scale", "workload/talk", "--replicas=2"]).ok();
+    let later = log.line_with("begun", DEADLINE);
+    assert!(!later.contains(pod), "{later}");
+}
+
+#[test]
+fn a_command_can_have_this_terminal() {
+    let orch = start();
+    orch.orchctl_with(&["apply", "-f", "-"], &workload("term", 1, "exec sleep 3600")).ok();
+    let pods = running(&orch, "app=term", 1);
+    let pod = text(&pods[0], "/metadata/name");
+    let sized =
+        r#"test -t 0 || exit 1; until [ "$(stty size)" = "30 100" ]; do sleep 0.1; done; echo sized; exit 5"#;
+    for client in [binary("orchctl"), kubectl_path()] {
+        let line = format!("stty rows 30 cols 100; {} exec -it {pod} -- sh -c '{sized}'", client.display());
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &line, "/dev/null"]).env("KUBECONFIG", orch.kubeconfig());
+        let run = Run::new(terminal.env("HOME", orch.data_dir()), "");
+        assert_eq!(run.code, Some(5), "{line}\n{}\n{}", run.stdout, run.stderr);
+        assert!(run.stdout.contains("sized\r\n"), "{:?}", run.stdout);
+    }
+}
+
+#[test]
+fn relations_are_shown_as_a_tree_and_as_a_graph() {
+    let orch = Orchd::simulated(1);
+    orch.orchctl_with(&["apply", "-f", "-"], &workload("web", 2, "sleep 3600")).ok();
+    orch.orchctl(&["wait", "workload/web", "--for=condition=Available"]).ok();
+    let tree = orch.orchctl(&["tree", "workload/web"]).ok();
+    assert!(tree.starts_with("workload/web  ") && tree.contains("\n|-- pod/web-"), "{tree}");
+    assert!(tree.contains("> node/sim-0000 (runsOn)  Ready\n"), "{tree}");
+    assert!(tree.ends_with("\nA delete of workload/web would take along 2 Pod.\n"), "{tree}");
+    let needed = orch.orchctl(&["tree", "node/sim-0000"]).ok();
+    assert!(needed.contains("< pod/web-") && needed.contains("(runsOn)"), "{needed}");
+    let dot = orch.orchctl(&["graph", "workload/web", "-o", "dot"]).ok();
+    assert!(dot.starts_with("digraph {") && dot.matches("label=\"owns\"").count() == 2, "{dot}");
+    let none = orch.orchctl(&["tree", "workload/none"]).fails();
+    assert!(none.contains("workloads.orch.dev \"none\" not found"), "{none}");
+    let raw: Value = serde_json::from_str(&orch.orchctl(&["get", "--raw", "/ontology"]).ok()).unwrap();
+    assert!(raw["edges"].as_array().unwrap().len() > 10, "{raw}");
+    let sorted = orch.orchctl(&["get", "pods", "--sort-by=.metadata.name", "-o", "name"]).ok();
+    let mut names: Vec<&str> = sorted.lines().collect();
+    names.sort_unstable();
+    assert_eq!(sorted.lines().collect::<Vec<_>>(), names);
 }
 
 #[test]
