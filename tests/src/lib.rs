@@ -5,11 +5,7 @@
 //!
 //! It deliberately has no fakes. What a test needs and the machine lacks fails the test, with a hint.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what goes wrong in a test kit fails the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test kit fails the test")]
 
 mod command;
 mod orchd;

@@ -87,7 +87,7 @@ pub(super) async fn run(session: &Session, mut args: Args) -> Result<ExitCode, F
     args.container = args.container.or_else(|| args.of_container.take());
     let behind = match (&args.object, &args.selector) {
         (Some(object), _) => pods::behind(session, object, "log").await?,
-        (None, Some(selector)) => Behind::Group(pods::labelled(session, selector, "log").await?),
+        (None, Some(selector)) => Behind::Group(Box::new(pods::labelled(session, selector, "log").await?)),
         (None, None) => return Err(Failure::new("name a pod, or kind/name, or labels with -l")),
     };
     if let (Behind::Group(group), true) = (&behind, args.follow && !args.previous) {

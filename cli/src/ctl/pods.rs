@@ -21,7 +21,7 @@ pub(super) enum Behind {
     /// The pod that was named.
     Pod(Value),
     /// Pods that come and go.
-    Group(Group),
+    Group(Box<Group>),
 }
 
 /// The pods that an object owns, or those with certain labels.
@@ -80,13 +80,13 @@ pub(super) async fn behind(session: &Session, word: &str, subresource: &str) -> 
         return Ok(Behind::Pod(owner));
     }
     let owner_namespace = Some(owner.namespace()).filter(|namespace| !namespace.is_empty());
-    Ok(Behind::Group(Group {
+    Ok(Behind::Group(Box::new(Group {
         collection: pods.collection(owner_namespace),
         params: Params::default(),
         owner: Some(owner.uid().to_owned()),
         label: format!("{} has no pods", select::label(resource, name)),
         hint: Some(format!("`orchctl describe {word}` may say why")),
-    }))
+    })))
 }
 
 /// The pods with these labels.
