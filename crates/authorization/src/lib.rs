@@ -38,7 +38,8 @@ use rbac::Rbac;
 
 /// Decides by the node authorizer first, then by roles, as Kubernetes does with `--authorization-mode=Node,RBAC`.
 ///
-/// Knows of nothing at first: the API server tells it. A decision takes about a microsecond; a change of a binding costs
+/// Knows of nothing at first: the API server tells it. A decision takes less than a microsecond, among 10,000 bindings and
+/// 10,000 pods (`examples/decisions.rs`); a change of a binding costs
 /// the bindings of its namespace, a change of a pod the pods of its node.
 #[derive(Default)]
 pub struct Authorization {
