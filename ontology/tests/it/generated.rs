@@ -33,10 +33,10 @@ fn the_graph_knows_who_needs_whom() {
     let edges = graph["edges"].as_array().unwrap();
     for expected in [
         json!({"from": "Workload", "verb": "owns", "to": "Pod"}),
-        json!({"from": "Pod", "verb": "runsOn", "to": "Node", "path": "spec.nodeName", "templated": false}),
+        json!({"from": "Pod", "verb": "runsOn", "to": "Node", "path": "spec.nodeName"}),
         json!({
             "from": "Pod", "verb": "references", "to": "ConfigMap",
-            "path": "spec.volumes[].configMap.name", "templated": false,
+            "path": "spec.volumes[].configMap.name",
         }),
         json!({
             "from": "Workload", "verb": "references", "to": "Secret",
@@ -44,7 +44,7 @@ fn the_graph_knows_who_needs_whom() {
         }),
         json!({
             "from": "Pod", "verb": "selects", "to": "Pod",
-            "path": "spec.topologySpreadConstraints[].labelSelector", "templated": false,
+            "path": "spec.topologySpreadConstraints[].labelSelector",
         }),
     ] {
         assert!(edges.contains(&expected), "{expected} is not among {edges:#?}");
