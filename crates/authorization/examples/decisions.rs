@@ -11,12 +11,15 @@
     reason = "a measurement: it prints, and what goes wrong ends it"
 )]
 
+#[path = "../src/told.rs"]
+mod told;
+
 use std::time::Instant;
 
-use orch_api::{Asked, Attributes, Authorizer, Followed, Kind, ResourceAttributes, Subject};
+use orch_api::{Asked, Attributes, Authorizer, ResourceAttributes, Subject};
 use orch_authorization::{Authorization, default_role_bindings, default_roles};
-use orch_ontology::KINDS;
 use serde_json::{Value, json};
+use told::tell;
 
 const NAMESPACES: usize = 1_000;
 const ROUNDS: u32 = 200_000;
@@ -85,23 +88,6 @@ fn measure(
         allowed += u32::from(authorization.decide(&attributes).allowed);
     }
     println!("{what} ({}): {:?}", if allowed == ROUNDS { "yes" } else { "no" }, started.elapsed() / ROUNDS);
-}
-
-fn tell(authorization: &Authorization, objects: &[Value], present: bool) {
-    let told: Vec<(Kind, Vec<u8>, &Value)> =
-        objects.iter().map(|object| (kind_of(object), object.to_string().into_bytes(), object)).collect();
-    let mut followed = told.iter().map(|(kind, bytes, object)| Followed {
-        kind,
-        namespace: object["metadata"]["namespace"].as_str().unwrap_or_default(),
-        name: object["metadata"]["name"].as_str().unwrap_or_default(),
-        object: present.then_some(&**bytes),
-    });
-    authorization.take(&mut followed);
-}
-
-fn kind_of(object: &Value) -> Kind {
-    let known = KINDS.iter().map(|entry| entry.kind);
-    known.into_iter().find(|kind| kind.name == object["kind"]).expect("a kind that there is")
 }
 
 fn binding(namespace: &str, name: &str, subject: &str, subject_kind: &str) -> Value {

@@ -22,6 +22,8 @@ mod nodes;
 mod rbac;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told;
 mod wording;
 
 use orch_api::{

@@ -1,13 +1,13 @@
 //! Objects in, decisions out.
 
 use orch_api::{
-    Asked, Attributes, Authorizer, Change, Decision, FieldQuery, Followed, Kind, Resource,
-    ResourceAttributes, Subject, Verb,
+    Asked, Attributes, Authorizer, Change, Decision, FieldQuery, Followed, Resource, ResourceAttributes,
+    Subject, Verb,
 };
-use orch_ontology::KINDS;
 use serde_json::{Value, json};
 
 use crate::Authorization;
+use crate::told::{kind_of, tell};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -32,22 +32,6 @@ fn pod(namespace: &str, name: &str, node: &str, secret: &str) -> Value {
     json!({"kind": "Pod", "metadata": {"namespace": namespace, "name": name, "uid": format!("u-{name}"), "generation": 1},
         "spec": {"nodeName": node, "serviceAccountName": format!("sa-{name}"),
             "volumes": [{"name": "v", "secret": {"secretName": secret}}], "containers": []}})
-}
-
-fn kind_of(object: &Value) -> Kind {
-    KINDS.iter().map(|entry| entry.kind).find(|kind| kind.name == object["kind"]).unwrap()
-}
-
-fn tell(authorization: &Authorization, objects: &[Value], present: bool) {
-    let told: Vec<(Kind, Vec<u8>, &Value)> =
-        objects.iter().map(|object| (kind_of(object), object.to_string().into_bytes(), object)).collect();
-    let mut followed = told.iter().map(|(kind, bytes, object)| Followed {
-        kind,
-        namespace: object["metadata"]["namespace"].as_str().unwrap_or_default(),
-        name: object["metadata"]["name"].as_str().unwrap(),
-        object: present.then_some(&**bytes),
-    });
-    authorization.take(&mut followed);
 }
 
 fn knowing(objects: &[Value]) -> Authorization {

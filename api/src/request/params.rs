@@ -1,194 +1,7 @@
-//! [`Request`]: one call on the API, the same whether it travels over HTTP or stays in the process.
+//! [`Params`]: how to carry a request out, as its query says.
 
-use std::fmt;
-
-use bytes::Bytes;
-use serde::Serialize;
-use serde_json::Value;
-
-use crate::{FieldError, Kind, Resource, Status, Target};
-
-/// One call on the API.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    /// What to do.
-    pub verb: Verb,
-    /// What to do it to.
-    pub target: Target,
-    /// How to do it.
-    pub params: Params,
-    /// The object, patch or options sent along.
-    pub body: Option<Body>,
-}
-
-/// What to do. The words are those of Kubernetes' authorization rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// Read one object.
-    Get,
-    /// Read a collection.
-    List,
-    /// Follow a collection.
-    Watch,
-    /// Add an object to a collection, or post to a subresource.
-    Create,
-    /// Replace an object.
-    Update,
-    /// Change an object.
-    Patch,
-    /// Delete an object.
-    Delete,
-    /// Delete the objects of a collection.
-    DeleteCollection,
-}
-
-impl Verb {
-    /// The verb as authorization rules name it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Watch => "watch",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
-            Self::DeleteCollection => "deletecollection",
-        }
-    }
-
-    /// The kind that Kubernetes gives the verb's parameters, for errors about them.
-    pub fn options(self) -> Kind {
-        let name = match self {
-            Self::Get | Self::List | Self::Watch => "ListOptions",
-            Self::Create => "CreateOptions",
-            Self::Update => "UpdateOptions",
-            Self::Patch => "PatchOptions",
-            Self::Delete | Self::DeleteCollection => "DeleteOptions",
-        };
-        Kind::cluster("meta.k8s.io", "v1", name, "", "")
-    }
-
-    /// 422: a parameter of the verb is not valid.
-    pub fn invalid_options(self, error: FieldError) -> Status {
-        Status::invalid(&self.options(), "", &[error])
-    }
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A request's body and what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Body {
-    /// What the bytes are.
-    pub media_type: MediaType,
-    /// The bytes.
-    pub bytes: Bytes,
-}
-
-/// The media types that request bodies have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MediaType {
-    /// `application/json`
-    Json,
-    /// `application/yaml`
-    Yaml,
-    /// `application/vnd.kubernetes.protobuf`
-    Protobuf,
-    /// `application/json-patch+json`: RFC 6902.
-    JsonPatch,
-    /// `application/merge-patch+json`: RFC 7386.
-    MergePatch,
-    /// `application/strategic-merge-patch+json`: merges lists by the schema's keys.
-    StrategicMergePatch,
-    /// `application/apply-patch+yaml`: server-side apply, in YAML or JSON.
-    Apply,
-}
-
-impl MediaType {
-    const ALL: [(Self, &'static str); 7] = [
-        (Self::Json, "application/json"),
-        (Self::Yaml, "application/yaml"),
-        (Self::Protobuf, "application/vnd.kubernetes.protobuf"),
-        (Self::JsonPatch, "application/json-patch+json"),
-        (Self::MergePatch, "application/merge-patch+json"),
-        (Self::StrategicMergePatch, "application/strategic-merge-patch+json"),
-        (Self::Apply, "application/apply-patch+yaml"),
-    ];
-
-    /// The media type as `Content-Type` names it.
-    pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(media_type, _)| *media_type == self).map_or("", |(_, name)| name)
-    }
-
-    /// Reads a `Content-Type`, ignoring parameters such as `charset`. None if it is not one of these.
-    pub fn parse(content_type: &str) -> Option<Self> {
-        let name = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        Self::ALL.iter().find(|(_, known)| *known == name).map(|(media_type, _)| *media_type)
-    }
-}
-
-/// What happens to the objects that a deleted object owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Propagation {
-    /// They stay, and lose their owner.
-    Orphan,
-    /// They are deleted after the owner is gone.
-    Background,
-    /// They are deleted first; the owner waits for those that block it.
-    Foreground,
-}
-
-/// How strictly fields that the schema doesn't know are taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum FieldValidation {
-    /// They are dropped silently.
-    Ignore,
-    /// They are dropped, and the answer carries a warning.
-    Warn,
-    /// The request is refused.
-    #[default]
-    Strict,
-}
-
-/// How a list's revision relates to the one asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum VersionMatch {
-    /// This revision and no other.
-    Exact,
-    /// This revision or any later one.
-    NotOlderThan,
-}
-
-macro_rules! wire_words {
-    ($type:ident, $param:literal, $($variant:ident),*) => {
-        impl $type {
-            /// The word on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($variant),)* }
-            }
-
-            /// Reads the word on the wire.
-            ///
-            /// # Errors
-            /// 422 about the options of `verb`, as Kubernetes answers.
-            pub fn parse(verb: Verb, word: &str) -> Result<Self, Status> {
-                match word {
-                    $(stringify!($variant) => Ok(Self::$variant),)*
-                    _ => Err(unsupported(verb, $param, word, &[$(stringify!($variant)),*])),
-                }
-            }
-        }
-    };
-}
-
-wire_words!(Propagation, "propagationPolicy", Orphan, Background, Foreground);
-wire_words!(FieldValidation, "fieldValidation", Ignore, Warn, Strict);
-wire_words!(VersionMatch, "resourceVersionMatch", Exact, NotOlderThan);
+use super::Verb;
+use crate::{FieldError, Status};
 
 /// How to carry out a request: the query parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -391,50 +204,63 @@ fn unsupported(verb: Verb, name: &str, value: &str, supported: &[&str]) -> Statu
     verb.invalid_options(FieldError::not_supported(name, value, supported))
 }
 
-impl Body {
-    /// A JSON body.
-    ///
-    /// # Errors
-    /// If the value cannot be written as JSON, which no [`Resource`] is known for.
-    pub fn json(value: &impl Serialize) -> Result<Self, Status> {
-        let bytes = serde_json::to_vec(value).map_err(Status::internal)?;
-        Ok(Self { media_type: MediaType::Json, bytes: bytes.into() })
-    }
+/// What happens to the objects that a deleted object owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Propagation {
+    /// They stay, and lose their owner.
+    Orphan,
+    /// They are deleted after the owner is gone.
+    Background,
+    /// They are deleted first; the owner waits for those that block it.
+    Foreground,
 }
 
-/// A change of an object.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Patch {
-    /// RFC 6902: a list of operations.
-    Json(Value),
-    /// RFC 7386: what is given replaces, `null` removes.
-    Merge(Value),
-    /// Server-side apply: the fields that the manager wants, no more and no less.
-    Apply(Value),
+/// How strictly fields that the schema doesn't know are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum FieldValidation {
+    /// They are dropped silently.
+    Ignore,
+    /// They are dropped, and the answer carries a warning.
+    Warn,
+    /// The request is refused.
+    #[default]
+    Strict,
 }
 
-impl Patch {
-    /// Server-side apply of an object.
-    ///
-    /// # Errors
-    /// If the object cannot be written as JSON.
-    pub fn apply<K: Resource>(object: &K) -> Result<Self, Status> {
-        serde_json::to_value(object).map(Self::Apply).map_err(Status::internal)
-    }
-
-    /// The patch as a request body.
-    ///
-    /// # Errors
-    /// If the patch cannot be written as JSON.
-    pub fn body(&self) -> Result<Body, Status> {
-        let (media_type, value) = match self {
-            Self::Json(value) => (MediaType::JsonPatch, value),
-            Self::Merge(value) => (MediaType::MergePatch, value),
-            Self::Apply(value) => (MediaType::Apply, value),
-        };
-        Ok(Body { media_type, ..Body::json(value)? })
-    }
+/// How a list's revision relates to the one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VersionMatch {
+    /// This revision and no other.
+    Exact,
+    /// This revision or any later one.
+    NotOlderThan,
 }
+
+macro_rules! wire_words {
+    ($type:ident, $param:literal, $($variant:ident),*) => {
+        impl $type {
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)* }
+            }
+
+            /// Reads the word on the wire.
+            ///
+            /// # Errors
+            /// 422 about the options of `verb`, as Kubernetes answers.
+            pub fn parse(verb: Verb, word: &str) -> Result<Self, Status> {
+                match word {
+                    $(stringify!($variant) => Ok(Self::$variant),)*
+                    _ => Err(unsupported(verb, $param, word, &[$(stringify!($variant)),*])),
+                }
+            }
+        }
+    };
+}
+
+wire_words!(Propagation, "propagationPolicy", Orphan, Background, Foreground);
+wire_words!(FieldValidation, "fieldValidation", Ignore, Warn, Strict);
+wire_words!(VersionMatch, "resourceVersionMatch", Exact, NotOlderThan);
 
 #[cfg(test)]
 mod tests {
@@ -508,11 +334,5 @@ mod tests {
         );
         let status = Params::parse(Verb::List, [("limit", "many")]).unwrap_err();
         assert_eq!((status.code, &*status.message), (400, "limit: \"many\" is not a whole number in range"));
-    }
-
-    #[test]
-    fn media_types_are_read_without_their_parameters() {
-        assert_eq!(MediaType::parse("application/JSON; charset=utf-8"), Some(MediaType::Json));
-        assert_eq!(MediaType::parse("text/plain"), None);
     }
 }
