@@ -28,6 +28,7 @@ mod definitions;
 mod encryption;
 mod endpoints;
 mod expiry;
+mod fairness;
 mod incoming;
 mod kinds;
 mod local;
@@ -58,6 +59,7 @@ pub use authn::{
     TokensError,
 };
 pub use encryption::{EncryptedStore, Keyring, KeyringError};
+pub use fairness::FlowLimits;
 pub use kinds::KindsError;
 
 use authn::ServiceAccounts;
@@ -91,6 +93,8 @@ pub struct Config {
     /// How streams (`log`, `exec`) reach the servers behind objects: `orch_transport::client_config` with a certificate
     /// of the API server's own. Without it streams are answered with 503.
     pub backend: Option<Arc<rustls::ClientConfig>>,
+    /// How much callers may ask at the same time.
+    pub flows: FlowLimits,
 }
 
 impl Config {
@@ -108,6 +112,7 @@ impl Config {
             audit: None,
             compact_after: None,
             backend: None,
+            flows: FlowLimits::default(),
         }
     }
 }
@@ -137,8 +142,14 @@ impl ApiServer {
         let gate = Gate::new(config.authorizer, cache.clone());
         let accounts = config.token_issuer.map(ServiceAccounts::new);
         let registry = Registry { store: config.store, kinds, cache, clock: config.clock, gate, accounts };
-        let server =
-            Arc::new(Server::new(registry, config.tokens, config.oidc, config.audit, config.backend));
+        let server = Arc::new(Server::new(
+            registry,
+            config.tokens,
+            config.oidc,
+            config.audit,
+            config.backend,
+            config.flows,
+        ));
         Ok(Self { server, tasks })
     }
 

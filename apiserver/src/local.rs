@@ -23,6 +23,7 @@ pub(crate) struct LocalClient {
 impl LocalClient {
     async fn carry_out(&self, request: Request, record: &mut Option<Record>) -> Result<Answer, Status> {
         let call = self.call(request).await?;
+        let _seat = self.server.fairness.seat(&call.identity).await?;
         pipeline::serve(&self.server, &call, record).await
     }
 

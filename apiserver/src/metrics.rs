@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as Prometheus;
 
 use crate::audit::Audit;
+use crate::fairness::Fairness;
 use crate::registry::Registry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,7 +35,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(audit: Option<&Audit>) -> Self {
+    pub(crate) fn new(audit: Option<&Audit>, fairness: &Fairness) -> Self {
         let mut metrics = Self {
             prometheus: Prometheus::default(),
             requests: Family::default(),
@@ -49,6 +50,7 @@ impl Metrics {
             let help = "Audit records lost: too many waited, or the disk was full";
             registry.register("apiserver_audit_dropped", help, dropped);
         }
+        fairness.register(&mut metrics.prometheus);
         metrics.registered()
     }
 
@@ -84,7 +86,8 @@ impl Metrics {
     }
 
     /// Everything, as text.
-    pub(crate) fn text(&self, registry: &Registry) -> String {
+    pub(crate) fn text(&self, registry: &Registry, fairness: &Fairness) -> String {
+        fairness.observe();
         for kind in registry.kinds.now().all() {
             let resource = kind.kind().resource();
             let count = i64::try_from(kind.window.len()).unwrap_or(i64::MAX);

@@ -1,6 +1,6 @@
 //! The way of every request, in the order in which it happens.
 //!
-//! limits → authenticate → authorize → audit → dispatch → registry verb → response. Requests from within the process
+//! limits → authenticate → authorize → audit → wait for a seat → dispatch → registry verb → response. Requests from within the process
 //! ([`LocalClient`](crate::local::LocalClient)) enter at [`serve`]; nothing bypasses authorization or audit.
 
 use std::panic::AssertUnwindSafe;
@@ -17,6 +17,7 @@ use tracing::error;
 use crate::accept::{self, Format};
 use crate::audit::Record;
 use crate::authn::{Identity, authenticate, impersonate};
+use crate::fairness::too_many_requests;
 use crate::registry::{Answer, Call};
 use crate::respond::{self, Wish, accepts_gzip};
 use crate::server::Server;
@@ -50,6 +51,10 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
     };
     let segments = incoming::segments(parts.uri.path())?;
     let Some(target) = incoming::target(&segments) else {
+        let _seat = match endpoints::is_health(&segments) {
+            true => None,
+            false => Some(server.fairness.seat(&identity).await?),
+        };
         // What is decided upon is what is served: the path as it has been read.
         let path = format!("/{}", segments.join("/"));
         server.registry.gate.check_path(&identity, incoming::path_verb(&parts.method), &path).await?;
@@ -60,6 +65,7 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
     }
     let request = incoming::request(&parts, target)?;
     if endpoints::is_review(&request.target) {
+        let _seat = server.fairness.seat(&identity).await?;
         server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
         return endpoints::review(server, &identity, &request.target, &parts, body).await;
     }
@@ -104,9 +110,15 @@ async fn dispatch(
         _ => None,
     };
     call.request.body = incoming::body(&parts.headers, body).await?;
+    // A body that comes slowly keeps no seat. The seat is kept until the answer is ready to be sent.
+    let _seat = server.fairness.seat(&call.identity).await?;
     let mut answer = match (serve(server, &call, record).await?, socket) {
-        (Answer::Watch(watch), Some(upgrade)) => {
-            return Ok(socket::watch(upgrade, watch, wish, &server.stopping));
+        (Answer::Watch(watch), socket) => {
+            let watch = watch.while_held(server.fairness.long_running(&call.identity)?);
+            match socket {
+                Some(upgrade) => return Ok(socket::watch(upgrade, watch, wish, &server.stopping)),
+                None => Answer::Watch(watch),
+            }
         }
         (answer, _) => answer,
     };
@@ -162,11 +174,6 @@ async fn authorize_upgrade(server: &Server, call: &Call, headers: &HeaderMap) ->
     }
     let (target, create) = (&call.request.target, Verb::Create.as_str());
     server.registry.gate.check(&Attributes::on(call.identity.subject(), create, target, &call.request)).await
-}
-
-fn too_many_requests() -> Status {
-    Status::failure(Reason::TooManyRequests, "too many requests, please try again later")
-        .about(orch_api::StatusDetails { retry_after_seconds: Some(1), ..Default::default() })
 }
 
 fn timed_out() -> Status {

@@ -8,10 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, Origin, Record};
 use crate::authn::{Identity, Oidc, Tokens};
+use crate::fairness::{Fairness, FlowLimits};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 
-/// Requests in flight; more are answered with 429.
+/// Requests of all callers together that may have begun and not been answered, those that wait for a seat included: a
+/// bound of memory. More are answered with 429, whoever asks.
 const MAX_REQUESTS: usize = 4_000;
 
 /// What all requests share.
@@ -23,6 +25,8 @@ pub(crate) struct Server {
     /// What is recorded of requests.
     pub(crate) audit: Option<Audit>,
     pub(crate) metrics: Metrics,
+    /// Whose turn it is.
+    pub(crate) fairness: Fairness,
     /// Requests that may still begin.
     pub(crate) slots: Semaphore,
     /// Ends watches when the server stops.
@@ -38,14 +42,17 @@ impl Server {
         oidc: Option<Oidc>,
         audit: Option<Audit>,
         backend: Option<Arc<rustls::ClientConfig>>,
+        flows: FlowLimits,
     ) -> Self {
-        let metrics = Metrics::new(audit.as_ref());
+        let fairness = Fairness::new(flows);
+        let metrics = Metrics::new(audit.as_ref(), &fairness);
         Self {
             registry,
             tokens,
             oidc,
             audit,
             metrics,
+            fairness,
             slots: Semaphore::new(MAX_REQUESTS),
             stopping: CancellationToken::new(),
             backend,

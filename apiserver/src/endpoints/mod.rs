@@ -58,6 +58,11 @@ impl Document {
     }
 }
 
+/// Whether a path asks how the server is: answered however much others ask.
+pub(crate) fn is_health(segments: &[Cow<'_, str>]) -> bool {
+    segments.first().is_some_and(|first| matches!(&**first, "livez" | "readyz" | "healthz"))
+}
+
 /// Answers a path that is not about objects. A trailing slash is accepted.
 ///
 /// # Errors
@@ -89,7 +94,8 @@ pub(crate) async fn serve(
         ["version"] => Ok(json_response(200, "application/json", version().into())),
         ["metrics"] => {
             let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            Ok(json_response(200, content_type, server.metrics.text(&server.registry).into()))
+            let text = server.metrics.text(&server.registry, &server.fairness);
+            Ok(json_response(200, content_type, text.into()))
         }
         ["api" | "apis", rest @ ..] => {
             discovery().answer(path[0], rest, parts).ok_or_else(Status::no_such_path)

@@ -33,6 +33,17 @@ pub(crate) struct Watch {
     pub(crate) events: BoxStream<'static, Vec<Item>>,
 }
 
+impl Watch {
+    /// The same, which keeps something for as long as it lasts.
+    pub(crate) fn while_held(self, kept: impl Send + 'static) -> Self {
+        let events = self.events.map(move |items| {
+            let _kept = &kept;
+            items
+        });
+        Self { events: events.boxed(), ..self }
+    }
+}
+
 /// One event of a watch; its bytes are shared with every other watcher where they are the same.
 pub(crate) enum Item {
     /// Something has happened to an object.

@@ -139,7 +139,7 @@ impl Host {
         Self::configured(directory, Arc::new(store), orch_ontology::KINDS.clone(), change).await
     }
 
-    async fn configured(
+    pub(crate) async fn configured(
         directory: TempDir,
         store: Arc<dyn Store>,
         kinds: Vec<KindEntry>,
@@ -240,7 +240,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    async fn of(response: Response) -> Self {
+    pub(crate) async fn of(response: Response) -> Self {
         let (code, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or_default();

@@ -10,6 +10,7 @@ mod deletes;
 mod discovery;
 mod encryption;
 mod expiry;
+mod fairness;
 mod faults;
 mod host;
 mod impersonation;

@@ -151,6 +151,11 @@ const CONTENT: &[Row] = &[
     ("`as=Table` of watches", "views::a_watch_can_be_a_table_whose_columns_come_once"),
     ("`as=PartialObjectMetadata(List)`", "views::metadata_can_be_had_alone"),
     ("413 and 431, over HTTP/1.1 and HTTP/2", "bodies::what_is_too_large_is_refused_and_the_server_lives_on"),
+    (
+        "429 with `Retry-After` to who asks too much, and to nobody else",
+        "fairness::a_caller_with_500_requests_keeps_no_other_waiting",
+    ),
+    ("429 for too many watches of one caller", "fairness::a_caller_may_have_so_many_watches"),
     ("`/openapi/v2` in JSON", "discovery::openapi_v2_says_the_same_in_older_words"),
 ];
 

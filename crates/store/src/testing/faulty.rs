@@ -38,6 +38,8 @@ struct State {
     down: bool,
     /// Watches deliver nothing.
     stalled: bool,
+    /// Commits wait.
+    commits_stalled: bool,
     /// How often watches were cut, and with which error the last time.
     cuts: u64,
     cut_error: Option<StoreError>,
@@ -62,6 +64,11 @@ impl<S: Store + ?Sized> FaultyStore<S> {
     /// While stalled, no watch delivers anything; afterwards, all that was held back.
     pub fn set_watches_stalled(&self, stalled: bool) {
         self.state.send_modify(|state| state.stalled = stalled);
+    }
+
+    /// While stalled, commits wait; afterwards, they happen.
+    pub fn set_commits_stalled(&self, stalled: bool) {
+        self.state.send_modify(|state| state.commits_stalled = stalled);
     }
 
     /// Ends every open watch with this error, such as `Compacted`.
@@ -101,6 +108,8 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
 
     async fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
         self.check_up()?;
+        // The sender lives in `self`, so waiting cannot fail.
+        drop(self.state.subscribe().wait_for(|state| !state.commits_stalled).await);
         let fault = self.faults.lock().pop_front();
         match fault {
             None => self.store.commit(writes).await,
