@@ -37,9 +37,8 @@ async fn figure(host: &Host, name: &str) -> usize {
 
 async fn until(host: &Host, name: &str, expected: usize) {
     let reached = async { while figure(host, name).await != expected {} };
-    tokio::time::timeout(DEADLINE, reached)
-        .await
-        .unwrap_or_else(|_| panic!("{name} does not get to {expected}"));
+    let reached = tokio::time::timeout(DEADLINE, reached).await;
+    assert!(reached.is_ok(), "{name} does not get to {expected}");
 }
 
 async fn create(host: &Host, client: &Client, name: String) -> Response {
