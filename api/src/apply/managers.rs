@@ -1,6 +1,7 @@
 //! Who owns which fields: `metadata.managedFields`, decoded.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +13,17 @@ use crate::{ManagedFieldsEntry, Time};
 /// More managers by update than these are merged, the oldest first.
 const MAX_UPDATE_MANAGERS: usize = 10;
 const ANCIENT: &str = "ancient-changes";
+const NOBODYS_METADATA: [&str; 9] = [
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+];
 
 /// Who wrote, and how. Appliers are one manager whatever the version they wrote in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,20 +96,12 @@ impl Managers {
 
     /// Takes away what nobody owns: the object's identity and what the server keeps.
     pub(super) fn strip(&mut self, manager: &Manager) {
-        const METADATA: [&str; 9] = [
-            "name",
-            "namespace",
-            "creationTimestamp",
-            "selfLink",
-            "uid",
-            "clusterName",
-            "generation",
-            "managedFields",
-            "resourceVersion",
-        ];
-        let below = METADATA.iter().map(|name| Path::fields(["metadata", name]));
-        let top = ["apiVersion", "kind", "metadata"].into_iter().map(|name| Path::fields([name]));
-        self.take(manager, &FieldSet::of(below.chain(top)));
+        static NOBODYS: LazyLock<FieldSet> = LazyLock::new(|| {
+            let below = NOBODYS_METADATA.iter().map(|name| Path::fields(["metadata", name]));
+            let top = ["apiVersion", "kind", "metadata"].into_iter().map(|name| Path::fields([name]));
+            FieldSet::of(below.chain(top))
+        });
+        self.take(manager, &NOBODYS);
     }
 
     /// Merges the oldest managers by update, version by version, until there are no more than

@@ -73,8 +73,9 @@ impl Change {
         self.lines[slot].get_or_init(|| line(event, &self.object(event))).clone()
     }
 
-    fn bytes(&self) -> usize {
-        self.object.as_ref().map_or(0, |object| object.bytes.len())
+    /// The size of what the object is now, or was.
+    pub(crate) fn bytes(&self) -> usize {
+        self.object.as_ref().or(self.previous.as_ref()).map_or(0, |object| object.bytes.len())
     }
 }
 

@@ -215,6 +215,8 @@ pub(crate) fn encode(object: &Value) -> Result<Vec<u8>, serde_json::Error> {
         }
     }
     out.push(b'}');
+    // It is kept for as long as the object is.
+    out.shrink_to_fit();
     Ok(out)
 }
 
@@ -223,13 +225,14 @@ fn wire(stored: &[u8], revision: Revision) -> Bytes {
     let Some(at) = find(stored, METADATA).map(|at| at + METADATA.len()) else {
         return Bytes::copy_from_slice(stored);
     };
-    let mut bytes = BytesMut::with_capacity(stored.len() + REVISION.len() + 24);
-    bytes.put_slice(&stored[..at]);
-    bytes.put_slice(REVISION);
-    bytes.put_slice(revision.to_string().as_bytes());
-    bytes.put_slice(if stored.get(at) == Some(&b'}') { b"\"" } else { b"\"," });
-    bytes.put_slice(&stored[at..]);
-    bytes.freeze()
+    let revision = revision.to_string();
+    let end: &[u8] = if stored.get(at) == Some(&b'}') { b"\"" } else { b"\"," };
+    // To the byte: what is left over would be kept for as long as the object is.
+    let mut bytes = Vec::with_capacity(stored.len() + REVISION.len() + revision.len() + end.len());
+    for part in [&stored[..at], REVISION, revision.as_bytes(), end, &stored[at..]] {
+        bytes.extend_from_slice(part);
+    }
+    bytes.into()
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

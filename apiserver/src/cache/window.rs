@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::feed::Feed;
 use super::{Cached, Change, Lagged, Reading};
+use crate::kinds::directory;
 
 /// What somebody wants to see of a kind.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ struct State {
     all: Feed,
     /// Per selectable field: the changes that concern a value, for values that somebody watches.
     by_value: Vec<HashMap<Box<str>, Feed>>,
+    /// The changes of one object or below one path, for those that somebody watches: whoever watches others is not woken.
+    by_path: HashMap<Box<str>, Feed>,
     /// Changes after this are in `all`.
     oldest: Revision,
     /// The last change.
@@ -70,6 +73,7 @@ impl State {
             index: (0..fields).map(|_| HashMap::new()).collect(),
             all: Feed::history(),
             by_value: (0..fields).map(|_| HashMap::new()).collect(),
+            by_path: HashMap::new(),
             oldest: Revision::ZERO,
             revision: Revision::ZERO,
             epoch: 0,
@@ -109,20 +113,23 @@ impl State {
             let (now, before) = (value(&change.object), value(&change.previous));
             let moved = now != before;
             for value in [now, before.filter(|_| moved)].into_iter().flatten() {
-                let Some(feed) = feeds.get_mut(&value) else { continue };
-                if feed.has_readers() {
-                    feed.push(change.clone());
-                } else {
-                    feeds.remove(&value);
-                }
+                tell(feeds, &value, change);
             }
         }
+    }
+
+    /// Tells those who watch the object, or all that is kept beside it.
+    fn tell_by_path(&mut self, change: &Arc<Change>) {
+        let Some(key) = change.key().filter(|_| !self.by_path.is_empty()) else { return };
+        tell(&mut self.by_path, key.as_str(), change);
+        tell(&mut self.by_path, beside(key.as_str()), change);
     }
 
     fn feed(&self, feed: &Place) -> Option<&Feed> {
         match feed {
             Place::All => Some(&self.all),
             Place::Value(field, value) => self.by_value.get(*field)?.get(value),
+            Place::Path(path) => self.by_path.get(path),
         }
     }
 
@@ -148,11 +155,28 @@ impl State {
     }
 }
 
+/// Hands a change to one feed, or forgets the feed if nobody reads it any more.
+fn tell(feeds: &mut HashMap<Box<str>, Feed>, name: &str, change: &Arc<Change>) {
+    let Some(feed) = feeds.get_mut(name) else { return };
+    if feed.has_readers() {
+        feed.push(change.clone());
+    } else {
+        feeds.remove(name);
+    }
+}
+
+/// Where an object and those of its namespace are kept, with the final `/`.
+fn beside(key: &str) -> &str {
+    key.rfind('/').map_or(key, |end| &key[..=end])
+}
+
 /// Which feed a cursor reads.
 #[derive(Debug, Clone)]
 enum Place {
     All,
     Value(usize, Box<str>),
+    /// A key, or what is [`beside`] one.
+    Path(Box<str>),
 }
 
 impl Window {
@@ -247,19 +271,34 @@ impl Window {
     }
 
     fn cursor(self: &Arc<Self>, state: &mut State, query: &Query) -> Cursor {
-        let value_of = |(field, name): (usize, &&str)| Some((field, query.fields.required_value(name)?));
-        let place = match self.selectable.iter().enumerate().find_map(value_of) {
-            Some((field, value)) => Place::Value(field, value.into()),
-            None => Place::All,
-        };
+        let place = self.place(query);
         let feed = match &place {
             Place::All => &mut state.all,
             Place::Value(field, value) => {
                 state.by_value[*field].entry(value.clone()).or_insert_with(Feed::passing)
             }
+            Place::Path(path) => state.by_path.entry(path.clone()).or_insert_with(Feed::passing),
         };
         let (next, head) = feed.subscribe();
         Cursor { window: self.clone(), place, next, head, epoch: state.epoch }
+    }
+
+    /// The narrowest feed that has everything the query selects.
+    fn place(&self, query: &Query) -> Place {
+        let value_of = |(field, name): (usize, &&str)| Some((field, query.fields.required_value(name)?));
+        if let Some((field, value)) = self.selectable.iter().enumerate().find_map(value_of) {
+            return Place::Value(field, value.into());
+        }
+        let prefix = query.prefix.as_str();
+        // A key has a namespace before its name, or it has none: below the collection there is nothing else.
+        let is_whole = prefix.strip_suffix('/') == Some(&directory(&self.kind));
+        match query.fields.required_value("metadata.name") {
+            Some(name) if !is_whole || !self.kind.is_namespaced() => {
+                Place::Path(format!("{prefix}{name}").into())
+            }
+            _ if is_whole => Place::All,
+            _ => Place::Path(prefix.into()),
+        }
     }
 
     /// What the objects are complete up to, under the lock that `state` holds: no change of this kind lies between the
@@ -287,6 +326,7 @@ impl Window {
         (state.retired, state.revision, state.epoch) = (true, revision, state.epoch + 1);
         state.all = Feed::history();
         state.by_value.iter_mut().for_each(HashMap::clear);
+        state.by_path.clear();
     }
 
     /// Takes in the changes of one revision: what each object is now, or that it is gone.
@@ -303,6 +343,7 @@ impl Window {
             }
             let change = Arc::new(Change::new(revision, object, previous));
             state.tell_by_value(&change);
+            state.tell_by_path(&change);
             if let Some(forgotten) = state.all.push(change) {
                 state.oldest = forgotten;
             }
@@ -349,5 +390,65 @@ impl Cursor {
         let all_read =
             state.epoch == self.epoch && state.feed(&self.place)?.next() == self.next.load(Ordering::Relaxed);
         all_read.then(|| self.window.now(&state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orch_store::Entry;
+
+    use super::*;
+
+    fn window() -> Arc<Window> {
+        let entry = orch_ontology::KINDS.iter().find(|entry| entry.kind.plural == "configmaps").unwrap();
+        Arc::new(Window::new(entry.kind, Reading::of(entry)))
+    }
+
+    fn put(window: &Window, revision: u64, path: &str) {
+        let key = Key::new(format!("/registry/core/configmaps/{path}")).unwrap();
+        let value = br#"{"metadata":{"name":"x"}}"#.as_slice().into();
+        let (created, modified) = (Revision(revision), Revision(revision));
+        let entry = Entry { key: key.clone(), value, created, modified };
+        let object = Arc::new(Cached::read(&entry, window.reading()).unwrap());
+        window.apply(modified, vec![(key, Some(object))]);
+    }
+
+    fn query(path: &str, fields: &str) -> Query {
+        let prefix = Prefix::new(format!("/registry/core/configmaps{path}")).unwrap();
+        Query { prefix, labels: LabelQuery::default(), fields: fields.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_watcher_reads_no_changes_but_those_of_its_object_or_namespace() {
+        let window = window();
+        let mut cursors = [
+            query("", ""),
+            query("/a", ""),
+            query("/a", "metadata.name=x"),
+            query("", "metadata.name=x"),
+            query("/b", ""),
+        ]
+        .map(|query| window.watch(&query, Revision::ZERO).unwrap().1);
+        for (revision, path) in [(1, "a/x"), (2, "a/y"), (3, "c/x")] {
+            put(&window, revision, path);
+        }
+        let mut read = |cursor: usize| {
+            let changes = cursors[cursor].read(10).unwrap();
+            changes.iter().map(|change| change.revision.0).collect::<Vec<_>>()
+        };
+        assert_eq!((read(0), read(1), read(2)), (vec![1, 2, 3], vec![1, 2], vec![1]));
+        assert_eq!((read(3), read(4)), (vec![1, 2, 3], vec![]), "one name in all namespaces is no path");
+        let caught_up = cursors.iter().all(|cursor| cursor.caught_up() == Some(Revision(3)));
+        assert!(caught_up, "who reads less is as far as all others");
+    }
+
+    #[test]
+    fn feeds_that_nobody_reads_are_forgotten() {
+        let window = window();
+        let cursor = window.watch(&query("/a", "metadata.name=x"), Revision::ZERO).unwrap().1;
+        assert_eq!(window.state.read().by_path.len(), 1);
+        drop(cursor);
+        put(&window, 1, "a/x");
+        assert!(window.state.read().by_path.is_empty());
     }
 }

@@ -23,7 +23,9 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a watch lasts if the client does not say: between half an hour and an hour, so that not all end at once.
 const SHORTEST_SECONDS: u64 = 1800;
 /// Changes taken from the ring at a time.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
+/// Events travel in pieces of about this size: what is kept for a watcher that does not read.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Events of one kind, in batches. Ends with an error event, or when its time is up.
 pub(crate) struct Watch {
@@ -64,6 +66,16 @@ impl Item {
             Self::Present(_) => EventType::Added,
             Self::Bookmark(_) => EventType::Bookmark,
             Self::Error(_) => EventType::Error,
+        }
+    }
+
+    /// About how large the event's object is. Cost: none.
+    fn object_bytes(&self) -> usize {
+        match self {
+            Self::Change(change, _) => change.bytes(),
+            Self::Present(object) => object.bytes.len(),
+            Self::Bookmark(object) => object.len(),
+            Self::Error(_) => 0,
         }
     }
 
@@ -218,8 +230,7 @@ impl Watcher {
     async fn next(mut self) -> Option<(Vec<Item>, Self)> {
         loop {
             if !self.pending.is_empty() {
-                let count = self.pending.len().min(BATCH);
-                return Some((self.pending.drain(..count).collect(), self));
+                return Some((self.piece(), self));
             }
             if self.over {
                 return None;
@@ -250,6 +261,18 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    /// The next events that wait, at least one.
+    fn piece(&mut self) -> Vec<Item> {
+        let mut bytes = 0;
+        let fits = |item: &&Item| {
+            let first = bytes == 0;
+            bytes += item.object_bytes().max(1);
+            first || bytes <= PIECE_BYTES
+        };
+        let count = self.pending.iter().take_while(fits).count();
+        self.pending.drain(..count).collect()
     }
 
     fn cut(&mut self) -> Item {
