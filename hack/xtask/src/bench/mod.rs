@@ -3,8 +3,13 @@
 //! The server is the release binary in a process of its own; the load comes from this process, on the same machine, so
 //! both share its cores. Every figure is taken over a fixed time or count, after a warm-up, and printed with how.
 
+mod beside;
 mod containers;
+mod crowd;
+mod growth;
+mod kube;
 mod load;
+mod plot;
 mod raw;
 mod reads;
 mod report;
@@ -28,8 +33,15 @@ use crate::codegen;
 /// What to measure, and where to write it down.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Which benchmarks to run; all if none is named: writes, reads, watch, startup, schedule, containers.
+    /// Which benchmarks to run; all that need no other server if none is named: startup, writes, reads, watch, growth, crowd,
+    /// schedule, containers, beside.
     names: Vec<String>,
+    /// The kube-apiserver that `beside` compares with: see hack/kube-apiserver.
+    #[arg(long, value_name = "FILE")]
+    kube_apiserver: Option<PathBuf>,
+    /// Where `growth` draws its plots.
+    #[arg(long, value_name = "DIRECTORY")]
+    plots: Option<PathBuf>,
     /// Also write the report, as Markdown, to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -43,7 +55,17 @@ fn optimised() -> Result<()> {
     Ok(())
 }
 
-const ALL: [&str; 6] = ["startup", "writes", "reads", "watch", "schedule", "containers"];
+const ALL: [&str; 9] =
+    ["startup", "writes", "reads", "watch", "growth", "crowd", "schedule", "containers", "beside"];
+
+/// Those that are asked for, in the order in which they run.
+fn chosen(bench: &Bench) -> impl Iterator<Item = &'static str> {
+    let asked = |name: &&str| match bench.names.is_empty() {
+        true => *name != "beside" || bench.kube_apiserver.is_some(),
+        false => bench.names.iter().any(|asked| asked == name),
+    };
+    ALL.into_iter().filter(asked)
+}
 
 /// Runs the benchmarks that are asked for, one after the other.
 pub(crate) fn run(bench: Bench) -> Result<()> {
@@ -56,8 +78,7 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
     server::build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::default();
-    for name in ALL.into_iter().filter(|name| bench.names.is_empty() || bench.names.iter().any(|n| n == name))
-    {
+    for name in chosen(&bench) {
         eprintln!("── {name}");
         runtime.block_on(async {
             match name {
@@ -65,6 +86,9 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
                 "writes" => writes::run(&mut report).await,
                 "reads" => reads::run(&mut report).await,
                 "watch" => watch::run(&mut report).await,
+                "growth" => growth::run(&mut report, bench.plots.as_deref()).await,
+                "crowd" => crowd::run(&mut report).await,
+                "beside" => beside::run(&mut report, bench.kube_apiserver.as_deref()).await,
                 "schedule" => schedule::run(&mut report).await,
                 _ => containers::run(&mut report).await,
             }

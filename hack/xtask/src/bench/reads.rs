@@ -16,16 +16,15 @@ use super::load::{self, Outcome};
 use super::report::{Report, micros, millis, share};
 use super::server::Server;
 use super::wire::Wire;
-use super::writes;
+use super::writes::{self, COLLECTION};
 
 const OBJECTS: usize = 10_000;
 const LISTS: usize = 20;
-const COLLECTION: &str = "/api/v1/namespaces/default/configmaps";
 
 /// Measures gets by 1, 16 and 64 clients, and whole lists.
 pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let server = Server::start(&["--runtime", "simulated"])?;
-    writes::fill(&server, OBJECTS).await?;
+    writes::fill(&server, 0..OBJECTS).await?;
     let connection = server.connection()?;
     let one = Wire::connect(&connection).await?.send(Method::GET, &path(0), Bytes::new()).await?;
     let raw = Raw::serve(&connection, one).await?;
@@ -62,11 +61,17 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn path(number: usize) -> String {
+/// Where the ConfigMap of this number is.
+pub(crate) fn path(number: usize) -> String {
     format!("{COLLECTION}/fill-{number:06}")
 }
 
-async fn gets(connection: &Connection, clients: usize, path: fn(usize) -> String) -> Result<Outcome> {
+/// Reads from so many clients on a few connections.
+pub(crate) async fn gets(
+    connection: &Connection,
+    clients: usize,
+    path: fn(usize) -> String,
+) -> Result<Outcome> {
     let mut pool = Vec::new();
     for _ in 0..clients.min(4) {
         pool.push(Wire::connect(connection).await?);
@@ -82,7 +87,8 @@ async fn gets_raw(raw: &Raw, clients: usize) -> Result<Outcome> {
     gets(&raw.connection, clients, |_| "/".into()).await
 }
 
-async fn lists(wire: &Wire, path: &str) -> Result<(Outcome, usize)> {
+/// Reads a list again and again: how long each took, and how large it is.
+pub(crate) async fn lists(wire: &Wire, path: &str) -> Result<(Outcome, usize)> {
     let (mut times, mut bytes) = (Vec::new(), 0);
     for _ in 0..LISTS {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! `orchd up`, the release binary, in a process of its own.
+//! A server in a process of its own: `orchd up`, the release binary, or another that serves the same API.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -28,10 +28,12 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     target.join("release").join(name)
 }
 
-/// A running `orchd up`; reset when dropped.
+/// A running server. Ended when dropped; `orchd` also resets what it left.
 pub(crate) struct Server {
     process: Child,
     directory: tempfile::TempDir,
+    connection: Connection,
+    is_orch: bool,
     /// From the start of the process to its ready line.
     pub(crate) started_in: Duration,
 }
@@ -57,7 +59,21 @@ impl Server {
         let ready =
             BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready"));
         ensure!(ready, "orchd ended: {}", std::fs::read_to_string(directory.path().join("orchd.log"))?);
-        Ok(Self { process, directory, started_in: start.elapsed() })
+        let started_in = start.elapsed();
+        let path = directory.path().join("admin.kubeconfig");
+        let kubeconfig = Kubeconfig::load(&KubeconfigPaths::from_environment(Some(path), None))?;
+        let connection = kubeconfig.connection(&Overrides::default())?;
+        Ok(Self { process, directory, connection, is_orch: true, started_in })
+    }
+
+    /// A server of another make, which is ready.
+    pub(crate) fn other(
+        process: Child,
+        directory: tempfile::TempDir,
+        connection: Connection,
+        started_in: Duration,
+    ) -> Self {
+        Self { process, directory, connection, is_orch: false, started_in }
     }
 
     /// Its data directory.
@@ -75,9 +91,7 @@ impl Server {
 
     /// How it is reached by its administrator.
     pub(crate) fn connection(&self) -> Result<Connection> {
-        let path = self.directory().join("admin.kubeconfig");
-        let kubeconfig = Kubeconfig::load(&KubeconfigPaths::from_environment(Some(path), None))?;
-        Ok(kubeconfig.connection(&Overrides::default())?)
+        Ok(self.connection.clone())
     }
 
     /// A client of its own connection.
@@ -106,6 +120,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
+        if !self.is_orch {
+            return;
+        }
         let mut reset = Command::new(binary("orchd"));
         drop(reset.args(["reset", "--yes", "--data-dir"]).arg(self.directory.path()).output());
     }

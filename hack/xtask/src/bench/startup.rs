@@ -27,7 +27,7 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     section.row(cells("empty", empty));
 
     let mut server = Server::start(&["--runtime", "simulated"])?;
-    writes::fill(&server, OBJECTS).await?;
+    writes::fill(&server, 0..OBJECTS).await?;
     let mut full = Vec::new();
     for _ in 0..STARTS {
         server = Server::start_in(server.stop()?, &["--runtime", "simulated"])?;

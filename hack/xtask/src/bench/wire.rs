@@ -28,6 +28,11 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects as whom the kubeconfig says.
     pub(crate) async fn connect(connection: &Connection) -> Result<Self> {
+        Self::connect_with(connection, WINDOW_BYTES).await
+    }
+
+    /// Connects; what is not read of an answer waits at the server once there is so much of it.
+    pub(crate) async fn connect_with(connection: &Connection, stream_window: u32) -> Result<Self> {
         let tls = &connection.tls;
         let authority = String::from_utf8(tls.authority.clone().context("no authority")?)?;
         let (certificate, key) = tls.identity.clone().context("no client certificate")?;
@@ -45,7 +50,7 @@ impl Wire {
         let name = ServerName::try_from(host.to_owned())?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         let (sender, driver) = Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(stream_window)
             .initial_connection_window_size(WINDOW_BYTES)
             .handshake(TokioIo::new(stream))
             .await?;

@@ -1,10 +1,11 @@
 //! Writes: ConfigMaps of 1 KiB created over HTTPS, beside the raw limit of the store.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use anyhow::Result;
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::Method;
-use orch_api::{Api, Metadata};
+use orch_api::Metadata;
 use orch_ontology::ConfigMap;
 use orch_store::testing::EtcdServer;
 
@@ -16,7 +17,10 @@ use super::wire::Wire;
 
 /// What a ConfigMap with its metadata comes to in the store, so that the raw limit writes as much.
 const STORED_BYTES: usize = 1500;
-const CLIENTS: [usize; 3] = [1, 16, 64];
+/// So many clients at a time.
+pub(crate) const CLIENTS: [usize; 3] = [1, 16, 64];
+/// The ConfigMaps of the namespace that every cluster has.
+pub(crate) const COLLECTION: &str = "/api/v1/namespaces/default/configmaps";
 
 /// Measures both backends.
 pub(crate) async fn run(report: &mut Report) -> Result<()> {
@@ -72,9 +76,7 @@ pub(crate) async fn creates(server: &Server, clients: usize) -> Result<Outcome> 
         let body = format!(
             r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"bench-{run}-{clients}-{number}"}},"data":{{"data":"{data}"}}}}"#
         );
-        async move {
-            wire.send(Method::POST, "/api/v1/namespaces/default/configmaps", body).await.map(drop)
-        }
+        async move { wire.send(Method::POST, COLLECTION, body).await.map(drop) }
     })
     .await
 }
@@ -85,21 +87,20 @@ pub(crate) fn config_map(name: &str) -> ConfigMap {
     ConfigMap { metadata, data: [("data".to_owned(), "x".repeat(1024))].into(), ..ConfigMap::default() }
 }
 
-/// Creates so many ConfigMaps as fast as it goes.
-pub(crate) async fn fill(server: &Server, count: usize) -> Result<()> {
-    let api = Api::<ConfigMap>::namespaced(server.client()?, "default");
-    let permits = Arc::new(tokio::sync::Semaphore::new(64));
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..count {
-        let (api, permit) = (api.clone(), permits.clone().acquire_owned().await?);
-        tasks.spawn(async move {
-            let created = api.create(&config_map(&format!("fill-{number:06}"))).await;
-            drop(permit);
-            created.map(drop)
-        });
-    }
-    while let Some(created) = tasks.join_next().await {
-        created??;
-    }
-    Ok(())
+/// Creates ConfigMaps with these numbers as fast as it goes.
+pub(crate) async fn fill(server: &Server, numbers: Range<usize>) -> Result<()> {
+    let wire = Wire::connect(&server.connection()?).await?;
+    let created = futures::stream::iter(numbers).map(Ok).try_for_each_concurrent(64, |number| {
+        let (wire, body) = (wire.clone(), numbered(number, 0));
+        async move { wire.send(Method::POST, COLLECTION, body).await.map(drop) }
+    });
+    created.await
+}
+
+/// The ConfigMap of this number, as JSON; `edition` makes it differ from the one before.
+pub(crate) fn numbered(number: usize, edition: usize) -> String {
+    let data = "x".repeat(1024);
+    format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"fill-{number:06}"}},"data":{{"data":"{data}","edition":"{edition}"}}}}"#
+    )
 }
