@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod custom_resource;
+pub mod election;
 pub mod garbage;
 mod kinds;
 pub mod namespace;
@@ -21,10 +22,12 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use orch_api::{Client, Clock, Resource};
-use orch_controller_runtime::{Caches, Context, Recorder};
+use orch_controller_runtime::{Caches, Context, ObjectKey, Recorder};
 use orch_ontology::{Event, PolicyRule};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use election::{Election, Fenced, Term, Terms};
 
 pub use scheduler::{Decision, Decisions};
 
@@ -77,7 +80,43 @@ fn entry<F: Future<Output = ()> + Send + 'static>(
 /// The users that controllers act as, and what each must be allowed to do.
 pub fn users() -> Vec<(String, Vec<PolicyRule>)> {
     let own = all(Decisions::default()).into_iter().map(|entry| (user(entry.name), entry.permissions));
-    own.chain([(SHARED_USER.to_owned(), permissions::shared())]).collect()
+    let shared = [(SHARED_USER, permissions::shared()), (ELECTION_USER, permissions::election())];
+    own.chain(shared.map(|(user, rules)| (user.to_owned(), rules))).collect()
+}
+
+/// The lease of whoever runs the controllers, in [`ELECTION_NAMESPACE`].
+pub const ELECTION_LEASE: &str = "orch-controllers";
+
+/// Where the lease is.
+pub const ELECTION_NAMESPACE: &str = "kube-system";
+
+/// The user that keeps the lease.
+pub const ELECTION_USER: &str = "system:orch:leader-election";
+
+/// As [`run`], but only while this instance leads all those that share the store. `identity` is different in every process that
+/// ever ran.
+pub async fn run_elected(
+    client: impl Fn(&str) -> Arc<dyn Client> + Send + Sync + 'static,
+    clock: Arc<dyn Clock>,
+    decisions: Decisions,
+    identity: String,
+    cancel: CancellationToken,
+) {
+    let client = Arc::new(client);
+    let election = Election {
+        client: client(ELECTION_USER),
+        clock: clock.clone(),
+        lease: ObjectKey::new(ELECTION_NAMESPACE, ELECTION_LEASE),
+        identity,
+        terms: Terms::default(),
+    };
+    let work = move |term: Term| {
+        let (client, over) = (client.clone(), term.token().clone());
+        let fenced =
+            move |user: &str| -> Arc<dyn Client> { Arc::new(Fenced::new(client(user), term.clone())) };
+        run(fenced, clock.clone(), decisions.clone(), over)
+    };
+    election.lead(cancel, work).await;
 }
 
 /// Runs every controller over one set of caches until cancelled; then waits for what is under way. `client` gives the way to

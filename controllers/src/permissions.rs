@@ -15,6 +15,13 @@ pub(crate) fn shared() -> Vec<PolicyRule> {
     vec![on(&["get", "list", "watch"], "*", &["*"]), on(&["create", "patch"], "", &["events"])]
 }
 
+/// Keeps the lease of whoever runs the controllers, and no other.
+pub(crate) fn election() -> Vec<PolicyRule> {
+    let leases = |verbs: &[&str]| on(verbs, "coordination.k8s.io", &["leases"]);
+    // A watch of one name is one of that name only; an object that is yet to be made has no name to go by.
+    vec![leases(&["create"]), leases(&["get", "list", "update", "watch"]).named(&[crate::ELECTION_LEASE])]
+}
+
 /// Makes the system's namespaces; empties those that are deleted, of whatever kinds there are.
 pub(crate) fn namespace() -> Vec<PolicyRule> {
     vec![

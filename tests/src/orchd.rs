@@ -26,7 +26,21 @@ pub struct Orchd {
 impl Orchd {
     /// Starts `orchd up` on a new data directory and a free port, and waits until it is ready.
     pub fn start(args: &[&str]) -> Self {
+        Self::start_in(tempfile::Builder::new().prefix("orch-test-").tempdir().unwrap(), args)
+    }
+
+    /// Starts one that trusts and is trusted by the clients of another: with a copy of its keys.
+    pub fn join(other: &Self, args: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("orch-test-").tempdir().unwrap();
+        let (from, to) = (other.data_dir().join("pki"), directory.path().join("pki"));
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        Self::start_in(directory, args)
+    }
+
+    fn start_in(directory: tempfile::TempDir, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let process = up(directory.path(), &args);
         Self { process, args, directory }
@@ -45,6 +59,14 @@ impl Orchd {
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.data_dir().join("admin.kubeconfig")
+    }
+
+    /// Where it serves, as `host:port`. Another one after each start.
+    pub fn address(&self) -> String {
+        let kubeconfig = std::fs::read_to_string(self.kubeconfig()).unwrap();
+        let server =
+            kubeconfig.lines().find_map(|line| line.trim().strip_prefix("server: https://")).unwrap();
+        server.trim_matches('"').to_owned()
     }
 
     /// Its process id.

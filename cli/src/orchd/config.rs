@@ -28,6 +28,8 @@ pub struct Config {
     pub runtime: RuntimeConfig,
     /// This machine as a node of the cluster.
     pub node: NodeConfig,
+    /// Whether this process runs the controllers and the scheduler. Of those that share an etcd, one does at a time.
+    pub controllers: bool,
     /// Static bearer tokens: a CSV file of `token,user,uid,"group1,group2"`.
     pub token_file: Option<PathBuf>,
     /// Another issuer, by whose tokens people are known (OpenID Connect).
@@ -82,7 +84,8 @@ pub struct EtcdOptions {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RuntimeConfig {
-    /// `containerd`: real containers. `simulated`: none; nodes and containers are simulated, which needs no root.
+    /// `containerd`: real containers. `simulated`: none; nodes and containers are simulated, which needs no root. `none`:
+    /// this process is no node.
     pub kind: RuntimeKind,
     /// `auto` uses the machine's containerd if it is running and otherwise starts a private one; `private` always starts
     /// one; a path is the socket of the containerd to use.
@@ -102,6 +105,8 @@ pub enum RuntimeKind {
     Containerd,
     /// Simulated nodes and containers, without root.
     Simulated,
+    /// No node: an API server, and controllers unless told otherwise.
+    None,
 }
 
 /// This machine as a node of the cluster.
@@ -145,6 +150,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             runtime: RuntimeConfig::default(),
             node: NodeConfig::default(),
+            controllers: true,
             token_file: None,
             oidc: None,
             audit: AuditConfig::default(),
@@ -233,7 +239,7 @@ impl Config {
         if self.store.backend == StoreBackend::Embedded && !self.store.etcd.endpoints.is_empty() {
             bail!("etcd endpoints are given, but the store is `embedded`\nhint: add --store etcd");
         }
-        if self.runtime.kind == RuntimeKind::Containerd && self.runtime.simulate_nodes > 0 {
+        if self.runtime.kind != RuntimeKind::Simulated && self.runtime.simulate_nodes > 0 {
             bail!("nodes can only be simulated with the simulated runtime\nhint: add --runtime simulated");
         }
         Ok(())

@@ -9,6 +9,7 @@ mod containerd;
 mod data_dir;
 mod image;
 mod logging;
+mod members;
 mod nodes;
 mod reset;
 mod store;
@@ -41,6 +42,9 @@ Examples:
 
   # Keep objects in etcd
   orchd up --store etcd --etcd-endpoints http://127.0.0.1:2379
+
+  # A second server over the same etcd, without a node; first copy the first one's pki directory into its data directory
+  orchd up --store etcd --etcd-endpoints http://127.0.0.1:2379 --runtime none
 
   # Then, from another terminal
   orchctl --kubeconfig /var/lib/orch/admin.kubeconfig get nodes";
@@ -141,6 +145,9 @@ struct Up {
     /// `auto`, `private`, or the socket of the containerd to use [default: auto]
     #[arg(long, value_name = "SOCKET")]
     containerd: Option<String>,
+    /// Whether to run the controllers and the scheduler; of those that share an etcd, one does at a time [default: true]
+    #[arg(long, value_name = "BOOL")]
+    controllers: Option<bool>,
     /// How many nodes to simulate, with `--runtime simulated` [default: 1]
     #[arg(long, value_name = "N")]
     simulate_nodes: Option<u32>,
@@ -208,6 +215,7 @@ impl Up {
             config.store.etcd.endpoints = self.etcd_endpoints;
         }
         give(&mut config.runtime.kind, self.runtime);
+        give(&mut config.controllers, self.controllers);
         give(&mut config.runtime.containerd, self.containerd);
         give(&mut config.runtime.simulate_nodes, self.simulate_nodes);
         give(&mut config.node.pod_cidr, self.pod_cidr);

@@ -35,6 +35,7 @@ pub(crate) async fn agents(
     match config.runtime.kind {
         RuntimeKind::Containerd => Ok(vec![machine(config, data, certificates, address, client).await?]),
         RuntimeKind::Simulated => Ok(simulated(config.runtime.simulate_nodes.max(1), client)),
+        RuntimeKind::None => Ok(Vec::new()),
     }
 }
 

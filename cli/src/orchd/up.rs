@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use orch_api::{Client, Clock, MASTERS};
 use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_authorization::{Authorization, bootstrap, granted};
@@ -22,7 +24,7 @@ use tracing::{info, warn};
 use super::certificates::Certificates;
 use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
-use super::{access, logging, nodes, store};
+use super::{access, logging, members, nodes, store};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -61,12 +63,12 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     parts.spawn(serve_api(listener, &certificates, &api, &cancel)?);
     api.ready().await;
     make_roles(&api).await?;
-    parts.spawn(orch_controllers::run(
-        controllers_client(&api),
-        clock.clone(),
-        Decisions::default(),
-        cancel.child_token(),
-    ));
+    if config.store.backend == StoreBackend::Etcd {
+        members::join(own_client(&api), certificates.authority()).await?;
+    }
+    if config.controllers {
+        parts.spawn(controllers(&config, &api, clock.clone(), cancel.child_token()));
+    }
     let made = orch_controllers::namespace::make_default(own_client(&api)).await;
     made.context("the namespace default cannot be made")?;
     for agent in
@@ -132,8 +134,24 @@ fn own_client(api: &ApiServer) -> Arc<dyn Client> {
     api.local_client(Identity::new("system:apiserver", [MASTERS]))
 }
 
+/// The controllers. Over a store that others share they run in one process at a time.
+fn controllers(
+    config: &Config,
+    api: &Arc<ApiServer>,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+) -> BoxFuture<'static, ()> {
+    let (client, decisions) = (controllers_client(api), Decisions::default());
+    match config.store.backend {
+        StoreBackend::Embedded => orch_controllers::run(client, clock, decisions, cancel).boxed(),
+        StoreBackend::Etcd => {
+            orch_controllers::run_elected(client, clock, decisions, members::identity(), cancel).boxed()
+        }
+    }
+}
+
 /// Each controller acts as a user of its own, with no more rights than it needs.
-fn controllers_client(api: &Arc<ApiServer>) -> impl Fn(&str) -> Arc<dyn Client> + Send + 'static {
+fn controllers_client(api: &Arc<ApiServer>) -> impl Fn(&str) -> Arc<dyn Client> + Send + Sync + 'static {
     let api = api.clone();
     move |user| api.local_client(Identity::new(user, [""; 0]))
 }

@@ -1,7 +1,9 @@
 //! A TCP connection that can be cut.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -11,6 +13,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    to: Arc<Mutex<String>>,
     state: watch::Sender<State>,
     accepting: JoinHandle<()>,
 }
@@ -28,13 +31,24 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = watch::Sender::new(State::Open(0));
-        let accepting = tokio::spawn(accept(listener, to.into(), state.clone()));
-        Self { address, state, accepting }
+        let to = Arc::new(Mutex::new(to.into()));
+        let accepting = tokio::spawn(accept(listener, to.clone(), state.clone()));
+        Self { address, to, state, accepting }
     }
 
     /// Where it listens, as a URL.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// New connections go to another address.
+    pub fn forward_to(&self, to: impl Into<String>) {
+        *self.to.lock() = to.into();
     }
 
     /// Cuts every connection; new ones are welcome.
@@ -65,13 +79,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to: String, state: watch::Sender<State>) {
+async fn accept(listener: TcpListener, to: Arc<Mutex<String>>, state: watch::Sender<State>) {
     while let Ok((client, _)) = listener.accept().await {
         let mut changes = state.subscribe();
         if *changes.borrow_and_update() == State::Closed {
             continue;
         }
-        let to = to.clone();
+        let to = to.lock().clone();
         tokio::spawn(async move {
             tokio::select! {
                 _ = changes.changed() => {}
