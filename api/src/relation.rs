@@ -1,7 +1,7 @@
 //! Relations between kinds, as types: a field of type [`Ref`] or [`Selector`] *is* the relation.
 //!
-//! On the wire a [`Ref`] is a plain name and a [`Selector`] a plain label selector. Their schemas carry
-//! `x-relation: {verb, target}`, from which the relation graph is read back.
+//! On the wire a [`Ref`] is a plain name, a [`Selector`] a plain label selector and [`MatchLabels`] a plain map of labels. Their
+//! schemas carry `x-relation: {verb, target}`, from which the relation graph is read back.
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
 
+use crate::labels::Labels;
 use crate::{LabelSelector, Resource};
 
 /// `Self` makes objects of kind `K`, and they are deleted when it is.
@@ -192,5 +193,76 @@ impl<K: Resource> JsonSchema for Selector<K> {
         let mut schema = generator.subschema_for::<LabelSelector>();
         schema.insert("x-relation".into(), json!({"verb": "selects", "target": K::KIND.name}));
         schema
+    }
+}
+
+/// Selects objects of kind `K` that carry all these labels: the older form of a [`Selector`], a plain map. Without labels it
+/// selects nothing.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MatchLabels<K> {
+    /// The labels asked for.
+    pub labels: Labels,
+    #[serde(skip)]
+    target: PhantomData<fn() -> K>,
+}
+
+impl<K> MatchLabels<K> {
+    /// Selects what carries these labels.
+    pub fn new(labels: Labels) -> Self {
+        Self { labels, target: PhantomData }
+    }
+
+    /// Whether there are no labels: nothing is selected.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Whether an object with these labels is selected.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        !self.is_empty() && self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+impl<K> Default for MatchLabels<K> {
+    fn default() -> Self {
+        Self::new(Labels::new())
+    }
+}
+
+impl<K> Clone for MatchLabels<K> {
+    fn clone(&self) -> Self {
+        Self::new(self.labels.clone())
+    }
+}
+
+impl<K> PartialEq for MatchLabels<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.labels == other.labels
+    }
+}
+
+impl<K> Debug for MatchLabels<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Debug::fmt(&self.labels, f)
+    }
+}
+
+impl<K: Resource> JsonSchema for MatchLabels<K> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}MatchLabels", K::KIND.name).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "x-kubernetes-map-type": "atomic",
+            "x-relation": {"verb": "selects", "target": K::KIND.name},
+        })
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod custom_resource;
 pub mod election;
+pub mod endpoint_slices;
 pub mod garbage;
 mod kinds;
 pub mod namespace;
@@ -58,6 +59,7 @@ pub fn all(decisions: Decisions) -> Vec<Entry> {
         entry("namespace", permissions::namespace(), namespace::run),
         entry("service-account", permissions::service_account(), service_account::run),
         entry("workload", permissions::workload(), workload::run),
+        entry("endpoint-slice", permissions::endpoint_slice(), endpoint_slices::run),
         entry("scheduler", permissions::scheduler(), move |context, cancel| {
             scheduler::run(context, decisions, cancel)
         }),

@@ -42,6 +42,10 @@ pub(crate) fn workload() -> Vec<PolicyRule> {
     ]
 }
 
+pub(crate) fn endpoint_slice() -> Vec<PolicyRule> {
+    vec![on(&["create", "delete", "update"], "discovery.k8s.io", &["endpointslices"])]
+}
+
 pub(crate) fn scheduler() -> Vec<PolicyRule> {
     vec![on(&["create"], "", &["pods/binding"]), on(&["patch"], "", &["pods/status"])]
 }

@@ -37,6 +37,8 @@ pub fn examples() -> Vec<Example> {
         example!("ConfigMap", "configmap"),
         example!("Secret", "secret"),
         example!("ServiceAccount", "serviceaccount"),
+        example!("Service", "service"),
+        example!("EndpointSlice", "endpointslice"),
         example!("Event", "event"),
         example!("Lease", "lease"),
         example!("Role", "role"),

@@ -32,3 +32,10 @@ pub const TAINT_MEMORY_PRESSURE: &str = "node.kubernetes.io/memory-pressure";
 pub const TAINT_DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
 /// Taint of a node that is short of process ids.
 pub const TAINT_PID_PRESSURE: &str = "node.kubernetes.io/pid-pressure";
+
+/// On an EndpointSlice: the name of its service.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// On an EndpointSlice: who keeps it.
+pub const ENDPOINT_SLICE_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// On an EndpointSlice: its service has no address of its own.
+pub const HEADLESS_SERVICE: &str = "service.kubernetes.io/headless";

@@ -15,9 +15,11 @@ mod byte_string;
 mod condition;
 mod config_map;
 mod custom_resource;
+mod endpoint_slice;
 mod event;
 mod examples;
 mod generated;
+mod int_or_string;
 mod lease;
 mod namespace;
 mod node;
@@ -25,6 +27,7 @@ mod object_reference;
 mod pod;
 mod rbac;
 mod secret;
+mod service;
 mod service_account;
 mod syntax;
 mod workload;
@@ -39,9 +42,11 @@ pub use binding::Binding;
 pub use byte_string::ByteString;
 pub use config_map::ConfigMap;
 pub use custom_resource::*;
+pub use endpoint_slice::*;
 pub use event::{Event, EventSeries, EventSource};
 pub use examples::{Example, examples};
 pub use generated::generated;
+pub use int_or_string::IntOrString;
 pub use lease::{Lease, LeaseSpec};
 pub use namespace::{Namespace, NamespaceCondition, NamespacePhase, NamespaceSpec, NamespaceStatus};
 pub use node::*;
@@ -49,6 +54,7 @@ pub use object_reference::ObjectReference;
 pub use pod::*;
 pub use rbac::*;
 pub use secret::Secret;
+pub use service::*;
 pub use service_account::ServiceAccount;
 pub use workload::{Workload, WorkloadSpec, WorkloadStatus, WorkloadUpdate};
 
@@ -69,6 +75,8 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<ConfigMap>()?,
         KindEntry::of::<Secret>()?,
         KindEntry::of::<ServiceAccount>()?,
+        KindEntry::of::<Service>()?.owns::<Service, EndpointSlice>(),
+        KindEntry::of::<EndpointSlice>()?,
         KindEntry::of::<Event>()?,
         KindEntry::of::<Lease>()?,
         KindEntry::of::<Role>()?,

@@ -64,6 +64,12 @@ impl LabelSelector {
         Self { match_labels, match_expressions: Vec::new() }
     }
 
+    /// The selector that stands in an object: in this form, or as a plain map of labels. None if it is neither.
+    pub fn read(value: &serde_json::Value) -> Option<Self> {
+        let labels = || Labels::deserialize(value).ok().map(Self::match_labels);
+        Self::deserialize(value).ok().or_else(labels)
+    }
+
     /// Whether everything is selected.
     pub fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()

@@ -1,7 +1,7 @@
 //! Field numbers, from Kubernetes' published `generated.proto` files, of the few messages that clients send as protobuf
 //! without being asked to.
 
-use Type::{Bool, Bytes, Int, Json, List, Map, Message as Of, Text, Time};
+use Type::{Bool, Bytes, Int, IntOrString, Json, List, Map, Message as Of, Positive, Text, Time};
 
 /// The type of a field.
 pub(super) enum Type {
@@ -9,7 +9,11 @@ pub(super) enum Type {
     /// Base64 in JSON.
     Bytes,
     Int,
+    /// A number that is never zero: zero stands for none.
+    Positive,
     Bool,
+    /// `intstr.IntOrString`
+    IntOrString,
     /// Seconds since 1970; RFC 3339 in JSON.
     Time,
     /// A message that holds JSON as bytes.
@@ -49,6 +53,7 @@ const KINDS: &[((&str, &str), &Message)] = &[
     (("v1", "ConfigMap"), &CONFIG_MAP),
     (("v1", "Secret"), &SECRET),
     (("v1", "ServiceAccount"), &SERVICE_ACCOUNT),
+    (("v1", "Service"), &SERVICE),
     (("*", "DeleteOptions"), &DELETE_OPTIONS),
     (("authorization.k8s.io/v1", "SelfSubjectAccessReview"), &ACCESS_REVIEW),
     (("authorization.k8s.io/v1", "SelfSubjectRulesReview"), &RULES_REVIEW),
@@ -67,6 +72,9 @@ const KINDS: &[((&str, &str), &Message)] = &[
 pub(super) const UNKNOWN: Message = Message(&[f(1, "typeMeta", Of(&TYPE_META)), f(2, "raw", Bytes)]);
 /// `metav1.Time`
 pub(super) const TIME: Message = Message(&[f(1, "seconds", Int), f(2, "nanos", Int)]);
+/// `intstr.IntOrString`: the type is 1 for a string.
+pub(super) const INT_OR_STRING: Message =
+    Message(&[f(1, "type", Int), f(2, "intVal", Int), f(3, "strVal", Text)]);
 /// `metav1.FieldsV1`
 pub(super) const RAW: Message = Message(&[f(1, "raw", Bytes)]);
 
@@ -147,6 +155,37 @@ static OBJECT_REFERENCE: Message = Message(&[
     f(7, "fieldPath", Text),
 ]);
 static LOCAL_REFERENCE: Message = Message(&[f(1, "name", Text)]);
+
+static SERVICE: Message = Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "spec", Of(&SERVICE_SPEC))]);
+static SERVICE_SPEC: Message = Message(&[
+    f(1, "ports", List(&Of(&SERVICE_PORT))),
+    f(2, "selector", Map(&Text)),
+    f(3, "clusterIP", Text),
+    f(4, "type", Text),
+    f(5, "externalIPs", List(&Text)),
+    f(7, "sessionAffinity", Text),
+    f(8, "loadBalancerIP", Text),
+    f(9, "loadBalancerSourceRanges", List(&Text)),
+    f(10, "externalName", Text),
+    f(11, "externalTrafficPolicy", Text),
+    f(12, "healthCheckNodePort", Positive),
+    f(13, "publishNotReadyAddresses", Bool),
+    f(17, "ipFamilyPolicy", Text),
+    f(18, "clusterIPs", List(&Text)),
+    f(19, "ipFamilies", List(&Text)),
+    f(20, "allocateLoadBalancerNodePorts", Bool),
+    f(21, "loadBalancerClass", Text),
+    f(22, "internalTrafficPolicy", Text),
+    f(23, "trafficDistribution", Text),
+]);
+static SERVICE_PORT: Message = Message(&[
+    f(1, "name", Text),
+    f(2, "protocol", Text),
+    f(3, "port", Int),
+    f(4, "targetPort", IntOrString),
+    f(5, "nodePort", Positive),
+    f(6, "appProtocol", Text),
+]);
 
 static DELETE_OPTIONS: Message = Message(&[
     f(1, "gracePeriodSeconds", Int),

@@ -86,6 +86,15 @@ fn value(of: &Type, wire: Wire<'_>, depth: usize) -> Result<Option<Value>, Malfo
         Type::Text => wire.text()?.into(),
         Type::Bytes => STANDARD.encode(wire.bytes()?).into(),
         Type::Int => wire.int()?.into(),
+        Type::Positive => match wire.int()? {
+            0 => return Ok(None),
+            number => number.into(),
+        },
+        Type::IntOrString => {
+            let either = message(&messages::INT_OR_STRING, wire.bytes()?, depth + 1)?;
+            let field = if either["type"] == 1 { "strVal" } else { "intVal" };
+            either.get(field).cloned().unwrap_or(0.into())
+        }
         Type::Bool => (wire.int()? != 0).into(),
         Type::Message(table) => message(table, wire.bytes()?, depth + 1)?,
         Type::Time => return time(wire.bytes()?),

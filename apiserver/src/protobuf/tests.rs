@@ -50,3 +50,23 @@ fn anything_malformed_is_a_bad_request_and_anything_unknown_unsupported() {
     assert_eq!(decode(b"k8s\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff").unwrap_err().code, 400);
     assert_eq!(decode(&envelope("v1", "Mystery", b"")).unwrap_err().code, 415);
 }
+
+#[test]
+fn a_services_target_port_is_a_number_or_a_name_and_no_node_port_is_none() {
+    let port = |number: u8, target: &[u8]| {
+        let protocol = field(2, b"TCP");
+        [protocol, vec![3 << 3, number], field(4, target), vec![5 << 3, 0], field(1, b"")].concat()
+    };
+    let by_number = port(80, &[vec![1 << 3, 0, 2 << 3, 81], field(3, b"")].concat());
+    let by_name = port(90, &[vec![1 << 3, 1, 2 << 3, 0], field(3, b"http")].concat());
+    let spec = [field(1, &by_number), field(1, &by_name), field(3, b"None"), vec![12 << 3, 0]].concat();
+    let service = decode(&envelope("v1", "Service", &field(2, &spec))).unwrap();
+    let expected = json!({
+        "clusterIP": "None",
+        "ports": [
+            {"protocol": "TCP", "port": 80, "targetPort": 81},
+            {"protocol": "TCP", "port": 90, "targetPort": "http"},
+        ],
+    });
+    assert_eq!(service["spec"], expected);
+}

@@ -42,6 +42,28 @@ fn rows_are_kubernetes_rows() {
     check(&example("ConfigMap"), &[("Name", "web"), ("Data", "3"), ("Age", "60m")]);
     check(&example("Secret"), &[("Name", "web"), ("Type", "Opaque"), ("Data", "2"), ("Age", "60m")]);
     check(&example("ServiceAccount"), &[("Name", "web"), ("Secrets", "0"), ("Age", "60m")]);
+    check(
+        &example("Service"),
+        &[
+            ("Name", "web"),
+            ("Type", "ClusterIP"),
+            ("Cluster-IP", "None"),
+            ("External-IP", "<none>"),
+            ("Port(s)", "80/TCP,9090/TCP"),
+            ("Age", "60m"),
+            ("Selector (wide)", "app=web"),
+        ],
+    );
+    check(
+        &example("EndpointSlice"),
+        &[
+            ("Name", "web-x2x4z"),
+            ("AddressType", "IPv4"),
+            ("Ports", "8080"),
+            ("Endpoints", "10.1.2.3"),
+            ("Age", "60m"),
+        ],
+    );
     check(&example("Lease"), &[("Name", "orch-controllers"), ("Holder", "server-1"), ("Age", "60m")]);
     check(&example("Role"), &[("Name", "config-reader"), ("Created At", "2026-01-31T12:00:00Z")]);
     check(&example("ClusterRole"), &[("Name", "monitoring"), ("Created At", "2026-01-31T12:00:00Z")]);

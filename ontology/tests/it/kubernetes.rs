@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::api::rbac::v1 as rbac;
 use orch_api::schema::{Type, Types};
 use orch_ontology::examples;
@@ -28,6 +29,8 @@ fn through_kubernetes(kind: &str, object: &Value) -> Value {
         "ConfigMap" => through::<core::ConfigMap>(object),
         "Secret" => through::<core::Secret>(object),
         "ServiceAccount" => through::<core::ServiceAccount>(object),
+        "Service" => through::<core::Service>(object),
+        "EndpointSlice" => through::<discovery::EndpointSlice>(object),
         "Event" => through::<core::Event>(object),
         "Role" => through::<rbac::Role>(object),
         "ClusterRole" => through::<rbac::ClusterRole>(object),
@@ -38,13 +41,15 @@ fn through_kubernetes(kind: &str, object: &Value) -> Value {
     }
 }
 
-const KUBERNETES: [&str; 12] = [
+const KUBERNETES: [&str; 14] = [
     "Namespace",
     "Node",
     "Pod",
     "ConfigMap",
     "Secret",
     "ServiceAccount",
+    "Service",
+    "EndpointSlice",
     "Event",
     "Lease",
     "Role",

@@ -7,6 +7,7 @@ mod generated;
 mod kubernetes;
 mod lifecycle;
 mod pods;
+mod services;
 mod validation;
 
 use orch_api::{FieldError, KindEntry};

@@ -29,7 +29,7 @@ fn kubectl_discovers_and_explains_the_kinds() {
     let orch = Orchd::simulated(1);
     let resources = orch.kubectl(&["api-resources"]).ok();
     for kind in
-        ["Namespace", "Node", "Pod", "ConfigMap", "Secret", "ServiceAccount", "Event", "Lease", "Workload"]
+        ["Namespace", "Node", "Pod", "ConfigMap", "Secret", "Service", "EndpointSlice", "Event", "Workload"]
     {
         assert!(resources.lines().any(|line| line.ends_with(kind)), "{kind} is missing:\n{resources}");
     }
@@ -37,6 +37,7 @@ fn kubectl_discovers_and_explains_the_kinds() {
     let expected = [
         "apiextensions.k8s.io/v1",
         "coordination.k8s.io/v1",
+        "discovery.k8s.io/v1",
         "orch.dev/v1",
         "rbac.authorization.k8s.io/v1",
         "v1",
@@ -159,4 +160,44 @@ fn kubectl_is_told_what_is_wrong() {
     let dry = orch.kubectl_with(&["create", "--dry-run=server", "-f", "-"], WORKLOAD).ok();
     assert!(dry.contains("created (server dry run)"), "{dry}");
     assert!(orch.kubectl(&["get", "workload", "web"]).fails().contains("not found"));
+}
+
+#[test]
+fn kubectl_makes_services_and_sees_where_pods_answer() {
+    let orch = Orchd::simulated(1);
+    orch.kubectl_with(&["create", "-f", "-"], WORKLOAD).ok();
+    orch.kubectl(&["create", "service", "clusterip", "web", "--clusterip=None"]).ok();
+    let count = "jsonpath={.items[*].endpoints[*].conditions.ready}";
+    let slices = ["get", "endpointslices", "-l", "kubernetes.io/service-name=web", "-o", count];
+    wait_for("two endpoints that are ready", DEADLINE, || {
+        let ready = orch.kubectl(&slices).ok();
+        if ready == "true true" { Ok(()) } else { Err(ready) }
+    });
+    let described = orch.kubectl(&["describe", "service", "web"]).ok();
+    for part in ["Selector:                 app=web", "IP:                       None"] {
+        assert!(described.contains(part), "{part} is missing:\n{described}");
+    }
+    let address = orch.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].status.podIP}"]).ok();
+    assert!(orch.kubectl(&["get", "endpointslices"]).ok().contains(&address), "{address}");
+
+    let pod = orch.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]).ok();
+    orch.kubectl(&["expose", "pod", &pod, "--name=one", "--port=80", "--cluster-ip=None"]).ok();
+    wait_for("a slice with the port", DEADLINE, || {
+        let table = orch.kubectl(&["get", "endpointslices", "--no-headers"]).ok();
+        let of_one = table.lines().find(|line| line.starts_with("one-")).unwrap_or_default();
+        if of_one.contains("80") && of_one.contains(&address) { Ok(()) } else { Err(table) }
+    });
+    let refused = orch.kubectl(&["create", "service", "nodeport", "no", "--tcp=80"]).fails();
+    assert!(refused.contains("what works is `clusterIP: None`"), "{refused}");
+
+    let dns = "{apiVersion: v1, kind: Service, metadata: {name: dns, namespace: kube-system, labels: {kubernetes.io/cluster-service: 'true', kubernetes.io/name: DNS}}, spec: {clusterIP: None, ports: [{port: 53}]}}";
+    orch.kubectl_with(&["create", "-f", "-"], dns).ok();
+    let info = orch.kubectl(&["cluster-info"]).ok();
+    assert!(info.contains("control plane") && info.contains("kube-system/services/dns"), "{info}");
+
+    orch.kubectl(&["delete", "service", "web", "one"]).ok();
+    wait_for("no slices", DEADLINE, || {
+        let left = orch.kubectl(&["get", "endpointslices", "-o", "name"]).ok();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
 }

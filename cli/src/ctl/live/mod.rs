@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use orch_api::{LabelSelector, Object as _, Params, RelationEdge, RelationGraph, Request, Verb};
 use orch_client::{Accept, ApiResource};
-use serde::{Deserialize as _, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Failure, Session};
@@ -214,7 +214,7 @@ impl Live {
         selector: &Value,
         objects: &[Listed],
     ) -> Vec<usize> {
-        let Ok(selector) = LabelSelector::deserialize(selector) else { return Vec::new() };
+        let Some(selector) = LabelSelector::read(selector) else { return Vec::new() };
         let is_selected = |listed: &&Listed| {
             let node = &self.nodes[listed.node];
             let labels = listed.object.labels().into_iter().flatten();
