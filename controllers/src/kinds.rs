@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orch_api::{Defines, Kind, KindEntry};
 use orch_controller_runtime::{Cache, Caches, Change, Context, PartialObject, Reflector, WholeObject};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -13,12 +13,16 @@ use tracing::{debug, info};
 /// Told of every change of an object of any kind, with the kind's place.
 type Subscriber = Arc<dyn Fn(&AllKinds, usize, &Change<'_, PartialObject>) + Send + Sync>;
 
+/// Told of every kind that comes.
+type Newcomers = Box<dyn Fn(&Kind) + Send + Sync>;
+
 /// All kinds, each with the metadata of its objects. A kind has a place for as long as the process lives, so that a place
 /// names a kind even when it is gone.
 pub(crate) struct AllKinds {
     caches: Arc<Caches>,
     subscriber: Subscriber,
     places: RwLock<Vec<Place>>,
+    newcomers: Mutex<Option<Newcomers>>,
 }
 
 struct Place {
@@ -39,7 +43,8 @@ impl AllKinds {
         cancel: &CancellationToken,
     ) -> Arc<Self> {
         let (caches, subscriber) = (context.caches.clone(), Arc::new(subscriber));
-        let kinds = Arc::new(Self { caches, subscriber, places: RwLock::default() });
+        let kinds =
+            Arc::new(Self { caches, subscriber, places: RwLock::default(), newcomers: Mutex::default() });
         for entry in entries {
             kinds.add(entry.kind);
             if let Some(defines) = entry.defines {
@@ -72,6 +77,11 @@ impl AllKinds {
         Some((found, places[found].kind, places[found].cache.clone()?))
     }
 
+    /// Calls `newcomers` for every kind that comes from now on, once it is among those that are served. It must be quick.
+    pub(crate) fn when_kinds_come(&self, newcomers: impl Fn(&Kind) + Send + Sync + 'static) {
+        *self.newcomers.lock() = Some(Box::new(newcomers));
+    }
+
     fn add(self: &Arc<Self>, kind: Kind) {
         let mut places = self.places.write();
         let known = places.iter().position(|at| at.kind == kind);
@@ -91,6 +101,9 @@ impl AllKinds {
                 (kinds.subscriber)(&kinds, place, change);
             }
         });
+        if let Some(newcomers) = &*self.newcomers.lock() {
+            newcomers(&kind);
+        }
     }
 
     fn remove(&self, kind: &Kind) {

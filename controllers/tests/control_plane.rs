@@ -2,6 +2,7 @@
 //! pod that it runs, and removes those that are to go.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod garbage;
 mod plane;
 
 use orch_api::{Object, Params, Propagation};

@@ -46,6 +46,7 @@ pub(super) async fn insert(
     };
     set_metadata(call, &mut object, now)?;
     admission::namespace_accepts(registry, call, object.name()).await?;
+    let mut taken = String::new();
     for _ in 0..NAME_ATTEMPTS {
         if !generate.is_empty() {
             object["metadata"]["name"] = generated(&generate).into();
@@ -59,16 +60,27 @@ pub(super) async fn insert(
         match registry.insert(call, &key, admitted).await? {
             Some(bytes) => return Ok(Answer::Object(Written { code: 201, bytes, warnings })),
             None if generate.is_empty() => return Err(Status::already_exists(call.kind.kind(), &name)),
-            None => {}
+            None => taken = name,
         }
     }
+    Err(names_taken(call, taken))
+}
+
+/// Tried again, another name may be free: the caller is told when. `last` is the last name that was tried.
+fn names_taken(call: &Call, last: String) -> Status {
     let kind = call.kind.kind();
     let message = format!(
-        "{} {generate:?} already exists, the server was not able to generate a unique name for the object",
+        "{} {last:?} already exists, the server was not able to generate a unique name for the object",
         kind.resource()
     );
-    let details = StatusDetails { name: generate, retry_after_seconds: Some(1), ..StatusDetails::default() };
-    Err(Status::failure(Reason::AlreadyExists, message).about(details))
+    let details = StatusDetails {
+        name: last,
+        group: kind.group.to_owned(),
+        kind: kind.plural.to_owned(),
+        retry_after_seconds: Some(1),
+        ..StatusDetails::default()
+    };
+    Status::failure(Reason::AlreadyExists, message).about(details)
 }
 
 /// What the server says about every new object, whatever the caller said.

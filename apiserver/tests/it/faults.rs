@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_store::testing::{Fault, FaultyStore};
-use orch_store::{ReadAt, Revision, Store as _, StoreError};
+use orch_store::{Expect, Key, ReadAt, Revision, Store as _, StoreError};
 use serde_json::json;
 
 use crate::host::{DEADLINE, Host, MAPS, map, text};
@@ -33,6 +33,31 @@ async fn a_write_that_may_have_happened_is_not_called_a_failure_that_did_not() {
     store.next_commit(Fault::LoseAnswer);
     host.post(MAPS, map("a", json!({}))).await.fails(504, "Timeout", "may or may not have happened");
     host.get(&format!("{MAPS}/a")).await.is(200);
+}
+
+#[tokio::test]
+async fn a_generated_name_that_is_taken_is_replaced_eight_times() {
+    let (host, store) = start().await;
+    let taken = || {
+        Fault::Refuse(StoreError::Conflict {
+            index: 0,
+            key: Key::new("/registry/core/configmaps/default/taken").unwrap(),
+            expect: Expect::Absent,
+            current: None,
+        })
+    };
+    let web = json!({"metadata": {"generateName": "web-"}});
+    (0..7).for_each(|_| store.next_commit(taken()));
+    host.post(MAPS, web.clone()).await.is(201);
+    (0..8).for_each(|_| store.next_commit(taken()));
+    let reply = host.post(MAPS, web).await;
+    let status = reply.is(409);
+    let name = text(&status["details"]["name"]);
+    assert!(name.len() == 9 && name.starts_with("web-"), "{status:#}");
+    assert_eq!(status["details"], json!({"name": name, "kind": "configmaps", "retryAfterSeconds": 1}));
+    let why = "already exists, the server was not able to generate a unique name for the object";
+    assert_eq!(text(&status["message"]), format!("configmaps {name:?} {why}"));
+    assert_eq!(status["reason"], "AlreadyExists");
 }
 
 #[tokio::test]

@@ -7,17 +7,18 @@
 //! - *orphan*: the owner stays, held by the finalizer `orphan`, until no dependent names it any longer.
 //!
 //! Nothing is deleted on the word of a cache: that an owner is absent is asked of the server, by uid. Kinds that objects
-//! define are collected like all others, for as long as they are served.
+//! define are collected like all others. What is owned by an object of a kind that nobody serves stays, and is looked at again
+//! when the kind comes; what was seen going together with its kind is gone.
 
 mod decide;
 mod owners;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use orch_api::{KindEntry, Metadata, OwnerReference, Resource as _, Status, split_api_version};
+use orch_api::{Kind, KindEntry, Metadata, OwnerReference, Resource as _, Status, split_api_version};
 use orch_controller_runtime::{
     Backoff, Change, Context, Executor, Index, Key, ObjectKey, Outcome, PartialObject, Reconciler, WorkQueue,
     work,
@@ -29,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::kinds::{AllKinds, Served};
+
+use owners::Absent;
 
 pub use decide::{Dependent, Owner, OwnerState, World, plan};
 
@@ -65,18 +68,26 @@ impl Key for AnyKey {
 struct Collector {
     kinds: Arc<AllKinds>,
     executor: Executor,
-    /// Owners known to be gone for good: a uid never comes back.
-    absent: Mutex<BTreeSet<String>>,
+    absent: Arc<Absent>,
+    waiting: Arc<Waiting>,
 }
+
+/// Objects whose owners are of kinds that nobody serves, by the group and name of the kind.
+#[derive(Default)]
+struct Waiting(Mutex<BTreeMap<(String, String), BTreeSet<AnyKey>>>);
 
 /// Runs the controller until cancelled.
 pub async fn run(context: Context, cancel: CancellationToken) {
     let queue = Arc::new(WorkQueue::new(context.clock.clone(), RETRY));
-    let adding = queue.clone();
+    let (absent, waiting) = (Arc::<Absent>::default(), Arc::<Waiting>::default());
+    let (adding, gone) = (queue.clone(), absent.clone());
     let add = move |kinds: &AllKinds, kind: usize, change: &Change<'_, PartialObject>| {
+        remember_gone(kinds, &gone, change);
         touched(kinds, kind, change).into_iter().for_each(|key| adding.add(key));
     };
     let kinds = AllKinds::follow(&context, collected(), add, &cancel);
+    let (adding, awaiting) = (queue.clone(), waiting.clone());
+    kinds.when_kinds_come(move |kind| awaiting.take(kind).into_iter().for_each(|key| adding.add(key)));
     if cancel.run_until_cancelled(context.caches.synced()).await.is_none() {
         return;
     }
@@ -87,7 +98,7 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         recorder: context.recorder.component(NAME),
         field_manager: NAME,
     };
-    let collector = Arc::new(Collector { kinds, executor, absent: Mutex::default() });
+    let collector = Arc::new(Collector { kinds, executor, absent, waiting });
     work(collector, queue, WORKERS, cancel).await;
 }
 
@@ -111,9 +122,39 @@ impl Collector {
         let Some((kind, cache)) = self.kinds.at(key.kind) else { return Ok(None) };
         let Some(object) = cache.get(&key.object) else { return Ok(None) };
         let metadata = object.metadata.clone();
+        self.waiting.put(&self.kinds, key, &metadata.owner_references);
         let owners = self.owners(&kind, &metadata).await?;
         let dependents = dependents(&self.kinds, &metadata.uid);
         Ok(Some(World { kind, dependents, owners, metadata }))
+    }
+}
+
+impl Waiting {
+    /// Remembers an object for each of its owners whose kind nobody serves.
+    fn put(&self, kinds: &AllKinds, key: &AnyKey, owners: &[OwnerReference]) {
+        for owner in owners.iter().filter(|owner| kind_of(kinds, owner).is_none()) {
+            let (group, _) = split_api_version(&owner.api_version);
+            let kind = (group.to_owned(), owner.kind.clone());
+            self.0.lock().entry(kind.clone()).or_default().insert(key.clone());
+            // It may have come meanwhile, before there was anybody to tell: it is found when the owner is looked for.
+            if kind_of(kinds, owner).is_some()
+                && let Some(keys) = self.0.lock().get_mut(&kind)
+            {
+                keys.remove(key);
+            }
+        }
+    }
+
+    fn take(&self, kind: &Kind) -> BTreeSet<AnyKey> {
+        self.0.lock().remove(&(kind.group.to_owned(), kind.name.to_owned())).unwrap_or_default()
+    }
+}
+
+/// An object that has gone is gone for good, and if its kind goes with it, nobody can be asked any more.
+fn remember_gone(kinds: &AllKinds, absent: &Absent, change: &Change<'_, PartialObject>) {
+    let Some(old) = change.old.filter(|_| change.new.is_none()) else { return };
+    if !dependent_keys(kinds, &old.metadata.uid).is_empty() {
+        absent.remember(&old.metadata.uid);
     }
 }
 

@@ -1,7 +1,10 @@
 //! Whether an object's owners are still there.
 
+use std::collections::BTreeSet;
+
 use orch_api::{Kind, Metadata, OwnerReference, Params, Reason, Request, Status, Target, Verb};
 use orch_controller_runtime::{Note, ObjectKey, ObjectReference, PartialObject};
+use parking_lot::Mutex;
 
 use super::{Collector, FOREGROUND, Owner, OwnerState, kind_of};
 
@@ -25,14 +28,18 @@ impl Collector {
         dependent: &Metadata,
         reference: &OwnerReference,
     ) -> Result<OwnerState, Status> {
-        let Some((_, kind, cache)) = kind_of(&self.kinds, reference) else { return Ok(OwnerState::Unknown) };
+        let Some((_, kind, cache)) = kind_of(&self.kinds, reference) else {
+            // It went together with its kind, if it was seen going. In which namespace it was, nobody can say any more.
+            let is_gone = dependent_kind.is_namespaced() && self.absent.contains(&reference.uid);
+            return Ok(if is_gone { OwnerState::Absent } else { OwnerState::Unknown });
+        };
         if kind.is_namespaced() && !dependent_kind.is_namespaced() {
             // An object of the cluster cannot belong to one in a namespace: which namespace would it be?
             self.report_invalid_namespace(dependent_kind, dependent, reference);
             return Ok(OwnerState::Unknown);
         }
         let key = ObjectKey::of_owner(dependent, reference, kind.is_namespaced());
-        if self.absent.lock().contains(&reference.uid) {
+        if self.absent.contains(&reference.uid) {
             return Ok(OwnerState::Absent);
         }
         let cached = cache.get(&key).map(|owner| owner.metadata.clone());
@@ -48,7 +55,7 @@ impl Collector {
                 if cache.list().iter().any(|owner| owner.metadata.uid == reference.uid) {
                     self.report_invalid_namespace(dependent_kind, dependent, reference);
                 }
-                self.remember_absent(&reference.uid);
+                self.absent.remember(&reference.uid);
                 OwnerState::Absent
             }
         })
@@ -78,9 +85,19 @@ impl Collector {
             Err(status) => Err(status),
         }
     }
+}
 
-    fn remember_absent(&self, uid: &str) {
-        let mut absent = self.absent.lock();
+/// Owners known to be gone for good: a uid never comes back.
+#[derive(Default)]
+pub(super) struct Absent(Mutex<BTreeSet<String>>);
+
+impl Absent {
+    pub(super) fn contains(&self, uid: &str) -> bool {
+        self.0.lock().contains(uid)
+    }
+
+    pub(super) fn remember(&self, uid: &str) {
+        let mut absent = self.0.lock();
         if absent.len() >= REMEMBERED {
             absent.pop_first();
         }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use orch_api::{Api, Client, Clock, Metadata, MicroTime, Object, Params, Patch, Resource, Time};
+use orch_api::{
+    Api, Body, Client, Clock, Kind, MediaType, Metadata, MicroTime, Object, Params, Patch, Request, Resource,
+    Target, Time, Verb,
+};
 use orch_apiserver::{ApiServer, Config, Identity};
 use orch_authorization::{Authorization, bootstrap, granted};
-use orch_controller_runtime::{Cache, Reflector, TestClock};
+use orch_controller_runtime::{Cache, Cached, Reflector, TestClock, WholeObject};
 use orch_controllers::Decisions;
 use orch_ontology::{KINDS, Lease, Node, Pod};
 use orch_store::Store;
@@ -136,6 +139,47 @@ impl Plane {
         list.items.iter().map(|object| serde_json::to_value(object).unwrap()).collect()
     }
 
+    /// Makes an object of a kind that is known only here, in `default`.
+    pub(crate) async fn create_of(&self, kind: &Kind, object: Value) -> Value {
+        self.create_in(kind, "default", object).await
+    }
+
+    /// Makes an object of a kind that is known only here.
+    pub(crate) async fn create_in(&self, kind: &Kind, namespace: &str, object: Value) -> Value {
+        let body = Body::json(&object).unwrap();
+        self.send(Verb::Create, Target::in_namespace(kind, namespace), body).await
+    }
+
+    /// Merges a patch into an object of a kind that is known only here.
+    pub(crate) async fn patch_in(&self, kind: &Kind, namespace: &str, name: &str, patch: Value) -> Value {
+        let body = Body { media_type: MediaType::MergePatch, ..Body::json(&patch).unwrap() };
+        self.send(Verb::Patch, Target::in_namespace(kind, namespace).named(name), body).await
+    }
+
+    async fn send(&self, verb: Verb, target: Target, body: Body) -> Value {
+        let request = Request { verb, target, params: Params::default(), body: Some(body) };
+        serde_json::from_slice(&self.client.send(request).await.unwrap()).unwrap()
+    }
+
+    /// Waits until there are just these objects of a kind that is known only here.
+    pub(crate) async fn until_names_of(&self, kind: &Kind, names: &[&str]) {
+        let reflector = Reflector::<WholeObject>::whole(self.client.clone(), self.shared_clock(), *kind);
+        self.until_cache(reflector, &names.join(", "), |objects| {
+            objects.iter().map(|object| object.name()).collect::<Vec<_>>() == names
+        })
+        .await;
+    }
+
+    fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clock.clone())
+    }
+
+    /// The object of a kind and name in `default`.
+    pub(crate) async fn get<K: Resource>(&self, name: &str) -> Value {
+        let object = Api::<K>::namespaced(self.client.clone(), "default").get(name).await.unwrap();
+        serde_json::to_value(object).unwrap()
+    }
+
     /// Waits until an object of the kind is as the test wants it.
     pub(crate) async fn until<K: Resource>(&self, what: &str, there: impl Fn(&Value) -> bool) {
         self.until_list::<K>(what, |objects| objects.iter().any(&there)).await;
@@ -146,10 +190,21 @@ impl Plane {
         self.until_list::<K>(&format!("{count} {}", K::KIND.plural), |objects| objects.len() == count).await;
     }
 
-    async fn until_list<K: Resource>(&self, what: &str, there: impl Fn(&[Value]) -> bool) {
+    /// Waits until the objects of the kind are as the test wants them.
+    pub(crate) async fn until_list<K: Resource>(&self, what: &str, there: impl Fn(&[Value]) -> bool) {
+        let reflector = Reflector::<K>::new(self.client.clone(), self.shared_clock());
+        self.until_cache(reflector, what, there).await;
+    }
+
+    async fn until_cache<K: Cached + serde::Serialize>(
+        &self,
+        reflector: Reflector<K>,
+        what: &str,
+        there: impl Fn(&[Value]) -> bool,
+    ) {
         let cancel = CancellationToken::new();
         let _stop = cancel.clone().drop_guard();
-        let cache = Reflector::<K>::new(self.client.clone(), Arc::new(self.clock.clone())).spawn(cancel);
+        let cache = reflector.spawn(cancel);
         let mut changes = cache.changes();
         let wait = async {
             while !(cache.has_synced() && there(&values(&cache))) {
@@ -189,7 +244,7 @@ impl Plane {
     }
 }
 
-fn values<K: Resource>(cache: &Cache<K>) -> Vec<Value> {
+fn values<K: Cached + serde::Serialize>(cache: &Cache<K>) -> Vec<Value> {
     cache.list().iter().map(|object| serde_json::to_value(&**object).unwrap()).collect()
 }
 
