@@ -22,6 +22,7 @@ mod cached;
 mod caches;
 mod clock;
 mod controller;
+mod correlation;
 mod executor;
 mod key;
 mod note;

@@ -5,23 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use orch_api::{Body, Client, Clock, Kind, MediaType, Params, Request, Status, Target, Time, Verb};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::correlation::{Budget, Correlation, REMEMBERED, Topic, WINDOW};
 use crate::{Note, ObjectReference, Severity};
 
 const QUEUE: usize = 4096;
-/// A repetition within this time counts up the event instead of making another one.
-const WINDOW: SignedDuration = SignedDuration::from_mins(10);
-/// Events remembered for counting up.
-const REMEMBERED: usize = 4096;
-/// Events that one object may have at once; then one more per [`REFILL`]. As client-go's spam filter.
-const BURST: f64 = 25.0;
-const REFILL: Duration = Duration::from_secs(300);
 /// Events that one writer may write at once, and how often one more: as kubelet and kube-scheduler, so that telling what
 /// happens takes nothing from its happening. What comes faster is told later.
 const WRITER_BURST: f64 = 100.0;
@@ -52,22 +46,14 @@ pub struct EventWriter {
     notes: mpsc::Receiver<Recorded>,
     dropped: Arc<AtomicU64>,
     recent: BTreeMap<Topic, Recent>,
-    budgets: BTreeMap<ObjectReference, Budget>,
+    correlation: Correlation,
     pace: Option<Budget>,
 }
-
-/// What makes two notes the same event.
-type Topic = (ObjectReference, Severity, String, String);
 
 struct Recent {
     target: Target,
     count: u64,
     last: Timestamp,
-}
-
-struct Budget {
-    left: f64,
-    at: Timestamp,
 }
 
 impl Recorder {
@@ -81,9 +67,9 @@ impl Recorder {
     ) -> (Self, EventWriter) {
         let (sender, notes) = mpsc::channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
-        let (recent, budgets, pace) = Default::default();
+        let (recent, correlation, pace) = Default::default();
         let recorder = Self { notes: sender, component, clock: clock.clone(), dropped: dropped.clone() };
-        (recorder, EventWriter { client, clock, kind, notes, dropped, recent, budgets, pace })
+        (recorder, EventWriter { client, clock, kind, notes, dropped, recent, correlation, pace })
     }
 
     /// The same recorder on behalf of another component.
@@ -111,14 +97,16 @@ impl EventWriter {
     /// Writes events until cancelled or the last recorder is gone. An event that the server does not take is dropped.
     pub async fn run(mut self, cancel: CancellationToken) {
         while let Some(Some(recorded)) = cancel.run_until_cancelled(self.notes.recv()).await {
-            if !self.afford(&recorded.note.about, recorded.at) {
+            let Recorded { component, note, at } = recorded;
+            let Some((topic, message)) = self.correlation.of(component, &note, at) else {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
-            }
+            };
             if cancel.run_until_cancelled(self.take_turn()).await.is_none() {
                 return;
             }
-            if let Err(status) = self.write(recorded).await {
+            let told = Recorded { component, note: Note { message, ..note }, at };
+            if let Err(status) = self.write(topic, told).await {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 debug!(%status, "an event was not recorded");
             }
@@ -137,12 +125,17 @@ impl EventWriter {
         }
     }
 
-    async fn write(&mut self, Recorded { component, note, at: now }: Recorded) -> Result<(), Status> {
+    async fn write(
+        &mut self,
+        topic: Topic,
+        Recorded { component, note, at: now }: Recorded,
+    ) -> Result<(), Status> {
         self.forget_old(now);
-        let topic = (note.about.clone(), note.severity, note.reason.clone(), note.message.clone());
         if let Some(recent) = self.recent.get_mut(&topic) {
             (recent.count, recent.last) = (recent.count + 1, now);
-            let patch = json!({"count": recent.count, "lastTimestamp": Time::new(now)});
+            let patch = json!({
+                "count": recent.count, "lastTimestamp": Time::new(now), "message": note.message,
+            });
             let body = Body { media_type: MediaType::MergePatch, ..Body::json(&patch)? };
             match send(&*self.client, Verb::Patch, recent.target.clone(), body, component).await {
                 Err(status) if status.code == 404 => {}
@@ -177,18 +170,7 @@ impl EventWriter {
         })
     }
 
-    /// Takes one event from the object's budget.
-    fn afford(&mut self, about: &ObjectReference, now: Timestamp) -> bool {
-        let budget = self.budgets.entry(about.clone()).or_insert(Budget { left: BURST, at: now });
-        budget.refill(now, REFILL, BURST);
-        if budget.left < 1.0 {
-            return false;
-        }
-        budget.left -= 1.0;
-        true
-    }
-
-    /// Keeps memory bounded: forgets what can no longer be counted up, and budgets that are full again.
+    /// Keeps memory bounded: forgets what can no longer be counted up.
     fn forget_old(&mut self, now: Timestamp) {
         if self.recent.len() >= REMEMBERED || self.recent.values().next().is_some_and(|r| is_old(r, now)) {
             self.recent.retain(|_, recent| !is_old(recent, now));
@@ -196,21 +178,6 @@ impl EventWriter {
         while self.recent.len() >= REMEMBERED {
             self.recent.pop_first();
         }
-        if self.budgets.len() >= REMEMBERED {
-            let full = |budget: &Budget| now.duration_since(budget.at) > WINDOW;
-            self.budgets.retain(|_, budget| !full(budget));
-        }
-        while self.budgets.len() > REMEMBERED {
-            self.budgets.pop_first();
-        }
-    }
-}
-
-impl Budget {
-    /// Adds one for each `every` that has passed, up to `most`.
-    fn refill(&mut self, now: Timestamp, every: Duration, most: f64) {
-        let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
-        (self.left, self.at) = ((self.left + passed / every.as_secs_f64()).min(most), now.max(self.at));
     }
 }
 
