@@ -42,7 +42,7 @@ impl EndpointSlice {
 fn some(texts: Vec<String>) -> String {
     match texts.len() {
         0 => "<unset>".to_owned(),
-        ..=SHOWN => texts.join(","),
+        1..=SHOWN => texts.join(","),
         many => format!("{} + {} more...", texts[..SHOWN].join(","), many - SHOWN),
     }
 }
