@@ -1,7 +1,8 @@
 //! What every object must pass before it is stored: a list of pure checks, and one look at the namespace.
 
 use orch_api::{
-    FieldError, FieldErrorKind, FieldValidation, Object as _, Status, StatusCause, StatusDetails,
+    FieldError, FieldErrorKind, FieldValidation, Kind, Object as _, Schema, Status, StatusCause,
+    StatusDetails,
 };
 use serde_json::Value;
 
@@ -56,12 +57,13 @@ fn wrong_types(kind: &Served, errors: &[FieldError]) -> Result<(), Status> {
 /// # Errors
 /// 400 under strict validation, each field with what was probably meant.
 pub(crate) fn strange_fields(
-    kind: &Served,
+    kind: &Kind,
+    schema: &Schema,
     object: &mut Value,
     repeated: &[String],
     validation: FieldValidation,
 ) -> Result<Vec<String>, Status> {
-    let errors = kind.entry.schema.unknown_fields(object);
+    let errors = schema.unknown_fields(object);
     if errors.is_empty() && repeated.is_empty() {
         return Ok(Vec::new());
     }
@@ -72,10 +74,10 @@ pub(crate) fn strange_fields(
     }));
     match validation {
         FieldValidation::Strict => {
-            let (name, sentences) = (kind.kind().name, sentences.collect::<Vec<_>>().join(", "));
+            let (name, sentences) = (kind.name, sentences.collect::<Vec<_>>().join(", "));
             let message = format!(
                 "{name} in version {:?} cannot be handled as a {name}: strict decoding error: {sentences}",
-                kind.kind().version
+                kind.version
             );
             let twice = repeated.iter().map(|path| StatusCause {
                 reason: "FieldValueDuplicate".into(),
@@ -91,11 +93,11 @@ pub(crate) fn strange_fields(
         }
         FieldValidation::Warn => {
             let warnings = sentences.collect();
-            kind.entry.schema.prune(object);
+            schema.prune(object);
             Ok(warnings)
         }
         FieldValidation::Ignore => {
-            kind.entry.schema.prune(object);
+            schema.prune(object);
             Ok(Vec::new())
         }
     }

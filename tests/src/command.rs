@@ -116,6 +116,17 @@ pub fn binary(name: &str) -> PathBuf {
     directory.join(name)
 }
 
+/// A client that `hack/clients` installs, such as `kubectl-1.32` or `python/bin/python`; it installs what is not there yet.
+pub fn client(name: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack/clients");
+        let printed = Run::new(&mut Command::new(script), "").ok();
+        PathBuf::from(printed.lines().last().unwrap())
+    });
+    directory.join(name)
+}
+
 /// The kubectl to test with: `ORCH_TEST_KUBECTL`, which `hack/test` sets, or the one on the path.
 pub fn kubectl_path() -> PathBuf {
     std::env::var_os("ORCH_TEST_KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from)

@@ -11,7 +11,7 @@ mod command;
 mod orchd;
 mod wait;
 
-pub use command::{Run, Spawned, binary, kubectl_path};
+pub use command::{Run, Spawned, binary, client, kubectl_path};
 pub use orchd::Orchd;
 pub use wait::{eventually, wait_for};
 

@@ -114,10 +114,19 @@ impl Orchd {
         Spawned::new(Command::new(binary("orchctl")).args(args).env("KUBECONFIG", self.kubeconfig()))
     }
 
+    /// Runs any Kubernetes client as the administrator, with something on its standard input and variables in its environment.
+    pub fn run(&self, client: &Path, args: &[&str], input: &str, environment: &[(&str, &str)]) -> Run {
+        Run::new(self.command(client, args).envs(environment.iter().copied()), input)
+    }
+
     fn kubectl_command(&self, args: &[&str]) -> Command {
-        let mut kubectl = Command::new(kubectl_path());
-        kubectl.args(args).env("KUBECONFIG", self.kubeconfig()).env("HOME", self.data_dir());
-        kubectl
+        self.command(&kubectl_path(), args)
+    }
+
+    fn command(&self, client: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(client);
+        command.args(args).env("KUBECONFIG", self.kubeconfig()).env("HOME", self.data_dir());
+        command
     }
 
     /// Ends it as an operator would, and checks that it ends in time.

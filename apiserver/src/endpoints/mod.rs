@@ -4,6 +4,7 @@ mod discovery;
 mod health;
 mod ontology;
 mod openapi;
+mod openapi_proto;
 mod openapi_v2;
 mod review;
 mod token_review;
@@ -33,7 +34,10 @@ pub(crate) struct Document {
 
 impl Document {
     fn new(value: &serde_json::Value) -> Self {
-        let bytes = Bytes::from(value.to_string());
+        Self::of(value.to_string().into())
+    }
+
+    fn of(bytes: Bytes) -> Self {
         let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02X}")).collect();
         Self { bytes, etag: hash }
     }

@@ -12,7 +12,7 @@ use http::request::Parts;
 use orch_api::{Status, Target};
 use serde_json::{Map, Value, json};
 
-use super::{Document, openapi_v2};
+use super::{Document, openapi_proto, openapi_v2};
 use crate::accept;
 use crate::kinds::{Kinds, Served};
 
@@ -23,7 +23,14 @@ pub(crate) struct OpenApi {
     by_path: BTreeMap<String, Document>,
     /// Made of the others when first asked for.
     v2: OnceLock<Document>,
+    v2_proto: OnceLock<Document>,
 }
+
+/// The media type under which clients ask for OpenAPI 2.0 in protobuf, and the one without the `@` that media types may not have.
+const V2_PROTO: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+];
 
 impl OpenApi {
     pub(crate) fn new(kinds: &Kinds) -> Self {
@@ -43,19 +50,31 @@ impl OpenApi {
                 )
             })
             .collect();
-        Self { root: Document::new(&json!({"paths": paths})), by_path, v2: OnceLock::new() }
+        Self {
+            root: Document::new(&json!({"paths": paths})),
+            by_path,
+            v2: OnceLock::new(),
+            v2_proto: OnceLock::new(),
+        }
     }
 
-    /// All of it as OpenAPI 2.0.
+    /// All of it as OpenAPI 2.0, in JSON or in protobuf.
     ///
     /// # Errors
-    /// 406 for those that want it in protobuf.
+    /// 406 for those that want it otherwise.
     pub(super) fn v2(&self, parts: &Parts) -> Result<Response<Body>, Status> {
-        accept::view(&parts.headers)?;
+        let first = accept::clauses(&parts.headers)
+            .into_iter()
+            .find(|clause| clause.is_json() || V2_PROTO.iter().any(|name| clause.is(name)));
+        let clause = first.ok_or_else(|| accept::not_acceptable(&["application/json", V2_PROTO[1]]))?;
         let read = |document: &Document| serde_json::from_slice(&document.bytes).unwrap_or_default();
-        let document =
+        let json =
             self.v2.get_or_init(|| Document::new(&openapi_v2::document(self.by_path.values().map(read))));
-        Ok(document.answer(parts, "application/json"))
+        if clause.is_json() {
+            return Ok(json.answer(parts, "application/json"));
+        }
+        let proto = self.v2_proto.get_or_init(|| Document::of(openapi_proto::encode(&read(json)).into()));
+        Ok(proto.answer(parts, V2_PROTO[1]))
     }
 
     /// The document of a path, or none if there is no such path.
@@ -261,12 +280,14 @@ fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, Value>) {
     let write = ["dryRun", "fieldManager", "fieldValidation"];
     let patch = ["dryRun", "fieldManager", "fieldValidation", "force"];
     let remove = ["dryRun", "gracePeriodSeconds", "propagationPolicy"];
-    let patches = [
+    let all_patches = [
         "application/apply-patch+yaml",
         "application/json-patch+json",
         "application/merge-patch+json",
         "application/strategic-merge-patch+json",
     ];
+    // kubectl sends what is listed: a strategic merge patch only to kinds that take it.
+    let patches = if served.entry.custom.is_some() { &all_patches[..3] } else { &all_patches };
     let objects = ["application/json", "application/yaml"];
     if kind.is_namespaced() {
         paths.insert(all, json!({"get": operation("list", &list, &[])}));
@@ -283,7 +304,7 @@ fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, Value>) {
     let item = json!({
         "get": operation("get", &["resourceVersion"], &[]),
         "put": operation("put", &write, &objects),
-        "patch": operation("patch", &patch, &patches),
+        "patch": operation("patch", &patch, patches),
         "delete": operation("delete", &remove, &[]),
         "parameters": path_parameters(served, true),
     });
@@ -292,7 +313,7 @@ fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, Value>) {
         let status = json!({
             "get": operation("get", &[], &[]),
             "put": operation("put", &write, &objects),
-            "patch": operation("patch", &patch, &patches),
+            "patch": operation("patch", &patch, patches),
             "parameters": path_parameters(served, true),
         });
         paths.insert(format!("{collection}/{{name}}/status"), status);

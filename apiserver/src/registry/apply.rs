@@ -71,12 +71,25 @@ async fn update(
             if !applied.changed {
                 return Ok(Outcome::Keep);
             }
+            // Of what is applied to the status, nothing but the status counts, and who owns it.
+            let record = applied.object["metadata"].get("managedFields").cloned();
             let object = believing(applied.object, &config.value);
-            let own = Box::new(|_: &Value, _: &mut Value, _: Time| Ok(()));
+            let own = Box::new(move |_: &Value, new: &mut Value, _: Time| {
+                put_record(new, record.clone());
+                Ok(())
+            });
             change(call, current, Wanted { object, part: Part::of(call), now: config.now, own })
         })
         .await?;
     done.answer(warnings.to_vec())
+}
+
+fn put_record(object: &mut Value, record: Option<Value>) {
+    let Some(metadata) = object["metadata"].as_object_mut() else { return };
+    match record {
+        Some(record) => drop(metadata.insert("managedFields".into(), record)),
+        None => drop(metadata.remove("managedFields")),
+    }
 }
 
 /// The merged object with the revision that the configuration names: the caller's belief, if it has one.

@@ -230,7 +230,8 @@ impl Call {
         object: &mut Value,
         repeated: &[String],
     ) -> Result<Vec<String>, Status> {
-        crate::admission::strange_fields(&self.kind, object, repeated, self.validation())
+        let schema = &self.kind.entry.schema;
+        crate::admission::strange_fields(self.kind.kind(), schema, object, repeated, self.validation())
     }
 
     /// Refuses a change that the caller may not make, although it may change the object: see [`Authorizer::admit`]. `new` is
@@ -247,7 +248,7 @@ impl Call {
     }
 
     /// How strictly unknown fields are taken: decision 0004.
-    fn validation(&self) -> FieldValidation {
+    pub(super) fn validation(&self) -> FieldValidation {
         let unsaid = match self.kind.entry.custom {
             Some(_) => FieldValidation::Warn,
             None => FieldValidation::Strict,

@@ -50,11 +50,25 @@ async fn merged(registry: &Registry, call: &Call, body: &Body) -> Result<Answer,
             }
             call.check_kind(&mut object)?;
             call.check_place(&mut object)?;
-            *warnings.lock() = call.check_fields(&mut object, &repeated)?;
+            let checked = call.check_fields(&mut object, &repeated);
+            *warnings.lock() = checked.map_err(|status| strange(call, status))?;
             change(call, current, Wanted { object, part: Part::of(call), now, own: tracked(call) })
         })
         .await?;
     done.answer(warnings.into_inner())
+}
+
+/// Fields that are strictly refused make a patch invalid, as in Kubernetes; it is not malformed, as an object would be.
+pub(super) fn strange(call: &Call, status: Status) -> Status {
+    if !status.is(&Reason::BadRequest) {
+        return status;
+    }
+    let error = FieldError::invalid("patch", Value::Null, &*status.message);
+    let mut invalid = Status::invalid(call.kind.kind(), call.name(), &[error]);
+    if let (Some(details), Some(strange)) = (&mut invalid.details, status.details) {
+        details.causes.extend(strange.causes);
+    }
+    invalid
 }
 
 fn merge(call: &Call, media_type: MediaType, object: &Value, patch: &Value) -> Result<Value, PatchError> {

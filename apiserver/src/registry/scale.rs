@@ -1,13 +1,30 @@
 //! `scale`: an object's numbers, read and written as an `autoscaling/v1` Scale.
 
+use std::sync::{Arc, LazyLock};
+
 use orch_api::patch::{json_patch, merge_patch};
-use orch_api::{Action, Body, FieldError, MediaType, Object as _, Scale, Status, Time};
+use orch_api::{Action, Body, FieldError, MediaType, Object as _, Scale, Schema, Status, Time};
 use serde_json::{Value, json};
 
 use super::change::{Part, Wanted, change, tracked};
 use super::modify::{Current, Done, Outcome};
 use super::{Answer, Call, Registry, Written, apply, patch};
-use crate::decode;
+use crate::decode::Decoded;
+use crate::{admission, decode};
+
+/// What a Scale may say. Its metadata is the object's.
+#[expect(clippy::expect_used, reason = "the schema is a constant, and compiled by every test of a scale")]
+static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let integer = || json!({"type": "integer"});
+    let schema = json!({"type": "object", "properties": {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        "spec": {"type": "object", "properties": {"replicas": integer()}},
+        "status": {"type": "object", "properties": {"replicas": integer(), "selector": {"type": "string"}}},
+    }});
+    Schema::compile(&schema).expect("a structural schema")
+});
 
 /// The subresource's definition, if the call is about it.
 pub(super) fn of(call: &Call) -> Option<&Scale> {
@@ -27,10 +44,12 @@ pub(super) async fn get(registry: &Registry, call: &Call, scale: &Scale) -> Resu
 
 /// Replaces them.
 pub(super) async fn update(registry: &Registry, call: &Call, scale: &Scale) -> Result<Answer, Status> {
-    let wanted = checked(call, decode::object(call.request.body.as_ref())?)?;
+    let Decoded { value, repeated } = decode::object_with_repeated(call.request.body.as_ref())?;
+    let (value, warnings) = known(call, value, &repeated)?;
+    let wanted = checked(call, value)?;
     let now = Time::new(registry.clock.now());
     let done = registry.modify(call, |current| write(call, scale, current, &wanted, now)).await?;
-    answer(scale, done)
+    answer(scale, done, warnings)
 }
 
 /// Changes them by a patch of the Scale, or by applying one.
@@ -43,7 +62,8 @@ pub(super) async fn patch(
     if body.media_type == MediaType::Apply {
         return apply_to(registry, call, scale, body).await;
     }
-    let patch = decode::patch(body)?.value;
+    let Decoded { value: patch, repeated } = decode::patch(body)?;
+    let warnings = parking_lot::Mutex::new(Vec::new());
     let now = Time::new(registry.clock.now());
     let done = registry
         .modify(call, |current| {
@@ -53,7 +73,10 @@ pub(super) async fn patch(
                 MediaType::JsonPatch => json_patch(&before, &patch),
                 _ => merge_patch(&before, &patch),
             };
-            let mut after = after.map_err(|error| patch::failed(call, &error))?;
+            let after = after.map_err(|error| patch::failed(call, &error))?;
+            let (mut after, told) =
+                known(call, after, &repeated).map_err(|status| patch::strange(call, status))?;
+            *warnings.lock() = told;
             if after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"] {
                 // The revision comes from the object itself; it is no belief of the caller.
                 after["metadata"]["resourceVersion"] = "".into();
@@ -61,22 +84,32 @@ pub(super) async fn patch(
             write(call, scale, current, &checked(call, after)?, now)
         })
         .await?;
-    answer(scale, done)
+    answer(scale, done, warnings.into_inner())
 }
 
 async fn apply_to(registry: &Registry, call: &Call, scale: &Scale, body: &Body) -> Result<Answer, Status> {
-    let sent = checked(call, decode::patch(body)?.value)?;
-    let config = scale.configuration(call.kind.kind(), &sent);
-    match apply::configure(registry, call, config, Vec::new()).await? {
+    let Decoded { value, repeated } = decode::patch(body)?;
+    let (value, warnings) = known(call, value, &repeated)?;
+    let config = scale.configuration(call.kind.kind(), &checked(call, value)?);
+    match apply::configure(registry, call, config, warnings).await? {
         Answer::Object(written) => shown(scale, written),
         other => Ok(other),
     }
 }
 
+/// A Scale without fields that it does not have; with warnings of them, if they are not refused.
+fn known(call: &Call, mut scale: Value, repeated: &[String]) -> Result<(Value, Vec<String>), Status> {
+    if !scale.is_object() {
+        return Err(Status::bad_request("the body is not a Scale"));
+    }
+    let told = admission::strange_fields(&Scale::KIND, &SCHEMA, &mut scale, repeated, call.validation())?;
+    Ok((scale, told))
+}
+
 /// A Scale of the right kind for the right object with a number that can be.
 fn checked(call: &Call, mut scale: Value) -> Result<Value, Status> {
     let bad = |message: String| Err(Status::bad_request(message));
-    if !scale.is_object() || !scale.get("metadata").is_none_or(Value::is_object) {
+    if !scale.get("metadata").is_none_or(Value::is_object) {
         return bad("the body is not a Scale".into());
     }
     let expected = [("apiVersion", Scale::KIND.api_version()), ("kind", Scale::KIND.name.to_owned())];
@@ -123,8 +156,8 @@ fn write(
     change(call, current, Wanted { object, part: Part::Main, now, own: tracked(call) })
 }
 
-fn answer(scale: &Scale, done: Done) -> Result<Answer, Status> {
-    match done.answer(Vec::new())? {
+fn answer(scale: &Scale, done: Done, warnings: Vec<String>) -> Result<Answer, Status> {
+    match done.answer(warnings)? {
         Answer::Object(written) => shown(scale, written),
         other => Ok(other),
     }

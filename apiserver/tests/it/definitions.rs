@@ -351,3 +351,15 @@ async fn rules_are_asked_of_objects_and_of_their_changes() {
         "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule: Invalid value: \"self.min <\": compilation failed",
     );
 }
+
+#[tokio::test]
+async fn openapi_lists_no_strategic_merge_patch_for_defined_kinds() {
+    let host = with(definition()).await;
+    let (group_version, _) = TABS.trim_start_matches("/apis/").split_once("/namespaces/").unwrap();
+    let document = host.get(&format!("/openapi/v3/apis/{group_version}")).await.is(200);
+    let path = format!("{}/{{name}}", TABS.replace("/default/", "/{namespace}/"));
+    let patches = document["paths"][&path]["patch"]["requestBody"]["content"].as_object().unwrap();
+    let expected =
+        ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
+    assert_eq!(patches.keys().collect::<Vec<_>>(), expected);
+}

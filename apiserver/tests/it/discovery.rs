@@ -140,7 +140,28 @@ async fn openapi_v2_says_the_same_in_older_words() {
         let name = rest.split('"').next().unwrap();
         assert!(document["definitions"].get(name).is_some(), "{name}");
     }
-    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    let request = host.request(reqwest::Method::GET, "/openapi/v2").header("accept", protobuf);
+    let request = host.request(reqwest::Method::GET, "/openapi/v2").header("accept", "text/html");
     host.send(request).await.fails(406, "NotAcceptable", "application/json");
+}
+
+#[tokio::test]
+async fn openapi_v2_is_had_in_protobuf() {
+    let host = Host::start().await;
+    let get = |tag: &str| {
+        let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        let request = host.request(reqwest::Method::GET, "/openapi/v2").header("accept", protobuf);
+        host.send(request.header("if-none-match", tag))
+    };
+    let document = get("").await;
+    assert_eq!(document.code, 200);
+    let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    assert_eq!(document.headers["content-type"], content_type);
+    assert!(document.text.starts_with("\n\u{3}2.0"), "the first field is the version");
+    // Every definition and path of the JSON document is in it.
+    let json = host.get("/openapi/v2").await.is(200);
+    for part in ["definitions", "paths"] {
+        let names = json[part].as_object().unwrap();
+        assert!(names.len() > 10 && names.keys().all(|name| document.text.contains(name.as_str())), "{part}");
+    }
+    assert_eq!(get(document.headers["etag"].to_str().unwrap()).await.code, 304);
 }

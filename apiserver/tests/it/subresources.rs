@@ -42,6 +42,12 @@ async fn scaling_is_checked_and_a_dry_run_scales_nothing() {
     negative.fails(422, "Invalid", "Scale.autoscaling \"web\" is invalid: spec.replicas: Invalid value: -1");
     host.merge(SCALE, json!({"spec": {"replicas": "many"}})).await.fails(400, "BadRequest", "spec.replicas");
     host.put(SCALE, json!({"kind": "Workload"})).await.fails(400, "BadRequest", "kind");
+    let odd = json!({"spec": {"replicas": 1, "replicaz": 2}});
+    host.put(SCALE, odd.clone()).await.fails(400, "BadRequest", "unknown field \"spec.replicaz\"");
+    host.merge(SCALE, odd.clone()).await.fails(422, "Invalid", "unknown field \"spec.replicaz\"");
+    let warned = host.put(&format!("{SCALE}?fieldValidation=Warn&dryRun=All"), odd).await;
+    assert!(warned.headers["warning"].to_str().unwrap().contains("spec.replicaz"), "{warned:?}");
+    warned.is(200);
     let dry = host.merge(&format!("{SCALE}?dryRun=All"), json!({"spec": {"replicas": 9}})).await.is(200);
     assert_eq!(dry["spec"]["replicas"], 9);
     assert_eq!(host.get(SCALE).await.is(200)["spec"]["replicas"], 2);

@@ -109,11 +109,11 @@ async fn unknown_fields_are_refused_told_or_ignored_as_asked() {
     assert!(!ignored.headers.contains_key("warning"));
     ignored.is(201);
     let patch = json!({"spec": {"replicaz": 3}});
-    host.merge(&format!("{WORKLOADS}/web"), patch).await.fails(
-        400,
-        "BadRequest",
-        "unknown field \"spec.replicaz\"",
-    );
+    // A patch is not malformed but makes something that is not valid.
+    let status =
+        host.merge(&format!("{WORKLOADS}/web"), patch).await.fails(422, "Invalid", "patch: Invalid value");
+    assert!(text(&status["message"]).contains("unknown field \"spec.replicaz\""), "{status}");
+    assert_eq!(status["details"]["causes"][1]["field"], "spec.replicaz");
     host.post(&format!("{WORKLOADS}?fieldValidation=strict"), workload("b", 1)).await.fails(
         422,
         "Invalid",
@@ -152,15 +152,15 @@ async fn repeated_fields_are_refused_told_or_ignored_as_asked() {
     let (put, patch) = (reqwest::Method::PUT, reqwest::Method::PATCH);
     let merge = r#"{"data": {"m": "1", "m": "2"}}"#;
     let apply = r#"{"apiVersion": "v1", "kind": "ConfigMap", "data": {"n": "1", "n": "2"}}"#;
-    for (method, media_type, body, field) in [
-        (&put, "application/json", body, "metadata.labels.x"),
-        (&patch, "application/merge-patch+json", merge, "data.m"),
-        (&patch, "application/strategic-merge-patch+json", merge, "data.m"),
-        (&patch, "application/apply-patch+yaml", apply, "data.n"),
+    for (method, media_type, body, field, (code, reason)) in [
+        (&put, "application/json", body, "metadata.labels.x", (400, "BadRequest")),
+        (&patch, "application/merge-patch+json", merge, "data.m", (422, "Invalid")),
+        (&patch, "application/strategic-merge-patch+json", merge, "data.m", (422, "Invalid")),
+        (&patch, "application/apply-patch+yaml", apply, "data.n", (400, "BadRequest")),
     ] {
         let path = |validation: &str| format!("{MAPS}/a?fieldManager=m&fieldValidation={validation}");
         let refused = send(method.clone(), path("Strict"), media_type, body).await;
-        refused.fails(400, "BadRequest", &format!("duplicate field \"{field}\""));
+        refused.fails(code, reason, &format!("duplicate field \"{field}\""));
         let warned = send(method.clone(), path("Warn"), media_type, body).await;
         assert!(warned.headers["warning"].to_str().unwrap().contains(field), "{media_type}");
         warned.is(200);

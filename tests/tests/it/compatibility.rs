@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::kubectl_table::TABLES;
+use crate::clients::PROGRAMS;
+use crate::kubectl_table::{TABLES, VERSIONS};
 
 /// A part of the wire: what is served, and the test in `apiserver/tests/it/` that shows it, as `file::test`.
 type Row = (&'static str, &'static str);
@@ -25,6 +26,20 @@ const WRITES: &[Row] = &[
     (
         "server-side apply: ownership, conflicts, `force`, removal of what is left out",
         "writes::applying_makes_merges_and_refuses_to_take_what_others_own",
+    ),
+    ("apply: shared ownership", "applies::what_several_own_goes_with_the_last_of_them"),
+    ("apply: of a status", "applies::a_status_that_is_applied_is_its_applier_s"),
+    (
+        "apply: list items by key, atomic values",
+        "applies::list_items_are_owned_by_key_and_atomic_values_whole",
+    ),
+    (
+        "apply: beside updates; `managedFields` cleared",
+        "applies::updates_and_applies_of_one_manager_are_apart",
+    ),
+    (
+        "apply: migration from client-side apply's annotation",
+        "applies::what_kubectl_applied_on_the_client_moves_over_without_conflicts",
     ),
     ("apply in YAML, and by many at once", "writes::applying_yaml_and_applying_at_once_both_work"),
     (
@@ -63,7 +78,10 @@ const SUBRESOURCES: &[Row] = &[
         "subresources::a_workload_is_scaled_by_its_scale",
     ),
     ("`scale`: apply, with ownership of the number", "subresources::applying_a_scale_takes_only_the_number"),
-    ("`scale`: validation and dry run", "subresources::scaling_is_checked_and_a_dry_run_scales_nothing"),
+    (
+        "`scale`: validation, unknown fields, dry run",
+        "subresources::scaling_is_checked_and_a_dry_run_scales_nothing",
+    ),
     ("`binding`", "writes::binding_a_pod_is_a_command_on_it"),
     ("405 for verbs that a subresource does not know", "subresources::subresources_know_only_their_verbs"),
     (
@@ -157,6 +175,11 @@ const CONTENT: &[Row] = &[
     ),
     ("429 for too many watches of one caller", "fairness::a_caller_may_have_so_many_watches"),
     ("`/openapi/v2` in JSON", "discovery::openapi_v2_says_the_same_in_older_words"),
+    ("`/openapi/v2` in protobuf, with `ETag`", "discovery::openapi_v2_is_had_in_protobuf"),
+    (
+        "`/openapi/v3` lists the patches that a kind takes: no strategic merge patch for custom kinds",
+        "definitions::openapi_lists_no_strategic_merge_patch_for_defined_kinds",
+    ),
 ];
 
 const WIRE: [(&str, &[Row]); 6] = [
@@ -186,15 +209,35 @@ fn page() -> String {
             let _ = writeln!(page, "| {what} | `{test}` |");
         }
     }
-    page.push_str("\n## kubectl\n\nAn unmodified kubectl does this in `tests/tests/it/kubectl_table.rs`, in this order.\n");
-    for (heading, test, cases) in TABLES {
-        let _ = write!(page, "\n### {heading}: `{test}`\n\n| what | command |\n|---|---|\n");
+    put_kubectl(&mut page);
+    put_clients(&mut page);
+    page
+}
+
+fn put_kubectl(page: &mut String) {
+    page.push_str("\n## kubectl\n\nUnmodified kubectls do all of this in `tests/tests/it/kubectl_table.rs`, in this order:\n");
+    let versions: Vec<String> =
+        VERSIONS.iter().map(|(version, test)| format!("{version} (`{test}`)")).collect();
+    let _ = writeln!(page, "{}.", versions.join(", "));
+    for (heading, cases) in TABLES {
+        let _ = write!(page, "\n### {heading}\n\n| what | command |\n|---|---|\n");
         for case in cases {
             let line: Vec<&str> = case.line.split_whitespace().collect();
             let _ = writeln!(page, "| {} | `kubectl {}` |", case.shows, line.join(" ").replace('|', "\\|"));
         }
     }
-    page
+}
+
+fn put_clients(page: &mut String) {
+    page.push_str("\n## Other clients\n\nUnmodified, each driven by a program in `tests/clients/`; the tests are in `tests/tests/it/clients.rs`.\n");
+    page.push_str("\n| client, and what it does | program | test |\n|---|---|---|\n");
+    for (client, program, test) in PROGRAMS {
+        let _ = writeln!(page, "| {client} | `{program}` | `{test}` |");
+    }
+    page.push_str(
+        "\nschemathesis makes up requests from `/openapi/v3` and finds no answer that is the server's failure: \
+         `fuzzing::made_up_requests_are_answered`.\n",
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! kubectl's verbs against a live server, one row each: what it is asked, and what it must say.
+//! kubectl's verbs against a live server, one row each: what it is asked, and what it must say. Every version does all of it.
 
-use orch_tests::{Orchd, Run};
+use std::path::Path;
+
+use orch_tests::{Orchd, Run, client};
 
 /// One command line and what comes of it.
 pub(crate) struct Case {
@@ -33,9 +35,11 @@ impl Case {
         Self { warns, ..self }
     }
 
-    fn check(&self, orch: &Orchd) {
+    fn check(&self, orch: &Orchd, kubectl: &Path) {
         let args: Vec<&str> = self.line.split_whitespace().collect();
-        let run = orch.kubectl_with(&args, self.input);
+        // Without a document's start, older versions take what begins with a brace for JSON.
+        let input = format!("---\n{}", self.input);
+        let run = orch.run(kubectl, &args, &input, &[("KUBE_EDITOR", "sed -i s/size:.9/size:\\ 10/")]);
         let Run { stdout, stderr, code, .. } = &run;
         assert_eq!(*code, Some(self.code), "{}\nstdout: {stdout}\nstderr: {stderr}", run.line);
         for part in self.says {
@@ -81,6 +85,44 @@ spec:
         - {name: web, image: 'registry.test/web:2'}
 ";
 
+const SHIPS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ships.example.dev}
+spec:
+  group: example.dev
+  scope: Namespaced
+  names: {plural: ships, singular: ship, kind: Ship, shortNames: [sh]}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      subresources: {status: {}, scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.size}}
+      additionalPrinterColumns: [{name: Size, type: integer, jsonPath: .spec.size}]
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+            status: {type: object, x-kubernetes-preserve-unknown-fields: true}
+            spec:
+              type: object
+              required: [size]
+              properties:
+                size: {type: integer, minimum: 1, description: How long it is.}
+                parts: {type: array, items: {type: object, properties: {name: {type: string}}}}
+";
+const SHIP: &str =
+    "{apiVersion: example.dev/v1, kind: Ship, metadata: {name: a}, spec: {size: 2, parts: [{name: x}]}}";
+const SHIP_LONGER: &str = "{apiVersion: example.dev/v1, kind: Ship, metadata: {name: a}, spec: {size: 3}}";
+const SHIP_UNKNOWN: &str = "{apiVersion: example.dev/v1, kind: Ship, metadata: {name: a}, spec: {siz: 3}}";
+const LIST: &str = "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: ConfigMap, metadata: {generateName: gen-}}]}";
+const RULES: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reconciled, namespace: default}
+rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]
+";
+
 /// What kubectl finds out before it does anything.
 pub(crate) const ASKING: &[Case] = &[
     case("the versions of both ends", "version", &["Client Version: v1.", "Server Version: v1."]),
@@ -107,6 +149,15 @@ pub(crate) const ASKING: &[Case] = &[
     case("what one may do", "auth can-i create pods", &["yes"]),
     case("what one may do altogether", "auth can-i --list", &["Resources", "*.*"]),
     case("who one is", "auth whoami", &["Username"]),
+    case("what another may do", "auth can-i delete pods --as=bob", &["no"]).fails(&[]),
+    case("the contexts", "config get-contexts -o name", &["orch"]),
+    case(
+        "another namespace by default",
+        "config set-context --current --namespace=kube-system",
+        &["modified"],
+    ),
+    case("which is there", "config view --minify -o jsonpath={..namespace}", &["kube-system"]),
+    case("and the first again", "config set-context --current --namespace=default", &["modified"]),
 ];
 
 /// Objects of compiled kinds, from create to delete.
@@ -119,6 +170,16 @@ pub(crate) const OBJECTS: &[Case] = &[
         &["secret/key created"],
     ),
     case("a service account (protobuf)", "create serviceaccount bot", &["serviceaccount/bot created"]),
+    case(
+        "a role",
+        "create role reader --verb=get,list --resource=pods",
+        &["role.rbac.authorization.k8s.io/reader"],
+    ),
+    case("its binding", "create rolebinding reads --role=reader --serviceaccount=default:bot", &["created"]),
+    case("which counts", "auth can-i list pods --as=system:serviceaccount:default:bot", &["yes"]),
+    case("rules to be brought about", "auth reconcile -f -", &["reconciled reconciled"]).given(RULES),
+    case("a token", "create token bot --duration=10m", &["eyJ"]),
+    case("several objects as a list, checked by /openapi/v2", "create -f -", &["configmap/gen-"]).given(LIST),
     case("what is there already", "create configmap made", &[])
         .fails(&["configmaps \"made\" already exists"]),
     case("a dry run on the server", "create configmap dry --dry-run=server", &["created (server dry run)"]),
@@ -137,6 +198,7 @@ pub(crate) const OBJECTS: &[Case] = &[
     case("or told", "apply --validate=warn -f -", &["page"])
         .given(PAGE_UNKNOWN)
         .warns(&["Warning: unknown field \"dat\""]),
+    case("what was applied last", "apply view-last-applied configmap/page", &["title: two"]),
     case("apply moves to the server", "apply --server-side -f -", &["configmap/page serverside-applied"])
         .given(PAGE_TWO),
     case("others conflict", "apply --server-side --field-manager=other -f -", &[])
@@ -218,6 +280,55 @@ pub(crate) const OBJECTS: &[Case] = &[
     ),
 ];
 
+/// A kind that is defined first: nothing knows it before.
+pub(crate) const CUSTOM: &[Case] = &[
+    case(
+        "a definition",
+        "apply -f -",
+        &["customresourcedefinition.apiextensions.k8s.io/ships.example.dev created"],
+    )
+    .given(SHIPS),
+    case("served at once", "wait crd/ships.example.dev --for=condition=Established --timeout=20s", &["met"]),
+    case("discovered", "api-resources --api-group=example.dev", &["ships", "sh", "Ship"]),
+    case("explained", "explain ship.spec.size", &["FIELD: size <integer>", "How long it is."]),
+    case("with all its fields", "explain ship --recursive", &["parts\t<[]Object>"]),
+    case("apply on the client: new", "apply -f -", &["ship.example.dev/a created"]).given(SHIP),
+    case("apply on the client: the same", "apply -f -", &["ship.example.dev/a unchanged"]).given(SHIP),
+    case("a difference, with exit code 1", "diff -f -", &["-  size: 2", "+  size: 3"])
+        .given(SHIP_LONGER)
+        .fails(&[]),
+    case("apply on the client: changed", "apply -f -", &["ship.example.dev/a configured"]).given(SHIP_LONGER),
+    case("what was left out is gone", "get ship a -o jsonpath={.spec}", &["{\"size\":3}"]),
+    case("an unknown field is refused", "apply -f -", &[])
+        .given(SHIP_UNKNOWN)
+        .fails(&["unknown field \"spec.siz\""]),
+    case("apply moves to the server", "apply --server-side -f -", &["serverside-applied"]).given(SHIP_LONGER),
+    case("its own columns", "get sh", &["SIZE", "a      3"]),
+    case("a strategic merge patch is not for it", "patch ship a -p {\"spec\":{\"size\":9}}", &[])
+        .fails(&["application/strategic-merge-patch+json is not supported by example.dev/v1, Kind=Ship"]),
+    case("a merge patch", "patch ship a --type=merge -p {\"spec\":{\"size\":9}}", &["patched"]),
+    case("an invalid one", "patch ship a --type=merge -p {\"spec\":{\"size\":0}}", &[])
+        .fails(&["spec.size in body should be greater than or equal to 1"]),
+    case(
+        "its status",
+        "patch ship a --type=merge --subresource=status -p {\"status\":{\"size\":9}}",
+        &["patched"],
+    ),
+    case("an editor", "edit ship a", &["ship.example.dev/a edited"]),
+    case("edited it", "get ship a -o jsonpath={.spec.size}", &["10"]),
+    case("scale", "scale ship a --replicas=4", &["ship.example.dev/a scaled"]),
+    case("replace", "replace -f -", &["ship.example.dev/a replaced"]).given(SHIP),
+    case("delete and create", "replace --force -f -", &["\"a\" deleted", "ship.example.dev/a replaced"])
+        .given(SHIP),
+    case("a description", "describe ship a", &["Name:         a", "Kind:         Ship"]),
+    case(
+        "delete the definition",
+        "delete crd ships.example.dev --timeout=60s",
+        &["\"ships.example.dev\" deleted"],
+    ),
+    case("and its objects are gone", "get ships", &[]).fails(&["the server"]),
+];
+
 /// A kind that kubectl was not compiled with, and what acts on it.
 pub(crate) const WORKLOADS: &[Case] = &[
     case("apply on the client", "apply -f -", &["workload.orch.dev/web created"]).given(WEB),
@@ -256,6 +367,11 @@ pub(crate) const WORKLOADS: &[Case] = &[
     case("a description", "describe workload web", &["Name:         web", "Kind:         Workload"]),
     case("a node described", "describe nodes", &["Conditions:", "Ready"]),
     case("nodes that take pods", "get nodes --field-selector=spec.unschedulable=false -o name", &["node/"]),
+    case("a node that takes no more pods", "cordon sim-0000", &["node/sim-0000 cordoned"]),
+    case("a node emptied", "drain sim-0000 --force --timeout=60s", &["node/sim-0000 drained"]),
+    case("and used again", "uncordon sim-0000", &["node/sim-0000 uncordoned"]),
+    case("a taint", "taint nodes sim-0000 k=v:NoSchedule", &["node/sim-0000 tainted"]),
+    case("taken off", "taint nodes sim-0000 k-", &["node/sim-0000 untainted"]),
     case("what happened", "events", &["LAST SEEN", "Scheduled"]),
     case("events as objects", "get events -o name", &["event/"]),
     case("delete, and leave its pods", "delete workload web --cascade=orphan", &["\"web\" deleted"]),
@@ -278,29 +394,56 @@ pub(crate) const WORKLOADS: &[Case] = &[
     case("they go too", "wait pod -l app=web --for=delete --timeout=60s", &[]),
 ];
 
-/// The tables with their headings and the tests that run them.
-pub(crate) const TABLES: [(&str, &str, &[Case]); 3] = [
-    ("Asking", "kubectl_asks", ASKING),
-    ("Objects", "kubectl_handles_objects", OBJECTS),
-    ("Workloads", "kubectl_handles_workloads", WORKLOADS),
+/// The tables with their headings.
+pub(crate) const TABLES: [(&str, &[Case]); 4] =
+    [("Asking", ASKING), ("Objects", OBJECTS), ("Custom kinds", CUSTOM), ("Workloads", WORKLOADS)];
+
+/// The versions of kubectl, and the tests that drive them.
+pub(crate) const VERSIONS: [(&str, &str); 6] = [
+    ("1.32", "kubectl_1_32"),
+    ("1.33", "kubectl_1_33"),
+    ("1.34", "kubectl_1_34"),
+    ("1.35", "kubectl_1_35"),
+    ("1.36", "kubectl_1_36"),
+    ("1.37", "kubectl_1_37"),
 ];
 
-fn run(cases: &[Case]) {
+fn run(version: &str) {
+    let kubectl = client(&format!("kubectl-{version}"));
     let orch = Orchd::simulated(2);
-    cases.iter().for_each(|case| case.check(&orch));
+    let said = orch.run(&kubectl, &["version", "--client"], "", &[]).ok();
+    assert!(said.contains(&format!("v{version}.")), "{said}");
+    for (_, cases) in TABLES {
+        cases.iter().for_each(|case| case.check(&orch, &kubectl));
+    }
 }
 
 #[test]
-fn kubectl_asks() {
-    run(ASKING);
+fn kubectl_1_32() {
+    run("1.32");
 }
 
 #[test]
-fn kubectl_handles_objects() {
-    run(OBJECTS);
+fn kubectl_1_33() {
+    run("1.33");
 }
 
 #[test]
-fn kubectl_handles_workloads() {
-    run(WORKLOADS);
+fn kubectl_1_34() {
+    run("1.34");
+}
+
+#[test]
+fn kubectl_1_35() {
+    run("1.35");
+}
+
+#[test]
+fn kubectl_1_36() {
+    run("1.36");
+}
+
+#[test]
+fn kubectl_1_37() {
+    run("1.37");
 }

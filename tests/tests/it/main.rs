@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails it")]
 
 mod access;
+mod clients;
 mod compatibility;
 mod containers;
+mod fuzzing;
 mod kubectl;
 mod kubectl_table;
 mod layering;
