@@ -75,6 +75,8 @@ pub struct Custom {
     pub stored_as: Arc<str>,
     /// The definition is being deleted: no new objects.
     pub closed: bool,
+    /// The kind of lists.
+    pub list_kind: Arc<str>,
     /// What is answered as a warning with every request, because the version is deprecated.
     pub warning: Option<Arc<str>>,
 }

@@ -10,6 +10,7 @@
 //! call) and [`Client`] (a way to send it).
 #![deny(missing_docs)]
 
+mod admission;
 mod age;
 mod authorization;
 mod client;
@@ -39,6 +40,7 @@ pub mod patch;
 pub mod quantity;
 pub mod schema;
 
+pub use admission::{Admission, AdmissionRequest, AdmitAll, Admitted, Concern, Operation, World};
 pub use age::{age, human_duration};
 pub use authorization::{
     Acknowledge, AllowAll, Asked, Attributes, Authorizer, Change, Decision, Followed, MASTERS,

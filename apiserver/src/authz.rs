@@ -25,9 +25,11 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(authorizer: Arc<dyn Authorizer>, cache: Arc<Cache>) -> Self {
+    /// `rules` are the kinds whose objects are rules for changes: a write to one is acknowledged once it applies, too.
+    pub(crate) fn new(authorizer: Arc<dyn Authorizer>, rules: &[Kind], cache: Arc<Cache>) -> Self {
         let follows = authorizer.follows().into_iter();
-        let known = follows.filter(|(_, when)| *when == Acknowledge::Known).map(|(kind, _)| kind).collect();
+        let known = follows.filter(|(_, when)| *when == Acknowledge::Known).map(|(kind, _)| kind);
+        let known = known.chain(rules.iter().copied()).collect();
         Self { authorizer, cache, known }
     }
 

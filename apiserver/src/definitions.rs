@@ -1,15 +1,17 @@
 //! Kinds that objects define: from the defining objects to the table of kinds.
 //!
 //! Compiling a definition takes a while, so that what is known of an object is kept until the part that the definition
-//! depends on changes. Definitions whose names are taken are left out; those that have been accepted before come first, then
-//! the older ones.
+//! depends on changes; objects that have not changed at all are not even read. Definitions whose names are taken are left
+//! out; those that have been accepted before come first, then the older ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use orch_api::{Defines, Definition, Kind};
 use orch_store::{Entry, Key, Revision};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
 
 use crate::cache::Cached;
@@ -19,24 +21,24 @@ use crate::kinds::{Kinds, Served};
 pub(crate) struct Source {
     key: Key,
     defines: Defines,
-    object: Value,
+    bytes: Bytes,
     /// When the object was made, or where that is not known, a revision at which it was there.
     seen: Revision,
+    /// The revision that wrote it.
+    revision: Revision,
 }
 
 impl Source {
-    /// The object that the store holds; none if it cannot be read, which is said where it is served.
-    pub(crate) fn of(defines: Defines, entry: &Entry) -> Option<Self> {
-        Self::read(defines, &entry.key, &entry.value, entry.created)
+    /// The object that the store holds.
+    pub(crate) fn of(defines: Defines, entry: &Entry) -> Self {
+        let (key, bytes) = (entry.key.clone(), entry.value.clone());
+        Self { key, defines, bytes, seen: entry.created, revision: entry.modified }
     }
 
     /// The object that the cache holds.
-    pub(crate) fn cached(defines: Defines, object: &Cached) -> Option<Self> {
-        Self::read(defines, &object.key, &object.bytes, object.revision)
-    }
-
-    fn read(defines: Defines, key: &Key, bytes: &[u8], seen: Revision) -> Option<Self> {
-        Some(Self { key: key.clone(), defines, object: serde_json::from_slice(bytes).ok()?, seen })
+    pub(crate) fn cached(defines: Defines, object: &Cached) -> Self {
+        let (key, bytes) = (object.key.clone(), object.bytes.clone());
+        Self { key, defines, bytes, seen: object.revision, revision: object.revision }
     }
 }
 
@@ -49,7 +51,10 @@ pub(crate) struct Definitions {
 
 /// One definition as it was last made.
 struct Known {
-    identity: Value,
+    /// The revision of the object that has been read.
+    revision: Revision,
+    /// A digest of what its kinds depend on.
+    identity: [u8; 32],
     /// When the object was made.
     since: Revision,
     established: bool,
@@ -67,23 +72,23 @@ impl Definitions {
         kinds.all().iter().filter_map(|served| Some((served.clone(), served.entry.defines?))).collect()
     }
 
-    /// The table of kinds that these objects, and no others, define; none if it is the one made last.
+    /// The table of kinds that these objects, and no others, define; none if it is the one made last. An object that cannot be
+    /// read defines nothing, which is said where it is served. Cost: that of the objects that have changed.
     pub(crate) async fn renew(&mut self, sources: Vec<Source>) -> Option<Arc<Kinds>> {
         let mut before = std::mem::take(&mut self.known);
         let mut changed = false;
         for source in sources {
-            let identity = (source.defines.identity)(&source.object);
             let known = before.remove(&source.key);
             let key = source.key.clone();
-            let since = known.as_ref().map_or(source.seen, |known| known.since);
             let known = match known {
-                Some(known) if known.identity == identity => known,
-                old => {
-                    changed = true;
-                    let old = old.map(|old| old.served).unwrap_or_default();
-                    let (established, served) = make(source, &old).await;
-                    Known { identity, since, established, served }
-                }
+                Some(known) if known.revision == source.revision => known,
+                other => match again(source, other).await {
+                    Some((known, is_new)) => {
+                        changed |= is_new;
+                        known
+                    }
+                    None => continue,
+                },
             };
             self.known.insert(key, known);
         }
@@ -120,9 +125,25 @@ impl Definitions {
     }
 }
 
+/// Reads an object that has changed, and makes its kinds if they have. Answers whether they have.
+async fn again(source: Source, known: Option<Known>) -> Option<(Known, bool)> {
+    let object: Value = serde_json::from_slice(&source.bytes).ok()?;
+    let identity = Sha256::digest((source.defines.identity)(&object).to_string()).into();
+    let since = known.as_ref().map_or(source.seen, |known| known.since);
+    let revision = source.revision;
+    match known {
+        Some(known) if known.identity == identity => Some((Known { revision, ..known }, false)),
+        old => {
+            let old = old.map(|old| old.served).unwrap_or_default();
+            let (established, served) = make(source, object, &old).await;
+            Some((Known { revision, identity, since, established, served }, true))
+        }
+    }
+}
+
 /// Makes the kinds of an object. One that cannot be made is logged and left out: it must not hold up all others.
-async fn make(source: Source, old: &[Arc<Served>]) -> (bool, Vec<Arc<Served>>) {
-    let Source { key, defines, object, seen: _ } = source;
+async fn make(source: Source, object: Value, old: &[Arc<Served>]) -> (bool, Vec<Arc<Served>>) {
+    let Source { key, defines, .. } = source;
     let made = tokio::task::spawn_blocking(move || (defines.kinds)(&object)).await;
     let Definition { kinds, established } = match made {
         Ok(Ok(definition)) => definition,

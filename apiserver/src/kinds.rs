@@ -51,6 +51,13 @@ impl Served {
         &self.entry.kind
     }
 
+    /// The kind of lists: the kind with `List` behind it, unless its definition has another word.
+    pub(crate) fn list_kind(&self) -> String {
+        let said =
+            self.entry.custom.as_ref().map(|custom| &*custom.list_kind).filter(|said| !said.is_empty());
+        said.map_or_else(|| format!("{}List", self.kind().name), str::to_owned)
+    }
+
     /// Whether `metadata.generation` counts the changes of what is desired.
     pub(crate) fn counts_generations(&self) -> bool {
         self.kind().has_status || self.entry.custom.is_some()

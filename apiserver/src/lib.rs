@@ -36,6 +36,7 @@ mod metadata;
 mod metrics;
 mod ownership;
 mod pipeline;
+mod policies;
 mod protobuf;
 mod references;
 mod registry;
@@ -49,7 +50,7 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orch_api::{AllowAll, Authorizer, Client, Clock, KindEntry};
+use orch_api::{Admission, AdmitAll, AllowAll, Authorizer, Client, Clock, KindEntry};
 use orch_store::Store;
 use tokio::task::JoinSet;
 
@@ -67,6 +68,7 @@ use authz::Gate;
 use cache::{Cache, Follower};
 use kinds::{KindTable, Kinds};
 use local::LocalClient;
+use policies::Policies;
 use registry::Registry;
 use server::Server;
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub token_issuer: Option<TokenIssuer>,
     /// Who may do what. By default every caller who is known may do everything.
     pub authorizer: Arc<dyn Authorizer>,
+    /// What rules that are objects say of changes. By default nothing.
+    pub admission: Arc<dyn Admission>,
     /// Another issuer, whose tokens people are known by; none by default.
     pub oidc: Option<Oidc>,
     /// What is recorded of requests; nothing by default.
@@ -108,6 +112,7 @@ impl Config {
             tokens,
             token_issuer: None,
             authorizer,
+            admission: Arc::new(AdmitAll),
             oidc: None,
             audit: None,
             compact_after: None,
@@ -130,7 +135,7 @@ impl ApiServer {
     /// If two kinds claim the same path.
     pub fn start(config: Config) -> Result<Self, KindsError> {
         let kinds = KindTable::new(Kinds::new(config.kinds)?);
-        let follower = Follower::new(config.authorizer.clone());
+        let follower = Follower::new(config.authorizer.clone(), config.admission.clone());
         let cache = Arc::new(Cache::new(config.store.clone(), kinds.clone(), follower));
         let mut tasks = JoinSet::new();
         tasks.spawn(cache.clone().run());
@@ -139,9 +144,11 @@ impl ApiServer {
         }
         let (store, clock) = (config.store.clone(), config.clock.clone());
         tasks.spawn(expiry::run(kinds.clone(), cache.clone(), store, clock));
-        let gate = Gate::new(config.authorizer, cache.clone());
+        let gate = Gate::new(config.authorizer, &config.admission.follows(), cache.clone());
+        let policies = Policies::new(config.admission, kinds.clone());
         let accounts = config.token_issuer.map(ServiceAccounts::new);
-        let registry = Registry { store: config.store, kinds, cache, clock: config.clock, gate, accounts };
+        let (store, clock) = (config.store, config.clock);
+        let registry = Registry { store, kinds, cache, clock, gate, policies, accounts };
         let server = Arc::new(Server::new(
             registry,
             config.tokens,

@@ -24,7 +24,11 @@ impl LocalClient {
     async fn carry_out(&self, request: Request, record: &mut Option<Record>) -> Result<Answer, Status> {
         let call = self.call(request).await?;
         let _seat = self.server.fairness.seat(&call.identity).await?;
-        pipeline::serve(&self.server, &call, record).await
+        let answer = pipeline::serve(&self.server, &call, record).await;
+        if let Some(record) = record {
+            record.annotate(call.notices.annotations());
+        }
+        answer
     }
 
     fn origin(&self, request: &Request) -> Origin {

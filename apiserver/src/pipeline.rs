@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use futures::FutureExt as _;
 use http::{HeaderMap, Request, Response, header};
-use orch_api::{Attributes, Reason, Status, Verb};
+use orch_api::{Attributes, Concern, Reason, Status, Verb};
 use orch_transport::Peer;
 use tracing::error;
 
@@ -18,6 +18,7 @@ use crate::accept::{self, Format};
 use crate::audit::Record;
 use crate::authn::{Identity, authenticate, impersonate};
 use crate::fairness::too_many_requests;
+use crate::policies::Notices;
 use crate::registry::{Answer, Call};
 use crate::respond::{self, Wish, accepts_gzip};
 use crate::server::Server;
@@ -32,14 +33,20 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
     let started = Instant::now();
     let method = request.method().clone();
     let format = Format::of(request.headers(), request.uri().query());
-    let outcome = AssertUnwindSafe(answer(&server, request)).catch_unwind().await;
+    let notices = Arc::new(Notices::default());
+    let outcome = AssertUnwindSafe(answer(&server, request, &notices)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
-    let response = outcome.unwrap_or_else(|status| respond::status(&status, format));
+    let mut response = outcome.unwrap_or_else(|status| respond::status(&status, format));
+    notices.write(response.headers_mut());
     server.metrics.observe(&method, response.status(), started.elapsed());
     response
 }
 
-async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response<Body>, Status> {
+async fn answer(
+    server: &Arc<Server>,
+    request: Request<Body>,
+    notices: &Arc<Notices>,
+) -> Result<Response<Body>, Status> {
     let (mut parts, body) = request.into_parts();
     // Limits: headers and connections are bounded below, the body where it is read.
     let _slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
@@ -71,8 +78,10 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Result<Response
     }
     let origin = || incoming::origin(&parts, impersonator);
     let mut record = server.record(&identity, &request, origin);
-    let outcome = dispatch(server, identity, request, Request::from_parts(parts, body), &mut record).await;
-    if let Some(record) = record {
+    let received = Request::from_parts(parts, body);
+    let outcome = dispatch(server, identity, request, received, (notices, &mut record)).await;
+    if let Some(mut record) = record {
+        record.annotate(notices.annotations());
         let code =
             outcome.as_ref().map_or_else(|status| status.http_code(), |answer| answer.status().as_u16());
         record.end(code, outcome.as_ref().err(), server.registry.clock.now());
@@ -86,12 +95,18 @@ async fn dispatch(
     identity: Identity,
     request: orch_api::Request,
     received: Request<Body>,
-    record: &mut Option<Record>,
+    (notices, record): (&Arc<Notices>, &mut Option<Record>),
 ) -> Result<Response<Body>, Status> {
     let agent = incoming::agent(received.headers());
     let mut call = authorized(server, identity, agent, request).await?;
+    call.notices = notices.clone();
+    if let Some(warning) = call.kind.entry.custom.as_ref().and_then(|custom| custom.warning.as_deref()) {
+        notices.warn(warning);
+    }
     if call.is_stream() {
         authorize_upgrade(server, &call, received.headers()).await?;
+        know_the_world(server, &call).await?;
+        call.policies.connect(&call)?;
         return stream::forward(server, &call, received).await;
     }
     let (mut parts, body) = received.into_parts();
@@ -135,6 +150,9 @@ pub(crate) async fn serve(
     if let Some(record) = record {
         record.request_body(call.request.body.as_ref());
     }
+    if call.is_write() {
+        know_the_world(server, call).await?;
+    }
     let outcome = tokio::time::timeout(REQUEST_TIMEOUT, server.registry.serve(call));
     let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
     let outcome = match outcome {
@@ -148,6 +166,14 @@ pub(crate) async fn serve(
         server.registry.gate.written(call.kind.kind()).await?;
     }
     outcome
+}
+
+/// Where policies look at more than the request, they see at least what was stored when it came.
+async fn know_the_world(server: &Server, call: &Call) -> Result<(), Status> {
+    match call.policies.concern(call.kind.kind()) {
+        Concern::World => server.registry.cache.catch_up().await,
+        Concern::Nothing | Concern::Request => Ok(()),
+    }
 }
 
 /// The call that a request makes, if its caller may make it. Who may not is not told whether there is what was asked for.

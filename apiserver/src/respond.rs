@@ -80,11 +80,16 @@ fn object(written: Written, kind: &Served, wish: &Wish) -> Result<Response<Body>
         json_response(written.code, &content_type, bytes.into())
     };
     for warning in &written.warnings {
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{}\"", quoted(warning))) {
+        if let Ok(value) = HeaderValue::from_str(&self::warning(warning)) {
             response.headers_mut().append(header::WARNING, value);
         }
     }
     Ok(response)
+}
+
+/// The value of a `Warning` header.
+pub(crate) fn warning(text: &str) -> String {
+    format!("299 - \"{}\"", quoted(text))
 }
 
 /// The text of a `Warning`: printable ASCII, with quotes and backslashes escaped.

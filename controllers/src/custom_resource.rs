@@ -97,9 +97,11 @@ impl Definitions {
     }
 }
 
-/// The kind in one of the versions in which it is served.
+/// The kind in one of the versions in which it is served. If there is none, the stored one: while a definition is being
+/// deleted, it is served so that its objects can be.
 fn kind_of(definition: &CustomResourceDefinition) -> Option<Kind> {
-    let version = definition.spec.versions.iter().find(|version| version.served)?;
+    let served = definition.spec.versions.iter().find(|version| version.served);
+    let version = served.or_else(|| definition.storage_version())?;
     let (spec, names) = (&definition.spec, definition.served_names());
     let [group, version] = [&spec.group, &version.name].map(|name| intern(name));
     let [kind, plural, singular] = [&names.kind, &names.plural, &names.singular].map(|name| intern(name));

@@ -46,6 +46,8 @@ pub fn examples() -> Vec<Example> {
         example!("RoleBinding", "rolebinding"),
         example!("ClusterRoleBinding", "clusterrolebinding"),
         example!("CustomResourceDefinition", "customresourcedefinition"),
+        example!("ValidatingAdmissionPolicy", "validatingadmissionpolicy"),
+        example!("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybinding"),
         example!("Workload", "workload"),
     ]
 }

@@ -10,6 +10,7 @@
 //! Start reading at [`Workload`], then [`Pod`].
 #![deny(missing_docs)]
 
+mod admission_policy;
 mod binding;
 mod byte_string;
 mod condition;
@@ -38,6 +39,7 @@ use std::sync::LazyLock;
 
 use orch_api::{KindEntry, SchemaError};
 
+pub use admission_policy::*;
 pub use binding::Binding;
 pub use byte_string::ByteString;
 pub use config_map::ConfigMap;
@@ -84,6 +86,8 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<RoleBinding>()?,
         KindEntry::of::<ClusterRoleBinding>()?,
         KindEntry::of::<CustomResourceDefinition>()?.defines(custom_resource::DEFINES),
+        KindEntry::of::<ValidatingAdmissionPolicy>()?,
+        KindEntry::of::<ValidatingAdmissionPolicyBinding>()?,
         KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
     ])
 }

@@ -1,5 +1,6 @@
 //! What is recorded of a request, as `audit.k8s.io/v1` writes an `Event`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub(super) struct Event {
     is_dry_run: bool,
     pub(super) request_body: Option<Body>,
     answer: Option<Bytes>,
+    pub(super) annotations: BTreeMap<String, String>,
     /// The name and the uid of what was answered.
     object: Option<ObjectName>,
     received: Timestamp,
@@ -68,6 +70,7 @@ impl Event {
             is_dry_run: request.params.dry_run,
             request_body: None,
             answer: None,
+            annotations: BTreeMap::new(),
             object: None,
             received,
             result: None,
@@ -120,8 +123,11 @@ impl Event {
                 event["stageTimestamp"] = micros(*at).into();
             }
         }
+        if self.is_dry_run || !self.annotations.is_empty() {
+            event["annotations"] = json!(self.annotations);
+        }
         if self.is_dry_run {
-            event["annotations"] = json!({"orch.dev/dry-run": "true"});
+            event["annotations"]["orch.dev/dry-run"] = "true".into();
         }
         if let Some(body) = &self.request_body {
             event["requestObject"] = readable(body);

@@ -11,6 +11,7 @@ mod event;
 mod log;
 mod policy;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -97,6 +98,13 @@ impl Record {
     pub(crate) fn answered(&mut self, object: &Bytes) {
         if let Some(event) = &mut self.event {
             event.answered(object);
+        }
+    }
+
+    /// What has been said about the request on its way.
+    pub(crate) fn annotate(&mut self, annotations: BTreeMap<String, String>) {
+        if let Some(event) = &mut self.event {
+            event.annotations.extend(annotations);
         }
     }
 

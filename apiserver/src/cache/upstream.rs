@@ -67,7 +67,7 @@ async fn load(cache: &Cache, definitions: &mut Definitions) -> Result<Revision, 
     let (before, mut at) = (cache.kinds.now(), ReadAt::Latest);
     let mut sources = Vec::new();
     for (defining, defines) in Definitions::defining(&before) {
-        let each = |entry: &Entry| sources.extend(Source::of(defines, entry));
+        let each = |entry: &Entry| sources.push(Source::of(defines, entry));
         at = ReadAt::Exactly(read_all(cache, &everything(&defining)?, at, each).await?);
     }
     let after = definitions.renew(sources).await.unwrap_or_else(|| before.clone());
@@ -166,7 +166,7 @@ async fn redefine(
     let before = cache.kinds.now();
     let defining = Definitions::defining(&before);
     let objects = defining.iter().flat_map(|(served, defines)| {
-        served.window.all().into_iter().filter_map(|object| Source::cached(*defines, &object))
+        served.window.all().into_iter().map(|object| Source::cached(*defines, &object))
     });
     let Some(after) = definitions.renew(objects.collect()).await else { return Ok(()) };
     for fresh in after.all().iter().filter(|served| !before.has_window(&served.window)) {

@@ -56,8 +56,8 @@ impl List {
     /// What stands before the items in the list's JSON.
     pub(crate) fn head(&self) -> String {
         let mut head = format!(
-            "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{}",
-            self.kind.kind().name,
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{}",
+            self.kind.list_kind(),
             self.kind.api_version,
             self.metadata()
         );

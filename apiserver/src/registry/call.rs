@@ -13,6 +13,7 @@ use crate::authn::Identity;
 use crate::cache::Query;
 use crate::decode::{self, Decoded};
 use crate::kinds::{Kinds, Served};
+use crate::policies::{Notices, Policies};
 
 /// A request whose kind has been found.
 pub(crate) struct Call {
@@ -26,18 +27,23 @@ pub(crate) struct Call {
     pub(crate) request: Request,
     /// Says which changes the caller may make.
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    /// Says which changes anybody may make.
+    pub(crate) policies: Policies,
+    /// What the caller should know, and the audit record.
+    pub(crate) notices: Arc<Notices>,
 }
 
 impl Call {
     pub(super) fn new(
         kinds: &Kinds,
-        authorizer: Arc<dyn Authorizer>,
+        (authorizer, policies): (Arc<dyn Authorizer>, Policies),
         identity: Identity,
         agent: String,
         request: Request,
     ) -> Result<Self, Status> {
         let kind = kinds.at(&request.target).cloned().ok_or_else(Status::no_such_path)?;
-        let call = Self { identity, agent, kind, request, authorizer };
+        let notices = Arc::default();
+        let call = Self { identity, agent, kind, request, authorizer, policies, notices };
         call.check_path()?;
         Ok(call)
     }
@@ -234,9 +240,15 @@ impl Call {
         crate::admission::strange_fields(self.kind.kind(), schema, object, repeated, self.validation())
     }
 
-    /// Refuses a change that the caller may not make, although it may change the object: see [`Authorizer::admit`]. `new` is
-    /// none for a deletion, `old` for a creation.
+    /// Refuses a change that the caller may not make, although it may change the object (see [`Authorizer::admit`]), and one
+    /// that a policy forbids. `new` is none for a deletion, `old` for a creation.
     pub(crate) fn admit(&self, new: Option<&Value>, old: Option<&Value>) -> Result<(), Status> {
+        self.may_change(new, old)?;
+        self.policies.change(self, new, old)
+    }
+
+    /// Refuses a change that the caller may not make, although it may change the object: see [`Authorizer::admit`].
+    pub(crate) fn may_change(&self, new: Option<&Value>, old: Option<&Value>) -> Result<(), Status> {
         self.authorizer.admit(&Change {
             subject: self.identity.subject(),
             verb: self.verb(),

@@ -1,6 +1,6 @@
 //! From the object that somebody wants to the object that is stored. Pure.
 
-use orch_api::{Deletion, Object as _, Status, Time};
+use orch_api::{Action, Deletion, Object as _, Status, Time};
 use serde_json::{Map, Value};
 
 use super::Call;
@@ -81,12 +81,23 @@ pub(super) fn change(call: &Call, current: &Current, wanted: Wanted<'_>) -> Resu
         let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
         new["metadata"]["generation"] = generation.into();
     }
-    call.admit(Some(&new), Some(old))?;
+    match is_command(call) {
+        // Policies have seen the command; what follows from it is the server's own.
+        true => call.may_change(Some(&new), Some(old))?,
+        false => call.admit(Some(&new), Some(old))?,
+    }
     own(old, &mut new, now)?;
     if is_finished(kind, &new)? {
         return Ok(Outcome::Remove(new));
     }
     Ok(if is_same(old, &new) { Outcome::Keep } else { Outcome::Put(new) })
+}
+
+/// Whether the request is one to a subresource whose body is of a kind of its own, and is not a view of the object.
+fn is_command(call: &Call) -> bool {
+    call.action().is_some_and(|subresource| {
+        matches!(subresource.action, Action::Transform(_)) && subresource.kind != *call.kind.kind()
+    })
 }
 
 /// Whether nothing differs but when somebody last wrote: that alone is no change. An apply of write-only fields, say, is

@@ -49,5 +49,7 @@ fn one(call: &Call, object: &Arc<Cached>) -> Call {
         kind: call.kind.clone(),
         request,
         authorizer: call.authorizer.clone(),
+        policies: call.policies.clone(),
+        notices: call.notices.clone(),
     }
 }

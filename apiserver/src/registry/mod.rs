@@ -37,6 +37,7 @@ use crate::authn::{Identity, ServiceAccounts};
 use crate::authz::Gate;
 use crate::cache::Cache;
 use crate::kinds::KindTable;
+use crate::policies::Policies;
 
 /// Everything that verbs work on.
 pub(crate) struct Registry {
@@ -45,6 +46,7 @@ pub(crate) struct Registry {
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: Gate,
+    pub(crate) policies: Policies,
     /// Who issues tokens, if anybody does.
     pub(crate) accounts: Option<ServiceAccounts>,
 }
@@ -64,7 +66,8 @@ impl Registry {
         if self.may_have_changed(&request) {
             self.cache.catch_up().await?;
         }
-        Call::new(&self.kinds.now(), self.gate.authorizer().clone(), identity, agent, request)
+        let authorizer = self.gate.authorizer().clone();
+        Call::new(&self.kinds.now(), (authorizer, self.policies.clone()), identity, agent, request)
     }
 
     /// Whether what the cache knows of the request's kind may be out of date: kinds that objects define come, change and go.

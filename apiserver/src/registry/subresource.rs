@@ -30,6 +30,9 @@ pub(super) async fn transform(registry: &Registry, call: &Call) -> Result<Answer
         )));
     };
     let (body, kind) = (body(call)?, &subresource.kind);
+    if *kind != *call.kind.kind() {
+        call.policies.command(call, kind, &body)?;
+    }
     let now = Time::new(registry.clock.now());
     let done = registry
         .modify(call, |current| {

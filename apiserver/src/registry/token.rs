@@ -27,7 +27,10 @@ pub(super) async fn issue(
     let accounts = accounts.ok_or_else(|| Status::unavailable("this server does not issue tokens"))?;
     registry.cache.catch_up().await?;
     let account = find(&call.kind, call.namespace(), call.name())?;
-    call.admit(Some(&request), Some(&account))?;
+    call.may_change(Some(&request), Some(&account))?;
+    if let Some(subresource) = call.action() {
+        call.policies.command(call, &subresource.kind, &request)?;
+    }
     let seconds = seconds(&request)?;
     let mut audiences = strings(&request, "/spec/audiences")?;
     if audiences.is_empty() {

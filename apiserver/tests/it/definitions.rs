@@ -363,3 +363,94 @@ async fn openapi_lists_no_strategic_merge_patch_for_defined_kinds() {
         ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
     assert_eq!(patches.keys().collect::<Vec<_>>(), expected);
 }
+
+#[tokio::test]
+async fn a_deprecated_version_is_answered_with_a_warning_and_lists_have_their_own_kind() {
+    let mut definition = widgets(json!({"type": "object"}));
+    definition["spec"]["names"]["listKind"] = "Widgetry".into();
+    let mut old = version("v1beta1", false, &json!({"type": "object"}));
+    old["deprecated"] = true.into();
+    let mut older = version("v1alpha1", false, &json!({"type": "object"}));
+    older["deprecated"] = true.into();
+    older["deprecationWarning"] = "use v1".into();
+    definition["spec"]["versions"].as_array_mut().unwrap().extend([old, older]);
+    let host = with(definition).await;
+    host.post("/apis/example.com/v1/widgets", widget("v1", "a", json!({}))).await.is(201);
+    for (version, expected) in [
+        ("v1", None),
+        ("v1beta1", Some("299 - \"example.com/v1beta1 Widget is deprecated\"")),
+        ("v1alpha1", Some("299 - \"use v1\"")),
+    ] {
+        for path in ["widgets", "widgets/a", "widgets/none"] {
+            let reply = host.get(&format!("/apis/example.com/{version}/{path}")).await;
+            let warning = reply.headers.get("warning").map(|value| value.to_str().unwrap());
+            assert_eq!(warning, expected, "{version} {path}");
+        }
+    }
+    assert_eq!(host.get("/apis/example.com/v1/widgets").await.is(200)["kind"], "Widgetry");
+}
+
+#[tokio::test]
+async fn rules_that_name_nothing_or_cost_too_much_are_refused_with_their_path() {
+    let host = Host::start().await;
+    let with_rule = |rule: Value, most: Value| {
+        let mut names = json!({"type": "array", "items": {"type": "string"}});
+        names["maxItems"] = most;
+        widgets(json!({
+            "type": "object", "x-kubernetes-validations": [rule],
+            "properties": {"size": {"type": "integer"}, "names": names},
+        }))
+    };
+    let at = "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0]";
+    let pairs = "self.names.all(a, self.names.all(b, a != b))";
+    for (rule, problem) in [
+        (
+            json!({"rule": "self.sise > 0"}),
+            format!(
+                "{at}.rule: Invalid value: \"self.sise > 0\": compilation failed: undefined field 'sise'"
+            ),
+        ),
+        (
+            json!({"rule": "self.size + 1"}),
+            format!("{at}.rule: Invalid value: \"self.size + 1\": cel expression must evaluate to a bool"),
+        ),
+        (
+            json!({"rule": "true", "messageExpression": "self.size"}),
+            format!(
+                "{at}.messageExpression: Invalid value: \"self.size\": messageExpression must evaluate to a string"
+            ),
+        ),
+        (
+            json!({"rule": pairs}),
+            format!(
+                "{at}.rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems"
+            ),
+        ),
+    ] {
+        let mut definition = with_rule(rule, Value::Null);
+        let names = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+            ["properties"]["names"];
+        names.as_object_mut().unwrap().remove("maxItems");
+        host.post(DEFINITIONS, definition).await.fails(422, "Invalid", &problem);
+    }
+    let mut bounded = with_rule(json!({"rule": pairs}), json!(20));
+    bounded["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["names"]
+        ["items"]["maxLength"] = 63.into();
+    host.post(DEFINITIONS, bounded).await.is(201);
+}
+
+#[tokio::test]
+async fn a_kind_in_no_served_version_is_seen_again_when_its_definition_is_being_deleted() {
+    let host = with(widgets(json!({"type": "object"}))).await;
+    let (path, all) = (format!("{DEFINITIONS}/widgets.example.com"), "/apis/example.com/v1/widgets");
+    host.post(all, widget("v1", "a", json!({}))).await.is(201);
+    let hide = json!([{"op": "replace", "path": "/spec/versions/0/served", "value": false}]);
+    host.patch(&path, "application/json-patch+json", hide).await.is(200);
+    host.get(all).await.is(404);
+    host.delete(&path).await.is(200);
+    assert_eq!(host.get(all).await.is(200)["items"].as_array().unwrap().len(), 1);
+    host.post(all, widget("v1", "b", json!({}))).await.is(405);
+    host.delete(all).await.is(200);
+    host.merge(&path, json!({"metadata": {"finalizers": null}})).await.is(200);
+    host.get(all).await.is(404);
+}

@@ -18,6 +18,7 @@ mod impersonation;
 mod lists;
 mod local;
 mod oidc;
+mod policies;
 mod relations;
 mod streams;
 mod subresources;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use orch_admission::Policies;
 use orch_api::{Client, Clock, MASTERS};
 use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_authorization::{Authorization, bootstrap, granted};
@@ -50,6 +51,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let store = access::encrypted(store::open(&config, &data).await?, &config).await?;
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
         authorizer: Arc::new(Authorization::new()),
+        admission: Arc::new(Policies::new()),
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
         token_issuer: Some(access::token_issuer(&data, address)?),
         oidc: access::oidc(config.oidc.as_ref())?,

@@ -3,14 +3,15 @@
 //! Loops in CEL are macros over lists and maps: none runs longer than what it ranges over. Where that is a path to a value, its
 //! length is known; else no list can be longer than everything in the values taken together and the literals of the expression.
 
-use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr};
+use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr};
 use serde_json::Value as Json;
 
+use crate::ast::children;
 use crate::{Variable, escape};
 
 /// Steps that the evaluation takes at most.
 pub(crate) fn cost<'a>(expression: &'a IdedExpr, variables: &'a [(&'a str, &'a Variable<'a>)]) -> u64 {
-    let size = variables.iter().filter_map(|(_, variable)| variable.json).map(size).sum::<u64>();
+    let size = variables.iter().filter_map(|(_, variable)| variable.json.as_deref()).map(size).sum::<u64>();
     let size = size.saturating_add(literals(expression));
     Bound { variables, size, items: Vec::new() }.of(expression)
 }
@@ -123,7 +124,10 @@ impl<'a> Bound<'a> {
         match &expression.expr {
             Expr::Ident(name) => match self.items.iter().rev().find(|(known, _)| known == name) {
                 Some((_, whole)) => Some(Known::PartOf(*whole)),
-                None => self.variables.iter().find(|(known, _)| known == name)?.1.json.map(Known::Value),
+                None => {
+                    let (_, variable) = self.variables.iter().find(|(known, _)| known == name)?;
+                    variable.json.as_deref().map(Known::Value)
+                }
             },
             Expr::Select(select) if !select.test => match self.known(&select.operand)? {
                 Known::PartOf(whole) => Some(Known::PartOf(whole)),
@@ -156,24 +160,3 @@ const CHEAP: [&str; 15] = [
     "_[_]",
     "size",
 ];
-
-fn children(expression: &Expr) -> Vec<&IdedExpr> {
-    match expression {
-        Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => Vec::new(),
-        Expr::Select(select) => vec![&select.operand],
-        Expr::List(list) => list.elements.iter().collect(),
-        Expr::Call(call) => call.target.iter().map(|target| &**target).chain(&call.args).collect(),
-        Expr::Map(map) => map.entries.iter().flat_map(|entry| of_entry(&entry.expr)).collect(),
-        Expr::Struct(of) => of.entries.iter().flat_map(|entry| of_entry(&entry.expr)).collect(),
-        Expr::Comprehension(of) => {
-            vec![&of.iter_range, &of.accu_init, &of.loop_cond, &of.loop_step, &of.result]
-        }
-    }
-}
-
-fn of_entry(entry: &EntryExpr) -> Vec<&IdedExpr> {
-    match entry {
-        EntryExpr::StructField(field) => vec![&field.value],
-        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
-    }
-}

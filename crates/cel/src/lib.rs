@@ -14,16 +14,21 @@
 //! Start reading at [`Expression`].
 #![deny(missing_docs)]
 
+mod ast;
 mod bound;
+mod check;
+mod types;
 mod value;
 
 use std::sync::Arc;
 
 use kube_cel::KubeCelExt as _;
 use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr};
-use kube_cel::cel::{self, Context, ExecutionError, Program};
+use kube_cel::cel::parser::Parser;
+use kube_cel::cel::{self, Context, ExecutionError};
 
-pub use value::{Variable, escape};
+pub use check::{Checked, ResultType};
+pub use value::{Computed, Evaluated, Variable, escape};
 
 /// The longest expression, in bytes.
 pub const MAX_LENGTH: usize = 8 * 1024;
@@ -55,8 +60,12 @@ pub struct Budget {
 impl Budget {
     /// What one evaluation may cost.
     pub const PER_EVALUATION: u64 = 1_000_000;
+    /// What a rule may cost at most, by an estimate from its schema, evaluated as often as it can be for one object.
+    pub const PER_RULE: u64 = 10_000_000;
+    /// What all rules of a schema may cost at most, by estimate.
+    pub const PER_SCHEMA: u64 = 100_000_000;
     /// What the evaluations for one object may cost together.
-    pub const PER_OBJECT: u64 = 2_000_000;
+    pub const PER_OBJECT: u64 = 10_000_000;
 
     /// The budget of one object.
     pub fn of_an_object() -> Self {
@@ -72,10 +81,18 @@ impl Budget {
     }
 }
 
+/// Whether a text is a word that an expression can use as a name.
+pub fn is_identifier(text: &str) -> bool {
+    let mut letters = text.chars();
+    letters.next().is_some_and(|first| first == '_' || first.is_ascii_alphabetic())
+        && letters.all(|c| c == '_' || c.is_ascii_alphanumeric())
+        && escape(text) != format!("__{text}__")
+}
+
 /// A compiled expression. Immutable; shared freely.
 #[derive(Debug)]
 pub struct Expression {
-    program: Program,
+    root: IdedExpr,
 }
 
 /// What an expression evaluates to, as far as rules are concerned.
@@ -85,6 +102,8 @@ pub enum Outcome {
     Bool(bool),
     /// A string.
     Text(String),
+    /// `null`.
+    Null,
     /// Anything else, by the name of its type.
     Other(String),
 }
@@ -102,15 +121,23 @@ impl Expression {
         if nesting(source) > MAX_DEPTH {
             return Err(failed(format!("the expression nests deeper than {MAX_DEPTH}")));
         }
-        let program = parse(source.to_owned())?;
+        let mut root = parse(source.to_owned())?;
         let mut names = Names { declared: variables.iter().map(|name| (*name).to_owned()).collect() };
-        names.check(program.expression(), 0)?;
-        Ok(Self { program })
+        names.check(&root, 0)?;
+        ast::index_optionals(&mut root);
+        Ok(Self { root })
     }
 
     /// Whether the expression uses the variable.
     pub fn uses(&self, variable: &str) -> bool {
-        self.program.references().has_variable(variable)
+        ast::names(&self.root, variable)
+    }
+
+    /// The fields of a variable that the expression names.
+    pub fn fields_of(&self, variable: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        ast::fields_of(&self.root, variable, &mut found);
+        found
     }
 
     /// Evaluates the expression with these variables.
@@ -122,13 +149,27 @@ impl Expression {
         variables: &[(&str, &Variable<'_>)],
         budget: &mut Budget,
     ) -> Result<Outcome, CelError> {
-        budget.spend(bound::cost(self.program.expression(), variables))?;
+        self.compute(variables, budget).map(|value| outcome(value.0))
+    }
+
+    /// As [`evaluate`](Self::evaluate), for a value that other expressions use: see [`Computed`].
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn compute(
+        &self,
+        variables: &[(&str, &Variable<'_>)],
+        budget: &mut Budget,
+    ) -> Result<Evaluated, CelError> {
+        budget.spend(bound::cost(&self.root, variables))?;
         BASE.with(|base| {
             let mut context = base.new_inner_scope();
             for (name, variable) in variables {
                 context.add_variable_from_value(*name, variable.value());
             }
-            self.program.execute(&context).map(outcome).map_err(|error| CelError::Evaluate(told(&error)))
+            cel::Value::resolve(&self.root, &context)
+                .map(Evaluated)
+                .map_err(|error| CelError::Evaluate(told(&error)))
         })
     }
 }
@@ -152,6 +193,7 @@ fn outcome(value: cel::Value) -> Outcome {
     match value {
         cel::Value::Bool(so) => Outcome::Bool(so),
         cel::Value::String(text) => Outcome::Text((*text).clone()),
+        cel::Value::Null => Outcome::Null,
         other => Outcome::Other(other.type_of().to_string()),
     }
 }
@@ -164,10 +206,14 @@ fn told(error: &ExecutionError) -> String {
     }
 }
 
-fn parse(source: String) -> Result<Program, CelError> {
+fn parse(source: String) -> Result<IdedExpr, CelError> {
     let failed = |why: &dyn std::fmt::Display| CelError::Compile(why.to_string());
     let parser = std::thread::Builder::new().name("cel-parser".into()).stack_size(PARSER_STACK);
-    let parsing = parser.spawn(move || Program::compile(&source).map_err(|error| error.to_string()));
+    let parsing = parser.spawn(move || {
+        // `a.?b` and `[?a]`: Kubernetes has optional values.
+        let parser = Parser::default().enable_optional_syntax(true);
+        parser.parse(&source).map_err(|error| error.to_string())
+    });
     match parsing.map_err(|error| failed(&error))?.join() {
         Ok(parsed) => parsed.map_err(|error| failed(&error.trim())),
         Err(_) => Err(failed(&"the parser does not understand the expression")),
@@ -236,8 +282,7 @@ impl Names {
 
     fn call(&mut self, target: Option<&IdedExpr>, args: &[IdedExpr], depth: usize) -> Result<(), CelError> {
         // `optional.of(x)` looks like a call on a variable.
-        let library = |target: &IdedExpr| matches!(&target.expr, Expr::Ident(name) if LIBRARIES.contains(&name.as_str()));
-        if let Some(target) = target.filter(|target| !library(target)) {
+        if let Some(target) = target.filter(|target| !is_library(target)) {
             self.check(target, depth)?;
         }
         args.iter().try_for_each(|arg| self.check(arg, depth))
@@ -252,6 +297,16 @@ impl Names {
             }
         }
     }
+}
+
+/// Whether an expression is the name of a library rather than of a value.
+fn is_library(expression: &IdedExpr) -> bool {
+    matches!(&expression.expr, Expr::Ident(name) if LIBRARIES.contains(&name.as_str()))
+}
+
+/// How many values of a schema fit into one request.
+pub fn most_values(schema: &serde_json::Value) -> u64 {
+    types::most(schema)
 }
 
 /// Types that stand for themselves, as in `type(x) == string`.

@@ -37,6 +37,8 @@ fn rules_of_real_definitions_are_evaluated() {
         ("self.min == 1 ? self.max == 3 : false", true),
         ("oldSelf.hasValue()", false),
         ("type(self.min) == int", true),
+        ("self.?min.orValue(7) == 1 && self.?none.orValue(7) == 7", true),
+        ("self.?none.?deeper.hasValue() || self.labels[?'a'].hasValue()", true),
     ] {
         assert_eq!(evaluate(source, &object), Ok(Outcome::Bool(expected)), "{source}");
     }
@@ -83,12 +85,46 @@ fn what_could_cost_too_much_is_not_begun() {
 
 #[test]
 fn the_budget_of_an_object_is_shared_by_its_rules() {
-    let object = json!({"list": (0..200).collect::<Vec<_>>()});
+    let object = json!({"list": (0..100).collect::<Vec<_>>()});
     let expression =
-        Expression::compile("self.list.all(a, self.list.all(b, a * b >= 0))", &["self"]).unwrap();
+        Expression::compile("self.list.exists(a, self.list.exists(b, a * b == 0))", &["self"]).unwrap();
     let variable = Variable::new(&object, &Json::Null);
     let mut budget = Budget::of_an_object();
     let outcomes = std::iter::from_fn(|| expression.evaluate(&[("self", &variable)], &mut budget).ok());
-    let done = outcomes.take(100).count();
-    assert!(done > 0 && done < 100, "{done}");
+    let done = outcomes.take(1_000).count();
+    assert!(done > 0 && done < 1_000, "{done}");
+}
+
+#[test]
+fn what_is_known_of_an_expression_follows_from_the_schema() {
+    let schema = json!({"type": "object", "properties": {
+        "size": {"type": "integer"}, "a-b": {"type": "string", "maxLength": 5},
+        "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+        "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        "few": {"type": "array", "maxItems": 3, "items": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+        "many": {"type": "array", "items": {"type": "string"}},
+    }});
+    let check =
+        |source: &str| Expression::compile(source, &["self"]).unwrap().check(&[("self", Some(&schema))]);
+    for (source, result) in [
+        ("self.size > 1 && has(self.a__dash__b)", ResultType::Bool),
+        ("self.a__dash__b + 'x'", ResultType::Text),
+        ("self.few.map(f, f.n)", ResultType::Other),
+        ("self.few.filter(f, f.n > 1).all(f, f.n > 2)", ResultType::Bool),
+        ("self.tags.all(k, self.tags[k] == 'x')", ResultType::Bool),
+        ("self.open.whatever.it == 1", ResultType::Bool),
+        ("self.open.whatever", ResultType::Unknown),
+        ("self.?size.orValue(1) == 1 ? 'a' : 'b'", ResultType::Text),
+    ] {
+        assert_eq!(check(source).map(|checked| checked.result), Ok(result), "{source}");
+    }
+    for (source, field) in
+        [("self.sise == 1", "sise"), ("has(self.none)", "none"), ("self.few.all(f, f.m > 1)", "m")]
+    {
+        assert_eq!(check(source), Err(CelError::Compile(format!("undefined field '{field}'"))), "{source}");
+    }
+    let cost = |source: &str| check(source).unwrap().cost;
+    assert!(cost("self.few.all(a, self.few.all(b, a.n != b.n))") < 200);
+    assert!(cost("self.many.all(a, self.few.all(b, a != string(b.n)))") > Budget::PER_RULE);
+    assert!(cost("self.many.all(a, a != 'x')") <= Budget::PER_RULE);
 }

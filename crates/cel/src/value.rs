@@ -1,5 +1,6 @@
 //! Values as Kubernetes shows them to rules.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use serde_json::Value as Json;
 #[derive(Debug, Clone)]
 pub struct Variable<'a> {
     /// For the bound of the cost.
-    pub(crate) json: Option<&'a Json>,
+    pub(crate) json: Option<Cow<'a, Json>>,
     value: Value,
 }
 
@@ -21,7 +22,14 @@ impl<'a> Variable<'a> {
     /// A value, whose types are told by an OpenAPI schema as far as it says anything: strings of format `date-time`, `date`,
     /// `duration` and `byte` are times, durations and bytes. Cost: linear in the value.
     pub fn new(json: &'a Json, schema: &Json) -> Self {
-        Self { json: Some(json), value: convert(json, schema) }
+        Self { json: Some(Cow::Borrowed(json)), value: convert(json, schema) }
+    }
+
+    /// A value of which no schema is known, as policies see objects: names are as they are in the JSON, and nothing is a time
+    /// or a duration. Cost: linear in the value.
+    pub fn raw(json: impl Into<Cow<'a, Json>>) -> Self {
+        let json = json.into();
+        Self { value: raw(&json), json: Some(json) }
     }
 
     /// A value that may be absent: an `optional`.
@@ -30,11 +38,71 @@ impl<'a> Variable<'a> {
             Some(json) => OptionalValue::of(convert(json, schema)),
             None => OptionalValue::none(),
         };
-        Self { json, value: Value::Opaque(Arc::new(inner)) }
+        Self { json: json.map(Cow::Borrowed), value: Value::Opaque(Arc::new(inner)) }
     }
 
     pub(crate) fn value(&self) -> Value {
         self.value.clone()
+    }
+}
+
+/// What an expression has evaluated to.
+#[derive(Debug, Clone)]
+pub struct Evaluated(pub(crate) Value);
+
+/// Values that expressions have evaluated to, by name: the fields of a variable of other expressions.
+#[derive(Debug, Clone)]
+pub struct Computed {
+    /// What the values are about as large as, for the bound of the cost.
+    json: Json,
+    values: HashMap<Key, Value>,
+}
+
+impl Default for Computed {
+    fn default() -> Self {
+        Self { json: Json::Object(serde_json::Map::new()), values: HashMap::new() }
+    }
+}
+
+impl Computed {
+    /// Adds a value.
+    pub fn put(&mut self, name: &str, value: Evaluated) {
+        self.json[name] = like(&value.0);
+        self.values.insert(Key::String(Arc::new(name.to_owned())), value.0);
+    }
+
+    /// The variable whose fields the values are. Cost: linear in their number.
+    pub fn variable(&self) -> Variable<'_> {
+        let value = Value::Map(Map { map: Arc::new(self.values.clone()) });
+        Variable { json: Some(Cow::Borrowed(&self.json)), value }
+    }
+}
+
+/// JSON that is about as large as a value.
+fn like(value: &Value) -> Json {
+    match value {
+        Value::String(text) => Json::String((**text).clone()),
+        Value::Bytes(bytes) => Json::String("x".repeat(bytes.len())),
+        Value::List(items) => items.iter().map(like).collect(),
+        Value::Map(fields) => {
+            let field = |(key, value): (&Key, &Value)| match key {
+                Key::String(name) => ((**name).clone(), like(value)),
+                other => (format!("{other:?}"), like(value)),
+            };
+            Json::Object(fields.map.iter().map(field).collect())
+        }
+        _ => Json::Null,
+    }
+}
+
+fn raw(json: &Json) -> Value {
+    match json {
+        Json::Array(items) => Value::List(Arc::new(items.iter().map(raw).collect())),
+        Json::Object(fields) => {
+            let field = |(name, value): (&String, &Json)| (Key::String(Arc::new(name.clone())), raw(value));
+            Value::Map(Map { map: Arc::new(fields.iter().map(field).collect::<HashMap<_, _>>()) })
+        }
+        scalar => convert(scalar, &Json::Null),
     }
 }
 

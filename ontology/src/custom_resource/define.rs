@@ -26,7 +26,10 @@ fn identity(object: &Value) -> Value {
 
 fn kinds(object: &Value) -> Result<Definition, Vec<FieldError>> {
     let definition = CustomResourceDefinition::deserialize(object).map_err(|error| problem(&error))?;
-    let served = definition.spec.versions.iter().filter(|version| version.served);
+    let versions = &definition.spec.versions;
+    // Objects go with their definition, also if nobody could see them any more.
+    let hidden = definition.metadata.is_terminating() && !versions.iter().any(|version| version.served);
+    let served = versions.iter().filter(|version| version.served || (hidden && version.storage));
     let kinds = served.map(|version| entry(&definition, version)).collect::<Result<_, _>>()?;
     Ok(Definition { kinds, established: definition.is_established() })
 }
@@ -58,6 +61,7 @@ fn entry(
         custom: Some(Custom {
             stored_as: api_version(&definition.spec.group, storage).into(),
             closed: definition.metadata.deletion_timestamp.is_some(),
+            list_kind: definition.served_names().list_kind.as_str().into(),
             warning: warning(definition, version),
         }),
         ..KindEntry::plain(kind(definition, version), document, schema)

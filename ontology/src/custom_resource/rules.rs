@@ -4,7 +4,7 @@
 //! not asked again of a value that has not changed, so that a new rule does not bar old objects from being written.
 
 use orch_api::{FieldError, FieldPath, JsonPath};
-use orch_cel::{Budget, CelError, Expression, Outcome, Variable};
+use orch_cel::{Budget, CelError, Checked, Expression, Outcome, ResultType, Variable};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -18,7 +18,11 @@ const OLD_SELF: &str = "oldSelf";
 /// A place in a schema that has rules, or below which there are some.
 #[derive(Debug)]
 pub(super) struct Rules {
+    /// What tells the types of the values that rules see; null where there are no rules.
     schema: Value,
+    type_name: String,
+    /// What tells the items of a list apart, if it has rules below.
+    list_keys: Vec<String>,
     rules: Vec<Rule>,
     properties: Vec<(String, Rules)>,
     items: Option<Box<Rules>>,
@@ -40,9 +44,25 @@ impl Rules {
     /// # Errors
     /// What is wrong with each rule, with its path in the schema.
     pub(super) fn compile(schema: &Value, path: &FieldPath) -> Result<Option<Self>, Vec<FieldError>> {
-        let mut errors = Vec::new();
-        let rules = place(schema, path, true, &mut errors);
-        if errors.is_empty() { Ok(rules) } else { Err(errors) }
+        let mut compiler = Compiler::default();
+        let rules = compiler.place(schema, path, At { has_old: true, times: Some(1) });
+        if compiler.errors.is_empty() { Ok(rules) } else { Err(compiler.errors) }
+    }
+
+    /// Everything that is wrong with the rules of a schema that somebody writes: beyond what [`compile`](Self::compile)
+    /// finds, fields that there are not, results of the wrong type, and rules that could cost too much. Schemas that are
+    /// stored are not asked for these again.
+    pub(super) fn review(schema: &Value, path: &FieldPath) -> Vec<FieldError> {
+        let mut compiler = Compiler { review: true, ..Compiler::default() };
+        compiler.place(schema, path, At { has_old: true, times: Some(1) });
+        if compiler.cost > Budget::PER_SCHEMA.saturating_mul(ROOM) {
+            let why = format!(
+                "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds budget by {} ({HINT})",
+                factor(compiler.cost, Budget::PER_SCHEMA)
+            );
+            compiler.errors.push(FieldError::forbidden(path, why));
+        }
+        compiler.errors
     }
 
     /// Every rule that the object, or the change from `old`, breaks.
@@ -53,29 +73,145 @@ impl Rules {
     }
 }
 
-/// Compiles a place and what is below it. Below lists whose items cannot be told apart there is no old value.
-fn place(schema: &Value, path: &FieldPath, has_old: bool, errors: &mut Vec<FieldError>) -> Option<Rules> {
-    let written = schema.get("x-kubernetes-validations").and_then(Value::as_array);
-    let at = path.child("x-kubernetes-validations");
-    let rules = written.into_iter().flatten().enumerate().filter_map(|(index, rule)| {
-        self::rule(rule, schema, &at.index(index), has_old).map_err(|error| errors.extend(error)).ok()
-    });
-    let rules: Vec<Rule> = rules.collect();
-    let mut properties = Vec::new();
-    for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let at = path.child("properties").key(name);
-        properties.extend(place(property, &at, has_old, errors).map(|rules| (name.clone(), rules)));
+/// Estimates are not exactly those of Kubernetes: rules that it accepts must not be refused. What rules really cost is bounded when
+/// they are asked.
+const ROOM: u64 = 4;
+const HINT: &str = "try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared";
+
+/// How much too much something costs.
+fn factor(cost: u64, most: u64) -> String {
+    match cost as f64 / most as f64 {
+        factor if factor > 100.0 => "factor of more than 100x".to_owned(),
+        factor => format!("factor of {factor:.1}x"),
     }
-    let entries = schema.get("additionalProperties").filter(|entries| entries.is_object());
-    let entries = entries.and_then(|of| place(of, &path.child("additionalProperties"), has_old, errors));
-    let is_map = schema.get("x-kubernetes-list-type").is_some_and(|of| of == "map");
-    let items = schema.get("items").filter(|items| items.is_object());
-    let items = items.and_then(|of| place(of, &path.child("items"), has_old && is_map, errors));
-    if rules.is_empty() && properties.is_empty() && items.is_none() && entries.is_none() {
-        return None;
+}
+
+/// What is true of a place in a schema because of what is above it.
+#[derive(Clone, Copy)]
+struct At {
+    /// Whether there can be an old value to compare with: not below lists whose items cannot be told apart.
+    has_old: bool,
+    /// How many values there can be at the place in one object; none if nothing but the size of a request bounds them.
+    times: Option<u64>,
+}
+
+#[derive(Default)]
+struct Compiler {
+    errors: Vec<FieldError>,
+    /// Whether types and costs are looked at, too.
+    review: bool,
+    /// What all rules taken together can cost at most.
+    cost: u64,
+}
+
+impl Compiler {
+    /// Compiles a place and what is below it.
+    fn place(&mut self, schema: &Value, path: &FieldPath, at: At) -> Option<Rules> {
+        let written = schema.get("x-kubernetes-validations").and_then(Value::as_array);
+        let rules_at = path.child("x-kubernetes-validations");
+        let mut rules = Vec::new();
+        for (index, written) in written.into_iter().flatten().enumerate() {
+            let path = rules_at.index(index);
+            match rule(written, schema, &path, at.has_old) {
+                Ok(rule) => {
+                    if self.review {
+                        self.review(&rule, schema, &path, at.times);
+                    }
+                    rules.push(rule);
+                }
+                Err(errors) => self.errors.extend(errors),
+            }
+        }
+        let mut properties = Vec::new();
+        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let path = path.child("properties").key(name);
+            properties.extend(self.place(property, &path, at).map(|rules| (name.clone(), rules)));
+        }
+        let most = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
+        let most = most("maxItems").or_else(|| most("maxProperties"));
+        let times = at.times.zip(most).map(|(times, most)| times.saturating_mul(most));
+        let entries = schema.get("additionalProperties").filter(|entries| entries.is_object());
+        let entries =
+            entries.and_then(|of| self.place(of, &path.child("additionalProperties"), At { times, ..at }));
+        let is_map = schema.get("x-kubernetes-list-type").is_some_and(|of| of == "map");
+        let items = schema.get("items").filter(|items| items.is_object());
+        let below = At { has_old: at.has_old && is_map, times };
+        let items = items.and_then(|of| self.place(of, &path.child("items"), below));
+        if rules.is_empty() && properties.is_empty() && items.is_none() && entries.is_none() {
+            return None;
+        }
+        Some(Rules::of(schema, rules, properties, items, entries))
     }
-    let (items, entries) = (items.map(Box::new), entries.map(Box::new));
-    Some(Rules { schema: schema.clone(), rules, properties, items, entries })
+
+    /// Looks at what a rule names, results in, and can cost.
+    fn review(&mut self, rule: &Rule, schema: &Value, path: &FieldPath, times: Option<u64>) {
+        let times = times.unwrap_or_else(|| orch_cel::most_values(schema));
+        let old = if rule.written.optional_old_self == Some(true) { None } else { Some(schema) };
+        let variables = [(SELF, Some(schema)), (OLD_SELF, old)];
+        let message = rule.message.as_ref().zip(rule.written.message_expression.as_deref());
+        let expressions = [
+            Some((&rule.expression, rule.written.rule.as_str(), "rule", ResultType::Bool)),
+            message.map(|(message, source)| (message, source, "messageExpression", ResultType::Text)),
+        ];
+        for (expression, source, field, expected) in expressions.into_iter().flatten() {
+            let at = path.child(field);
+            let Checked { result, cost } = match expression.check(&variables) {
+                Ok(checked) => checked,
+                Err(error) => {
+                    self.errors.push(FieldError::invalid(at, source, error.to_string()));
+                    continue;
+                }
+            };
+            if result != expected && result != ResultType::Unknown {
+                let why = match expected {
+                    ResultType::Bool => "cel expression must evaluate to a bool",
+                    _ => "messageExpression must evaluate to a string",
+                };
+                self.errors.push(FieldError::invalid(&at, source, why));
+            }
+            let cost = cost.saturating_mul(times);
+            self.cost = self.cost.saturating_add(cost);
+            if cost > Budget::PER_RULE.saturating_mul(ROOM) {
+                let factor = factor(cost, Budget::PER_RULE);
+                let why = format!("estimated {field} cost exceeds budget by {factor} ({HINT})");
+                self.errors.push(FieldError::forbidden(at, why));
+            }
+        }
+    }
+}
+
+impl Rules {
+    fn of(
+        schema: &Value,
+        rules: Vec<Rule>,
+        properties: Vec<(String, Self)>,
+        items: Option<Self>,
+        entries: Option<Self>,
+    ) -> Self {
+        let (items, entries) = (items.map(Box::new), entries.map(Box::new));
+        let type_name = schema.get("type").and_then(Value::as_str).unwrap_or("integer or string").to_owned();
+        let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten();
+        let list_keys = keys.filter_map(Value::as_str).map(str::to_owned).collect();
+        let schema = if rules.is_empty() { Value::Null } else { types_of(schema) };
+        Self { schema, type_name, list_keys, rules, properties, items, entries }
+    }
+}
+
+/// As much of a schema as tells how rules see a value. Definitions are large, and most of what they say is for people.
+fn types_of(schema: &Value) -> Value {
+    let mut types = serde_json::Map::new();
+    for keyword in ["type", "format", "x-kubernetes-int-or-string"] {
+        types.extend(schema.get(keyword).map(|value| (keyword.to_owned(), value.clone())));
+    }
+    for keyword in ["items", "additionalProperties"] {
+        let below = schema.get(keyword).filter(|below| below.is_object());
+        types.extend(below.map(|below| (keyword.to_owned(), types_of(below))));
+    }
+    if let Some(Value::Object(properties)) = schema.get("properties") {
+        let properties = properties.iter().map(|(name, below)| (name.clone(), types_of(below)));
+        types.insert("properties".to_owned(), properties.collect());
+    }
+    Value::Object(types)
 }
 
 fn rule(written: &Value, schema: &Value, path: &FieldPath, has_old: bool) -> Result<Rule, Vec<FieldError>> {
@@ -164,7 +300,7 @@ impl Check {
         }
         if let (Value::Array(items), Some(below)) = (value, &at.items) {
             for (index, item) in items.iter().enumerate() {
-                let before = old.and_then(|old| counterpart(&at.schema, item, old));
+                let before = old.and_then(|old| counterpart(&at.list_keys, item, old));
                 self.place(below, item, before, &path.index(index));
             }
         }
@@ -196,7 +332,7 @@ impl Check {
         at: &Rules,
         path: &FieldPath,
     ) -> Option<FieldError> {
-        let of = at.schema.get("type").and_then(Value::as_str).unwrap_or("integer or string");
+        let of = at.type_name.as_str();
         let shown = rule.written.message.clone().unwrap_or_else(|| rule.written.rule.clone());
         match outcome {
             Ok(Outcome::Bool(true)) => None,
@@ -237,11 +373,9 @@ impl Check {
 }
 
 /// The item of the old list with the same keys.
-fn counterpart<'v>(schema: &Value, item: &Value, old: &'v Value) -> Option<&'v Value> {
-    let keys = schema.get("x-kubernetes-list-map-keys")?.as_array()?;
-    let same =
-        |other: &&Value| keys.iter().filter_map(Value::as_str).all(|key| other.get(key) == item.get(key));
-    old.as_array()?.iter().find(same)
+fn counterpart<'v>(keys: &[String], item: &Value, old: &'v Value) -> Option<&'v Value> {
+    let same = |other: &&Value| keys.iter().all(|key| other.get(key) == item.get(key));
+    old.as_array()?.iter().find(same).filter(|_| !keys.is_empty())
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ fn one_version(version: &CustomResourceDefinitionVersion, path: &FieldPath) -> V
                 FieldError { path, ..error }
             };
             errors.extend(compiled.check_defaults().into_iter().map(place));
-            errors.extend(Rules::compile(&schema.0, &at).err().unwrap_or_default());
+            errors.extend(Rules::review(&schema.0, &at));
             for (index, field) in version.selectable_fields.iter().enumerate() {
                 let at = path.child("selectableFields").index(index).child("jsonPath");
                 errors.extend(selectable(field, &compiled, &at));

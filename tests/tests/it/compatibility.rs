@@ -182,13 +182,49 @@ const CONTENT: &[Row] = &[
     ),
 ];
 
-const WIRE: [(&str, &[Row]); 6] = [
+const DEFINITIONS: &[Row] = &[
+    (
+        "`CustomResourceDefinition`: served, in discovery and OpenAPI at once",
+        "definitions::a_defined_kind_is_served_and_shown_at_once",
+    ),
+    (
+        "their objects: defaults, status, scale, selectable fields, patches",
+        "definitions::objects_of_a_defined_kind_live_like_all_others",
+    ),
+    ("printer columns", "definitions::tables_have_the_columns_of_the_definition"),
+    (
+        "`deprecated`, `deprecationWarning`: `Warning` on every answer; `names.listKind`",
+        "definitions::a_deprecated_version_is_answered_with_a_warning_and_lists_have_their_own_kind",
+    ),
+    (
+        "rules: unknown fields, results of the wrong type and estimated costs are refused with the path",
+        "definitions::rules_that_name_nothing_or_cost_too_much_are_refused_with_their_path",
+    ),
+    (
+        "`ValidatingAdmissionPolicy` and its binding: create, update, patch, apply, delete, dry run",
+        "policies::a_rule_applies_to_every_way_of_changing_an_object_once_it_is_acknowledged",
+    ),
+    ("the same for `status`, `scale`, `binding`", "policies::rules_see_subresources_as_callers_do"),
+    ("the same for `deletecollection`", "policies::deletions_are_asked_about_one_by_one"),
+    ("`validationActions` Warn", "policies::warnings_are_headers_and_the_request_goes_on"),
+    (
+        "`paramKind`, `paramRef`, `namespaceSelector`: what is acknowledged counts",
+        "policies::what_rules_depend_on_counts_from_the_moment_it_is_acknowledged",
+    ),
+    (
+        "expressions that cannot be compiled are refused with their path",
+        "policies::rules_that_cannot_be_compiled_are_refused_with_their_place",
+    ),
+];
+
+const WIRE: [(&str, &[Row]); 7] = [
     ("Writes", WRITES),
     ("Subresources", SUBRESOURCES),
     ("Deletes", DELETES),
     ("Lists", READS),
     ("Watches", WATCHES),
     ("Content", CONTENT),
+    ("Kinds and rules that users define", DEFINITIONS),
 ];
 
 fn root() -> &'static Path {

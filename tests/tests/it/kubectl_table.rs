@@ -4,6 +4,8 @@ use std::path::Path;
 
 use orch_tests::{Orchd, Run, client};
 
+use crate::kubectl_definitions::DEFINITIONS;
+
 /// One command line and what comes of it.
 pub(crate) struct Case {
     /// What it shows, for the page.
@@ -18,20 +20,20 @@ pub(crate) struct Case {
     code: i32,
 }
 
-const fn case(shows: &'static str, line: &'static str, says: &'static [&'static str]) -> Case {
+pub(crate) const fn case(shows: &'static str, line: &'static str, says: &'static [&'static str]) -> Case {
     Case { shows, line, input: "", says, warns: &[], code: 0 }
 }
 
 impl Case {
-    const fn given(self, input: &'static str) -> Self {
+    pub(crate) const fn given(self, input: &'static str) -> Self {
         Self { input, ..self }
     }
 
-    const fn fails(self, warns: &'static [&'static str]) -> Self {
+    pub(crate) const fn fails(self, warns: &'static [&'static str]) -> Self {
         Self { warns, code: 1, ..self }
     }
 
-    const fn warns(self, warns: &'static [&'static str]) -> Self {
+    pub(crate) const fn warns(self, warns: &'static [&'static str]) -> Self {
         Self { warns, ..self }
     }
 
@@ -395,8 +397,13 @@ pub(crate) const WORKLOADS: &[Case] = &[
 ];
 
 /// The tables with their headings.
-pub(crate) const TABLES: [(&str, &[Case]); 4] =
-    [("Asking", ASKING), ("Objects", OBJECTS), ("Custom kinds", CUSTOM), ("Workloads", WORKLOADS)];
+pub(crate) const TABLES: [(&str, &[Case]); 5] = [
+    ("Asking", ASKING),
+    ("Objects", OBJECTS),
+    ("Custom kinds", CUSTOM),
+    ("Workloads", WORKLOADS),
+    ("Kinds and rules of one's own", DEFINITIONS),
+];
 
 /// The versions of kubectl, and the tests that drive them.
 pub(crate) const VERSIONS: [(&str, &str); 6] = [

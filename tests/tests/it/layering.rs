@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-transport", &[]),
     ("orch-client", &["orch-api"]),
     ("orch-controller-runtime", &["orch-api"]),
+    ("orch-admission", &["orch-api", "orch-cel", "orch-ontology"]),
     ("orch-authorization", &["orch-api", "orch-ontology"]),
     ("orch-scheduler", &["orch-api", "orch-ontology"]),
     ("orch-runtime", &[]),
@@ -34,7 +35,10 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("containerd-client", &["orch-runtime-containerd"]),
     ("etcd-client", &["orch-store", "xtask"]),
     ("kube-cel", &["orch-cel"]),
-    ("tokio", &["*", "!orch-api", "!orch-authorization", "!orch-ontology", "!orch-scheduler"]),
+    (
+        "tokio",
+        &["*", "!orch-api", "!orch-admission", "!orch-authorization", "!orch-ontology", "!orch-scheduler"],
+    ),
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

@@ -9,6 +9,7 @@ mod compatibility;
 mod containers;
 mod fuzzing;
 mod kubectl;
+mod kubectl_definitions;
 mod kubectl_table;
 mod layering;
 mod orchctl;

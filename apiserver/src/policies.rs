@@ -1,0 +1,193 @@
+//! What rules that are objects say of a request: [`Policies`] asks an [`Admission`], and shows it what else there is.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, header};
+use orch_api::{
+    Action, Admission, AdmissionRequest, Admitted, Concern, Kind, Object as _, Operation, Status, World,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::kinds::{KindTable, Kinds, Served};
+use crate::registry::Call;
+
+/// Asks for what rules say of changes.
+#[derive(Clone)]
+pub(crate) struct Policies {
+    admission: Arc<dyn Admission>,
+    kinds: KindTable,
+}
+
+impl Policies {
+    pub(crate) fn new(admission: Arc<dyn Admission>, kinds: KindTable) -> Self {
+        Self { admission, kinds }
+    }
+
+    /// How much the requests of a kind concern any rule.
+    pub(crate) fn concern(&self, kind: &Kind) -> Concern {
+        self.admission.concern(kind)
+    }
+
+    /// Refuses a change that a rule forbids. `new` is none for a deletion, `old` for a creation. Costs a look at an index if
+    /// no rule is about the kind.
+    ///
+    /// # Errors
+    /// What the rule says.
+    pub(crate) fn change(&self, call: &Call, new: Option<&Value>, old: Option<&Value>) -> Result<(), Status> {
+        let operation = match (new, old) {
+            (None, _) => Operation::Delete,
+            (_, None) => Operation::Create,
+            _ => Operation::Update,
+        };
+        if self.concern(call.kind.kind()) == Concern::Nothing {
+            return Ok(());
+        }
+        match call.action().map(|subresource| (&subresource.action, &subresource.kind)) {
+            // Rules see what the caller sees.
+            Some((Action::Scale(scale), kind)) => {
+                let (new, old) = (new.map(|new| scale.read(new)), old.map(|old| scale.read(old)));
+                self.review(call, operation, kind, new.as_ref(), old.as_ref())
+            }
+            _ => self.review(call, operation, call.kind.kind(), new, old),
+        }
+    }
+
+    /// Refuses a command that a rule forbids: what is posted to a subresource that has a kind of its own.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub(crate) fn command(&self, call: &Call, kind: &Kind, body: &Value) -> Result<(), Status> {
+        self.review(call, Operation::Create, kind, Some(body), None)
+    }
+
+    /// Refuses a stream that a rule forbids. Rules see the parameters of the request as an object.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub(crate) fn connect(&self, call: &Call) -> Result<(), Status> {
+        let Some(subresource) = call.action().filter(|known| known.kind != *call.kind.kind()) else {
+            // What is merely read, like logs.
+            return Ok(());
+        };
+        let mut object = json!({"apiVersion": subresource.kind.api_version(), "kind": subresource.kind.name});
+        for (name, value) in &call.params().other {
+            let value: Value = match value.as_str() {
+                "true" | "1" => true.into(),
+                "false" | "0" => false.into(),
+                text => text.into(),
+            };
+            match (&mut object[name], LISTS.contains(&name.as_str())) {
+                (Value::Array(list), true) => list.push(value),
+                (place, true) => *place = vec![value].into(),
+                (place, false) => *place = value,
+            }
+        }
+        self.review(call, Operation::Connect, &subresource.kind, Some(&object), None)
+    }
+
+    fn review(
+        &self,
+        call: &Call,
+        operation: Operation,
+        object_kind: &Kind,
+        object: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
+        let kind = call.kind.kind();
+        if self.concern(kind) == Concern::Nothing {
+            return Ok(());
+        }
+        let name = match call.name() {
+            "" => object.map(|object| object.name()).unwrap_or_default(),
+            name => name,
+        };
+        let request = AdmissionRequest {
+            operation,
+            kind,
+            subresource: call.subresource().unwrap_or_default(),
+            object_kind,
+            namespace: call.namespace().unwrap_or_default(),
+            name,
+            object,
+            old,
+            user: call.identity.user_info(),
+            dry_run: call.params().dry_run,
+        };
+        let mut said = Admitted::default();
+        let outcome = self.admission.review(&request, &*self.kinds.now(), &mut said);
+        call.notices.add(said);
+        outcome
+    }
+}
+
+/// Parameters of streams that are lists, however many there are.
+const LISTS: [&str; 1] = ["command"];
+
+impl World for Kinds {
+    fn object(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Value> {
+        let served = self.of(kind)?;
+        let namespace = Some(namespace).filter(|_| kind.is_namespaced());
+        let object = served.window.get(&served.key(namespace, name).ok()?)?;
+        serde_json::from_slice(&object.bytes).ok()
+    }
+
+    fn objects(&self, kind: &Kind, namespace: &str) -> Vec<Value> {
+        let namespace = Some(namespace).filter(|_| kind.is_namespaced());
+        let Some(served) = self.of(kind) else { return Vec::new() };
+        let Ok(prefix) = served.prefix(namespace) else { return Vec::new() };
+        let all = served.window.all().into_iter();
+        let inside = all.filter(|object| object.key.as_str().starts_with(prefix.as_str()));
+        inside.filter_map(|object| serde_json::from_slice(&object.bytes).ok()).collect()
+    }
+
+    fn kind(&self, api_version: &str, name: &str) -> Option<Kind> {
+        let is_meant =
+            |served: &&Arc<Served>| served.api_version == api_version && served.kind().name == name;
+        self.all().iter().find(is_meant).map(|served| *served.kind())
+    }
+
+    fn other_versions(&self, kind: &Kind) -> Vec<Kind> {
+        let same = self.all().iter().map(|served| *served.kind());
+        same.filter(|other| {
+            (other.group, other.plural) == (kind.group, kind.plural) && other.version != kind.version
+        })
+        .collect()
+    }
+}
+
+/// What has been said about a request on its way: warnings for the caller, annotations for the audit record.
+#[derive(Default)]
+pub(crate) struct Notices(Mutex<Admitted>);
+
+impl Notices {
+    /// Adds what is new.
+    fn add(&self, admitted: Admitted) {
+        let mut all = self.0.lock();
+        for warning in admitted.warnings {
+            if !all.warnings.contains(&warning) {
+                all.warnings.push(warning);
+            }
+        }
+        all.annotations.extend(admitted.annotations);
+    }
+
+    /// Warns the caller.
+    pub(crate) fn warn(&self, warning: &str) {
+        self.add(Admitted { warnings: vec![warning.to_owned()], ..Admitted::default() });
+    }
+
+    /// The annotations for the audit record.
+    pub(crate) fn annotations(&self) -> std::collections::BTreeMap<String, String> {
+        self.0.lock().annotations.clone()
+    }
+
+    /// Writes the warnings as headers.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        for warning in &self.0.lock().warnings {
+            if let Ok(value) = HeaderValue::from_str(&crate::respond::warning(warning)) {
+                headers.append(header::WARNING, value);
+            }
+        }
+    }
+}
