@@ -11,7 +11,7 @@ use super::plot::{Curve, draw};
 use super::reads::path;
 use super::report::{Report, micros, millis};
 use super::server::Server;
-use super::watch::{revision, watch};
+use super::watch::{NOT_OF_ITSELF, revision, watch};
 use super::wire::Wire;
 use super::writes::{COLLECTION, fill, numbered};
 
@@ -107,7 +107,8 @@ async fn with_watchers(namespace: &str) -> Result<Vec<Cost>> {
         fill(&server, 0..OBJECTS[0]).await?;
         let connection = server.connection()?;
         let collection = COLLECTION.replace("default", namespace);
-        let watched = format!("{collection}?watch=true&resourceVersion={}", revision(&connection).await?);
+        let from = revision(&connection).await?;
+        let watched = format!("{collection}?watch=true&resourceVersion={from}&{NOT_OF_ITSELF}");
         let arrivals = watch(&server, size, |_| watched.clone()).await?;
         let wire = Wire::connect(&connection).await?;
         let (mut latencies, cpu) = (Vec::new(), server.cpu_time()?);
