@@ -5,7 +5,12 @@
 //! store's history holds. Both are shown to refuse what is wrong. [`linearizable`] runs the clients, [`members`] two servers
 //! over one store.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in a test fails it"
+)]
 
 mod clients;
 mod linearizable;
