@@ -126,7 +126,15 @@ impl<K: Resource> Api<K> {
     /// # Errors
     /// As [`Api::update`].
     pub async fn update_status(&self, object: &K) -> Result<K, Status> {
-        let target = self.target_of(object).subresource("status");
+        self.update_subresource(object, "status").await
+    }
+
+    /// Replaces the part of an object that a subresource is about, such as a certificate request's `approval`.
+    ///
+    /// # Errors
+    /// As [`Api::update`].
+    pub async fn update_subresource(&self, object: &K, subresource: &'static str) -> Result<K, Status> {
+        let target = self.target_of(object).subresource(subresource);
         self.call(Verb::Update, target, self.writing(), Some(Body::json(object)?)).await
     }
 

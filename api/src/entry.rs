@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::age::age;
-use crate::{Deletion, FieldError, Kind, Owns, Resource, Scale, Schema, SchemaError, Status};
+use crate::{Deletion, FieldError, Kind, Owns, Prerequisite, Resource, Scale, Schema, SchemaError, Status};
 
 /// A kind with its type erased: the server, `explain`, garbage collection and the docs work from this alone, so that
 /// kinds written in Rust and kinds defined by users are served by the same code.
@@ -38,6 +38,10 @@ pub struct KindEntry {
     pub returns_deleted: bool,
     /// Until when an object is kept; see [`Resource::EXPIRES`].
     pub expires: Option<fn(&Value) -> Option<Timestamp>>,
+    /// Where a new object says who makes it; see [`Resource::REQUESTER`].
+    pub requester: Option<&'static str>,
+    /// What must be there when an object is made; see [`Resource::PREREQUISITE`].
+    pub prerequisite: Option<Prerequisite>,
     /// How objects of this kind define kinds, if they do.
     pub defines: Option<Defines>,
     /// What is particular to a kind that an object defines; none for kinds written in Rust.
@@ -98,6 +102,8 @@ impl KindEntry {
             status_on_create: K::STATUS_ON_CREATE,
             returns_deleted: K::RETURNS_DELETED,
             expires: K::EXPIRES,
+            requester: K::REQUESTER,
+            prerequisite: K::PREREQUISITE,
             ..Self::plain(K::KIND, document, schema)
         })
     }
@@ -117,6 +123,8 @@ impl KindEntry {
             status_on_create: false,
             returns_deleted: false,
             expires: None,
+            requester: None,
+            prerequisite: None,
             defines: None,
             custom: None,
         }

@@ -65,7 +65,7 @@ pub use relation::{MatchLabels, Owns, Ref, References, RelationVerb, RunsOn, Sel
 pub use request::{
     Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch,
 };
-pub use resource::{ApiVersion, Deletion, KindName, Resource};
+pub use resource::{ApiVersion, Deletion, KindName, Prerequisite, Resource};
 pub use scale::{Scale, SelectorOf};
 pub use schema::{Schema, SchemaError};
 pub use status::{Reason, Status, StatusCause, StatusDetails, StatusMetadata};

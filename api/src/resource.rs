@@ -34,6 +34,13 @@ pub trait Resource:
     /// what is over within minutes, many at a time.
     const EXPIRES: Option<fn(&serde_json::Value) -> Option<jiff::Timestamp>> = None;
 
+    /// JSON pointer to the part of a new object in which the server notes who makes it: the fields of a `UserInfo`
+    /// (`username`, `uid`, `groups`, `extra`), whatever the caller has written there.
+    const REQUESTER: Option<&'static str> = None;
+
+    /// An object that must be there when one of this kind is made, and completes it.
+    const PREREQUISITE: Option<Prerequisite> = None;
+
     /// The object's metadata.
     fn metadata(&self) -> &Metadata;
 
@@ -87,6 +94,19 @@ pub trait Resource:
             block_owner_deletion: Some(true),
         }
     }
+}
+
+/// An object that must be there when another one is made, and completes it: a pod's service account.
+#[derive(Debug, Clone, Copy)]
+pub struct Prerequisite {
+    /// Its kind, which lives in namespaces as the other's does.
+    pub kind: Kind,
+    /// What its kind is called in sentences, such as `service account`.
+    pub called: &'static str,
+    /// Its name, as the new object gives it or by default. Pure; the new object has been checked for nothing.
+    pub name: fn(&serde_json::Value) -> String,
+    /// Completes the new object, its first argument, from it. Pure; what is malformed is left alone, to be refused later.
+    pub complete: fn(&mut serde_json::Value, &serde_json::Value),
 }
 
 /// What a delete means for an object.

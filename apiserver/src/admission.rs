@@ -1,10 +1,14 @@
-//! What every object must pass before it is stored: a list of pure checks, and one look at the namespace.
+//! What every object must pass before it is stored: a list of pure checks, and a look at the namespace and at what else must
+//! be there.
+
+use std::time::Duration;
 
 use orch_api::{
     FieldError, FieldErrorKind, FieldValidation, Kind, Object as _, Schema, Status, StatusCause,
     StatusDetails,
 };
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::kinds::Served;
 use crate::metadata;
@@ -12,6 +16,8 @@ use crate::registry::{Call, Registry};
 
 /// The collection whose objects are the places that other objects live in: part of the grammar of paths.
 const NAMESPACES: &str = "namespaces";
+/// How long an object that another one needs is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Completes and checks an object; `old` is the object as stored. In order: the defaults of a schema that
 /// a user has written, metadata, shape, then what the kind itself says (defaults, validation).
@@ -101,6 +107,49 @@ pub(crate) fn strange_fields(
             Ok(Vec::new())
         }
     }
+}
+
+/// Notes in a new object who makes it, where its kind says so, whatever the caller has written there.
+pub(crate) fn note_requester(call: &Call, object: &mut Value) {
+    let part = call.kind.entry.requester.and_then(|pointer| object.pointer_mut(pointer));
+    let Some(part) = part.and_then(Value::as_object_mut) else { return };
+    for field in ["username", "uid", "groups", "extra"] {
+        part.remove(field);
+    }
+    if let Value::Object(info) = call.identity.user_info() {
+        part.extend(info);
+    }
+}
+
+/// Completes a new object from the one that must be there before it: a pod from its service account. That one may have been
+/// asked for a moment ago (a new namespace gets its account from a controller), so it is waited for a little.
+///
+/// # Errors
+/// 403 if it is not there.
+pub(crate) async fn complete(registry: &Registry, call: &Call, object: &mut Value) -> Result<(), Status> {
+    let Some(prerequisite) = &call.kind.entry.prerequisite else { return Ok(()) };
+    let kinds = registry.kinds.now();
+    let Some(kind) = kinds.of(&prerequisite.kind) else { return Ok(()) };
+    let name = (prerequisite.name)(object);
+    // A name that nothing can have is for validation to refuse.
+    let Ok(key) = kind.key(call.namespace(), &name) else { return Ok(()) };
+    let found = match kind.window.get(&key) {
+        Some(found) => Some(found),
+        None => timeout(PATIENCE, registry.cache.until(|| kind.window.get(&key))).await.ok(),
+    };
+    let Some(found) = found else {
+        let (singular, place) = (kind.kind().singular, call.namespace().unwrap_or_default());
+        let why =
+            format!("error looking up {} {place}/{name}: {singular} {name:?} not found", prerequisite.called);
+        let own = match object.name() {
+            "" => object.text(&["metadata", "generateName"]),
+            own => own,
+        };
+        return Err(Status::forbidden(call.kind.kind(), own, why));
+    };
+    let found: Value = serde_json::from_slice(&found.bytes).map_err(Status::internal)?;
+    (prerequisite.complete)(object, &found);
+    Ok(())
 }
 
 /// Whether a new object may be made where the request wants it.

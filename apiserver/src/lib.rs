@@ -56,7 +56,7 @@ use tokio::task::JoinSet;
 
 pub use audit::{Audit, AuditError, AuditFile, AuditLevel, AuditLog, AuditPolicy, AuditRule};
 pub use authn::{
-    AUTHENTICATED, Identity, Oidc, OidcConfig, OidcError, TokenIssuer, TokenKey, TokenKeyError, Tokens,
+    AUTHENTICATED, Identity, Oidc, OidcConfig, OidcError, TokenIssuer, TokenKeyError, TokenKeys, Tokens,
     TokensError,
 };
 pub use encryption::{EncryptedStore, Keyring, KeyringError};

@@ -4,6 +4,7 @@
 //! planners: a pure function from a world to a plan. Start reading at [`all`] and [`run`], then [`workload`].
 #![deny(missing_docs)]
 
+pub mod certificate;
 pub mod custom_resource;
 pub mod election;
 pub mod endpoint_slices;
@@ -14,6 +15,7 @@ pub mod node_lifecycle;
 mod permissions;
 pub mod pod_gc;
 pub mod role_aggregation;
+pub mod root_authority;
 pub mod scheduler;
 pub mod service_account;
 pub mod workload;
@@ -53,8 +55,26 @@ pub fn user(controller: &str) -> String {
     format!("system:orch:controller:{controller}")
 }
 
+/// The authority that the API server and its clients are known by.
+#[derive(Clone)]
+pub struct Authority {
+    /// Its certificate, in PEM: what everybody trusts.
+    pub certificate_pem: String,
+    /// How it signs.
+    pub signer: certificate::Signer,
+}
+
+impl Default for Authority {
+    /// None: nothing is signed.
+    fn default() -> Self {
+        let signer = Arc::new(|_: &certificate::Certify| Err("there is no authority".to_owned()));
+        Self { certificate_pem: String::new(), signer }
+    }
+}
+
 /// Every controller. The scheduler's decisions can be read from `decisions`.
-pub fn all(decisions: Decisions) -> Vec<Entry> {
+pub fn all(authority: Authority, decisions: Decisions) -> Vec<Entry> {
+    let Authority { certificate_pem, signer } = authority;
     vec![
         entry("namespace", permissions::namespace(), namespace::run),
         entry("service-account", permissions::service_account(), service_account::run),
@@ -67,6 +87,14 @@ pub fn all(decisions: Decisions) -> Vec<Entry> {
         entry("pod-gc", permissions::pod_gc(), pod_gc::run),
         entry("garbage", permissions::garbage(), garbage::run),
         entry("custom-resource", permissions::custom_resource(), custom_resource::run),
+        entry("root-authority", permissions::root_authority(), move |context, cancel| {
+            root_authority::run(context, certificate_pem, cancel)
+        }),
+        entry("certificate-approving", permissions::certificate_approving(), certificate::run_approving),
+        entry("certificate-signing", permissions::certificate_signing(), move |context, cancel| {
+            certificate::run_signing(context, signer, cancel)
+        }),
+        entry("certificate-cleaning", permissions::certificate_cleaning(), certificate::run_cleaning),
         entry("role-aggregation", permissions::role_aggregation(), role_aggregation::run),
     ]
 }
@@ -81,7 +109,9 @@ fn entry<F: Future<Output = ()> + Send + 'static>(
 
 /// The users that controllers act as, and what each must be allowed to do.
 pub fn users() -> Vec<(String, Vec<PolicyRule>)> {
-    let own = all(Decisions::default()).into_iter().map(|entry| (user(entry.name), entry.permissions));
+    let own = all(Authority::default(), Decisions::default())
+        .into_iter()
+        .map(|entry| (user(entry.name), entry.permissions));
     let shared = [(SHARED_USER, permissions::shared()), (ELECTION_USER, permissions::election())];
     own.chain(shared.map(|(user, rules)| (user.to_owned(), rules))).collect()
 }
@@ -100,6 +130,7 @@ pub const ELECTION_USER: &str = "system:orch:leader-election";
 pub async fn run_elected(
     client: impl Fn(&str) -> Arc<dyn Client> + Send + Sync + 'static,
     clock: Arc<dyn Clock>,
+    authority: Authority,
     decisions: Decisions,
     identity: String,
     cancel: CancellationToken,
@@ -116,7 +147,7 @@ pub async fn run_elected(
         let (client, over) = (client.clone(), term.token().clone());
         let fenced =
             move |user: &str| -> Arc<dyn Client> { Arc::new(Fenced::new(client(user), term.clone())) };
-        run(fenced, clock.clone(), decisions.clone(), over)
+        run(fenced, clock.clone(), authority.clone(), decisions.clone(), over)
     };
     election.lead(cancel, work).await;
 }
@@ -126,6 +157,7 @@ pub async fn run_elected(
 pub async fn run(
     client: impl Fn(&str) -> Arc<dyn Client> + Send + 'static,
     clock: Arc<dyn Clock>,
+    authority: Authority,
     decisions: Decisions,
     cancel: CancellationToken,
 ) {
@@ -134,7 +166,7 @@ pub async fn run(
     let (recorder, events) = Recorder::new(shared, clock.clone(), Event::KIND, "controllers");
     let mut running = JoinSet::new();
     running.spawn(events.run(cancel.clone()));
-    for Entry { name, run, .. } in all(decisions) {
+    for Entry { name, run, .. } in all(authority, decisions) {
         let (caches, clock, recorder) = (caches.clone(), clock.clone(), recorder.clone());
         running.spawn(run(Context { client: client(&user(name)), caches, clock, recorder }, cancel.clone()));
     }

@@ -2,7 +2,7 @@
 //!
 //! What controllers share – reading everything into caches, and writing events – is [`shared`].
 
-use orch_ontology::PolicyRule;
+use orch_ontology::{CERTIFICATES_GROUP, CertificateSigningRequest, PolicyRule};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -33,6 +33,36 @@ pub(crate) fn namespace() -> Vec<PolicyRule> {
 
 pub(crate) fn service_account() -> Vec<PolicyRule> {
     vec![on(&["create"], "", &["serviceaccounts"])]
+}
+
+pub(crate) fn root_authority() -> Vec<PolicyRule> {
+    vec![on(&["create", "get", "list", "patch", "watch"], "", &["configmaps"])]
+}
+
+/// Approves for a signer, on behalf of those who have a right that it asks about.
+pub(crate) fn certificate_approving() -> Vec<PolicyRule> {
+    vec![
+        on(&["update"], CERTIFICATES_GROUP, &["certificatesigningrequests/approval"]),
+        on(&["create"], "authorization.k8s.io", &["subjectaccessreviews"]),
+        on(&["approve"], CERTIFICATES_GROUP, &["signers"])
+            .named(&[CertificateSigningRequest::NODE_CLIENT_SIGNER]),
+    ]
+}
+
+pub(crate) fn certificate_signing() -> Vec<PolicyRule> {
+    let signers = [
+        CertificateSigningRequest::CLIENT_SIGNER,
+        CertificateSigningRequest::NODE_CLIENT_SIGNER,
+        CertificateSigningRequest::NODE_SERVING_SIGNER,
+    ];
+    vec![
+        on(&["patch", "update"], CERTIFICATES_GROUP, &["certificatesigningrequests/status"]),
+        on(&["sign"], CERTIFICATES_GROUP, &["signers"]).named(&signers),
+    ]
+}
+
+pub(crate) fn certificate_cleaning() -> Vec<PolicyRule> {
+    vec![on(&["delete"], CERTIFICATES_GROUP, &["certificatesigningrequests"])]
 }
 
 pub(crate) fn workload() -> Vec<PolicyRule> {

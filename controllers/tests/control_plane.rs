@@ -5,8 +5,15 @@
 mod garbage;
 mod plane;
 
-use orch_api::{Object, Params, Propagation};
-use orch_ontology::{ConfigMap, Namespace, Node, Pod, ServiceAccount, Workload, labels};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use orch_api::{Api, Object, Params, Propagation};
+use orch_ontology::{
+    CertificateSigningRequest, ConfigMap, Namespace, Node, Pod, ServiceAccount, Workload, labels,
+};
+use orch_transport::CertificateRequest;
 use plane::Plane;
 use serde_json::json;
 
@@ -134,6 +141,53 @@ async fn pods_of_a_node_that_falls_silent_are_replaced_elsewhere_after_their_tim
 }
 
 #[tokio::test]
+async fn a_node_gets_another_certificate_of_its_own_and_old_requests_go() {
+    let plane = Plane::start().await;
+    plane.node("n1", json!({"cpu": "1"})).await;
+    let request = |name: &str, signer: &str| {
+        let asked = CertificateRequest::new("system:node:n1", &["system:nodes"]).unwrap();
+        let request = json!({"metadata": {"name": name}, "spec": {
+            "request": STANDARD.encode(asked.request_pem), "usages": ["digital signature", "client auth"],
+            "signerName": signer,
+        }});
+        serde_json::from_value::<CertificateSigningRequest>(request).unwrap()
+    };
+    let node = Api::<CertificateSigningRequest>::all(plane.client_of("system:node:n1", "system:nodes"));
+    // One for another signer has to wait for people.
+    node.create(&request("for-people", CertificateSigningRequest::CLIENT_SIGNER)).await.unwrap();
+    node.create(&request("own", CertificateSigningRequest::NODE_CLIENT_SIGNER)).await.unwrap();
+    let is_signed = |object: &serde_json::Value| {
+        let condition = &object["status"]["conditions"][0];
+        condition["reason"] == "AutoApproved" && object["status"]["certificate"].is_string()
+    };
+    plane.until::<CertificateSigningRequest>("signed", |own| own.name() == "own" && is_signed(own)).await;
+    let waiting = plane.list::<CertificateSigningRequest>().await;
+    let waiting = waiting.iter().find(|request| request.name() == "for-people").unwrap();
+    assert_eq!(waiting["status"]["certificate"], json!(null), "{waiting}");
+    // What is signed goes after an hour, what nobody decides after a day.
+    plane.clock.advance(Duration::from_secs(2 * 3_600));
+    plane.until_count::<CertificateSigningRequest>(1).await;
+    plane.clock.advance(Duration::from_secs(24 * 3_600));
+    plane.until_count::<CertificateSigningRequest>(0).await;
+}
+
+#[tokio::test]
+async fn every_namespace_has_the_authority_and_keeps_it() {
+    let plane = Plane::start().await;
+    plane.until_count::<ConfigMap>(4).await;
+    let is_pem =
+        |map: &serde_json::Value| map["data"]["ca.crt"].as_str().unwrap().contains("BEGIN CERTIFICATE");
+    assert!(plane.list::<ConfigMap>().await.iter().all(is_pem));
+    plane.delete::<ConfigMap>("kube-root-ca.crt", Params::default()).await;
+    plane.until_count::<ConfigMap>(4).await;
+    plane.merge::<ConfigMap>("kube-root-ca.crt", json!({"data": {"ca.crt": "forged", "more": "x"}})).await;
+    let is_whole = |map: &serde_json::Value| {
+        map["metadata"]["namespace"] == "default" && is_pem(map) && map["data"].get("more").is_none()
+    };
+    plane.until::<ConfigMap>("mended", is_whole).await;
+}
+
+#[tokio::test]
 async fn an_idle_cluster_writes_nothing() {
     let plane = Plane::start().await;
     plane.create::<Workload>(plane::workload("web", 3)).await;
@@ -141,7 +195,7 @@ async fn an_idle_cluster_writes_nothing() {
     plane.until::<Workload>("observed", |web| web["status"]["replicas"] == 3).await;
     let settled = plane.settled_revision().await;
     for _ in 0..10 {
-        plane.clock.advance(std::time::Duration::from_secs(60));
+        plane.clock.advance(Duration::from_secs(60));
         assert_eq!(plane.settled_revision().await, settled);
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn facts() -> NodeFacts {
         name: "node-1".into(),
         host_ips: vec!["192.0.2.1".parse().expect("an address"), "2001:db8::1".parse().expect("an address")],
         layout: Some(Layout::new("/data")),
+        api_server: None,
         cluster_dns: Vec::new(),
         cluster_domain: "cluster.local".into(),
         memory_bytes: 1 << 30,

@@ -45,6 +45,7 @@ pub fn examples() -> Vec<Example> {
         example!("ClusterRole", "clusterrole"),
         example!("RoleBinding", "rolebinding"),
         example!("ClusterRoleBinding", "clusterrolebinding"),
+        example!("CertificateSigningRequest", "certificatesigningrequest"),
         example!("CustomResourceDefinition", "customresourcedefinition"),
         example!("ValidatingAdmissionPolicy", "validatingadmissionpolicy"),
         example!("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybinding"),

@@ -13,6 +13,7 @@
 mod admission_policy;
 mod binding;
 mod byte_string;
+mod certificate;
 mod condition;
 mod config_map;
 mod custom_resource;
@@ -42,6 +43,7 @@ use orch_api::{KindEntry, SchemaError};
 pub use admission_policy::*;
 pub use binding::Binding;
 pub use byte_string::ByteString;
+pub use certificate::*;
 pub use config_map::ConfigMap;
 pub use custom_resource::*;
 pub use endpoint_slice::*;
@@ -85,6 +87,7 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<ClusterRole>()?,
         KindEntry::of::<RoleBinding>()?,
         KindEntry::of::<ClusterRoleBinding>()?,
+        KindEntry::of::<CertificateSigningRequest>()?,
         KindEntry::of::<CustomResourceDefinition>()?.defines(custom_resource::DEFINES),
         KindEntry::of::<ValidatingAdmissionPolicy>()?,
         KindEntry::of::<ValidatingAdmissionPolicyBinding>()?,

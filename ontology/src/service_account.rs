@@ -49,6 +49,12 @@ impl Resource for ServiceAccount {
     }
 }
 
+impl ServiceAccount {
+    /// The ConfigMap in every namespace that holds, as `ca.crt`, the certificate of the authority that the API server is
+    /// known by.
+    pub const ROOT_AUTHORITY: &'static str = "kube-root-ca.crt";
+}
+
 /// `TokenRequest`, which is asked for and answered but never stored.
 const TOKEN_REQUEST: Kind = Kind::namespaced(
     "authentication.k8s.io",

@@ -2,7 +2,7 @@
 //! another issuer.
 //!
 //! - `identity.rs`: what every way to prove it ends in.
-//! - `static_tokens.rs`: tokens in a file. `service_accounts.rs`: tokens that this server signs with `token_key.rs`.
+//! - `static_tokens.rs`: tokens in a file. `service_accounts.rs`: tokens that this server signs with one of `token_keys.rs`.
 //!   `oidc.rs`: tokens that somebody else signs.
 //! - `jws.rs`: signed tokens as such. `impersonation.rs`: callers who act as somebody else.
 //!
@@ -15,6 +15,7 @@ mod oidc;
 mod service_accounts;
 mod static_tokens;
 mod token_key;
+mod token_keys;
 
 use http::{HeaderMap, header};
 use orch_api::Status;
@@ -27,7 +28,8 @@ pub use oidc::{Oidc, OidcConfig, OidcError};
 pub use service_accounts::TokenIssuer;
 pub(crate) use service_accounts::{Grant, ObjectId, ServiceAccounts};
 pub use static_tokens::{Tokens, TokensError};
-pub use token_key::{TokenKey, TokenKeyError};
+pub use token_key::TokenKeyError;
+pub use token_keys::TokenKeys;
 
 use crate::server::Server;
 use jws::Jws;

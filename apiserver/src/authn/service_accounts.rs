@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::jws::Jws;
-use super::token_key::TokenKey;
+use super::token_keys::TokenKeys;
 use super::{Identity, TokenError};
 use crate::cache::Cached;
 use crate::kinds::{Kinds, Served};
@@ -31,8 +31,8 @@ const REMEMBERED: usize = 4_096;
 /// How service accounts' tokens are issued.
 #[derive(Debug, Clone)]
 pub struct TokenIssuer {
-    /// The key that signs them.
-    pub key: TokenKey,
+    /// The keys: one signs, all verify.
+    pub keys: TokenKeys,
     /// The issuer that they name, and their audience unless another is asked for.
     pub issuer: String,
     /// Where the public key is published, for others who verify tokens: `https://host:port/openid/v1/jwks`.
@@ -42,8 +42,8 @@ pub struct TokenIssuer {
 /// Issues and verifies service accounts' tokens.
 pub(crate) struct ServiceAccounts {
     issuer: TokenIssuer,
-    /// Hashes of tokens whose signature has been verified. What else a token says is checked each time.
-    verified: Mutex<BTreeMap<[u8; 32], Claims>>,
+    /// Hashes of tokens whose signature has been verified, and by which key. What else a token says is checked each time.
+    verified: Mutex<BTreeMap<[u8; 32], (String, Claims)>>,
 }
 
 /// What a token says.
@@ -109,9 +109,9 @@ impl ServiceAccounts {
         })
     }
 
-    /// `/openid/v1/jwks`: the public key.
+    /// `/openid/v1/jwks`: the public keys.
     pub(crate) fn jwks(&self) -> Value {
-        self.issuer.key.jwks()
+        self.issuer.keys.jwks()
     }
 
     /// A new token.
@@ -127,7 +127,7 @@ impl ServiceAccounts {
             sub: format!("{USER_PREFIX}{}:{}", grant.namespace, grant.account.name),
             about: About { namespace: grant.namespace, serviceaccount: grant.account, bound: grant.bound },
         };
-        self.issuer.key.sign(&json!(claims))
+        self.issuer.keys.sign(&json!(claims))
     }
 
     /// Whose token it is, and for which of `audiences` (none: this server).
@@ -162,12 +162,14 @@ impl ServiceAccounts {
     /// What a token says that this server has signed.
     fn claims(&self, token: &str) -> Result<Claims, TokenError> {
         let hash: [u8; 32] = Sha256::digest(token).into();
-        if let Some(claims) = self.verified.lock().get(&hash) {
+        if let Some((_, claims)) =
+            self.verified.lock().get(&hash).filter(|(key, _)| self.issuer.keys.knows(key))
+        {
             return Ok(claims.clone());
         }
         let jws = Jws::parse(token).ok_or(TokenError::Malformed)?;
-        let payload = self.issuer.key.verify(&jws).ok_or(TokenError::Signature)?;
-        let claims: Claims = serde_json::from_slice(payload).map_err(|_| TokenError::Malformed)?;
+        let payload = self.issuer.keys.verify(&jws).ok_or(TokenError::Signature)?;
+        let claims: Claims = serde_json::from_slice(&payload).map_err(|_| TokenError::Malformed)?;
         if claims.iss != self.issuer() || claims.sub != claims.user() {
             return Err(TokenError::Malformed);
         }
@@ -175,7 +177,7 @@ impl ServiceAccounts {
         if verified.len() >= REMEMBERED {
             verified.clear();
         }
-        verified.insert(hash, claims.clone());
+        verified.insert(hash, (jws.key_id, claims.clone()));
         Ok(claims)
     }
 }

@@ -1,10 +1,9 @@
-//! [`TokenKey`]: the ed25519 key that signs service accounts' tokens, in a file.
+//! [`TokenKey`]: an ed25519 key that signs service accounts' tokens, in a file; [`RetiredKey`]: what is left of one that did.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -22,13 +21,20 @@ const SEED_BYTES: usize = 32;
 const HEAD: &str = "-----BEGIN PRIVATE KEY-----";
 const TAIL: &str = "-----END PRIVATE KEY-----";
 
-/// The key that signs service accounts' tokens. Cheap to clone.
-#[derive(Clone)]
-pub struct TokenKey(Arc<Inner>);
+const PUBLIC_HEAD: &str = "-----BEGIN PUBLIC KEY-----";
+const PUBLIC_TAIL: &str = "-----END PUBLIC KEY-----";
 
-struct Inner {
+/// The key that signs service accounts' tokens.
+pub(super) struct TokenKey {
     pair: Ed25519KeyPair,
-    public: PublicKey,
+    public: RetiredKey,
+}
+
+/// The public half of a key, which verifies what the key has signed.
+#[derive(Debug, Clone)]
+pub(super) struct RetiredKey {
+    public: Vec<u8>,
+    verifier: PublicKey,
     /// As Kubernetes derives it: the hash of the public key.
     id: String,
 }
@@ -46,7 +52,7 @@ pub enum TokenKeyError {
         source: std::io::Error,
     },
     /// The file is not what it should be.
-    #[error("{} is not an ed25519 private key (PKCS#8, PEM)", .0.display())]
+    #[error("{} is not an ed25519 key (PKCS#8 or SubjectPublicKeyInfo, PEM)", .0.display())]
     Malformed(PathBuf),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
@@ -55,7 +61,7 @@ pub enum TokenKeyError {
 
 impl std::fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenKey").field("id", &self.0.id).finish_non_exhaustive()
+        f.debug_struct("TokenKey").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 
@@ -64,48 +70,109 @@ impl TokenKey {
     ///
     /// # Errors
     /// If the file can be neither read nor made, or is no ed25519 key.
-    pub fn open_or_create(path: impl AsRef<Path>) -> Result<Self, TokenKeyError> {
-        let path = path.as_ref();
-        let failed = |source| TokenKeyError::File { path: path.into(), source };
+    pub(super) fn open_or_create(path: &Path) -> Result<Self, TokenKeyError> {
         let pem = match std::fs::read_to_string(path) {
             Ok(pem) => pem,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let pem = new_pem()?;
-                write(path, &pem).map_err(failed)?;
-                pem
+                Self::replace(path)?;
+                return Self::open_or_create(path);
             }
-            Err(error) => return Err(failed(error)),
+            Err(source) => return Err(TokenKeyError::File { path: path.into(), source }),
         };
         Self::from_pem(&pem).ok_or_else(|| TokenKeyError::Malformed(path.into()))
     }
 
+    /// Puts a new key into the file (mode 0600), whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(super) fn replace(path: &Path) -> Result<(), TokenKeyError> {
+        write(path, &new_pem()?).map_err(|source| TokenKeyError::File { path: path.into(), source })
+    }
+
     fn from_pem(pem: &str) -> Option<Self> {
-        let (_, rest) = pem.split_once(HEAD)?;
-        let (body, _) = rest.split_once(TAIL)?;
-        let body: String = body.split_ascii_whitespace().collect();
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&STANDARD.decode(body).ok()?).ok()?;
-        let public = pair.public_key().as_ref();
-        let id = URL_SAFE_NO_PAD.encode(Sha256::digest([&SPKI, public].concat()));
-        Some(Self(Arc::new(Inner { public: PublicKey::Ed25519(public.to_vec()), id, pair })))
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&body(pem, HEAD, TAIL)?).ok()?;
+        let public = RetiredKey::new(pair.public_key().as_ref().to_vec());
+        Some(Self { pair, public })
+    }
+
+    /// Which key it is.
+    pub(super) fn id(&self) -> &str {
+        &self.public.id
     }
 
     /// Signs claims as they are; what they should say is the caller's business.
-    pub fn sign(&self, claims: &Value) -> String {
-        jws::sign(&self.0.pair, &self.0.id, claims)
+    pub(super) fn sign(&self, claims: &Value) -> String {
+        jws::sign(&self.pair, self.id(), claims)
     }
 
     /// The payload of a token that this key has signed.
     pub(super) fn verify<'t>(&self, token: &'t Jws<'_>) -> Option<&'t [u8]> {
-        if token.key_id == self.0.id { token.verify(&self.0.public) } else { None }
+        self.public.verify(token)
     }
 
     /// The public key, as `/openid/v1/jwks` shows it.
-    pub(super) fn jwks(&self) -> Value {
-        let x = URL_SAFE_NO_PAD.encode(self.0.pair.public_key().as_ref());
-        json!({"keys": [
-            {"use": "sig", "kty": "OKP", "kid": self.0.id, "crv": "Ed25519", "alg": "EdDSA", "x": x},
-        ]})
+    pub(super) fn jwk(&self) -> Value {
+        self.public.jwk()
     }
+}
+
+impl RetiredKey {
+    fn new(public: Vec<u8>) -> Self {
+        let id = URL_SAFE_NO_PAD.encode(Sha256::digest([SPKI.as_slice(), &public].concat()));
+        Self { verifier: PublicKey::Ed25519(public.clone()), id, public }
+    }
+
+    /// What stays of a key that signs no longer.
+    pub(super) fn of(key: &TokenKey) -> Self {
+        key.public.clone()
+    }
+
+    /// Reads a public key.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no ed25519 public key.
+    pub(super) fn read(path: &Path) -> Result<Self, TokenKeyError> {
+        let pem = std::fs::read_to_string(path);
+        let pem = pem.map_err(|source| TokenKeyError::File { path: path.into(), source })?;
+        let der = body(&pem, PUBLIC_HEAD, PUBLIC_TAIL);
+        let public = der.and_then(|der| der.strip_prefix(SPKI.as_slice()).map(<[u8]>::to_vec));
+        let public = public.filter(|public| public.len() == SEED_BYTES);
+        public.map(Self::new).ok_or_else(|| TokenKeyError::Malformed(path.into()))
+    }
+
+    /// Writes the public key.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(super) fn write(&self, path: &Path) -> Result<(), TokenKeyError> {
+        let der = [SPKI.as_slice(), &self.public].concat();
+        let pem = format!("{PUBLIC_HEAD}\n{}\n{PUBLIC_TAIL}\n", STANDARD.encode(der));
+        write(path, &pem).map_err(|source| TokenKeyError::File { path: path.into(), source })
+    }
+
+    /// Which key it is.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The payload of a token that the key has signed.
+    pub(super) fn verify<'t>(&self, token: &'t Jws<'_>) -> Option<&'t [u8]> {
+        if token.key_id == self.id { token.verify(&self.verifier) } else { None }
+    }
+
+    /// As `/openid/v1/jwks` shows it.
+    pub(super) fn jwk(&self) -> Value {
+        let x = URL_SAFE_NO_PAD.encode(&self.public);
+        json!({"use": "sig", "kty": "OKP", "kid": self.id, "crv": "Ed25519", "alg": "EdDSA", "x": x})
+    }
+}
+
+/// What stands between the lines of a PEM.
+fn body(pem: &str, head: &str, tail: &str) -> Option<Vec<u8>> {
+    let (_, rest) = pem.split_once(head)?;
+    let (body, _) = rest.split_once(tail)?;
+    STANDARD.decode(body.split_ascii_whitespace().collect::<String>()).ok()
 }
 
 fn new_pem() -> Result<String, TokenKeyError> {
@@ -139,9 +206,9 @@ mod tests {
         let token = key.sign(&json!({"iss": "me"}));
         let again = TokenKey::open_or_create(&path).unwrap();
         assert!(again.verify(&Jws::parse(&token).unwrap()).is_some());
-        let other = TokenKey::open_or_create(directory.path().join("other.key")).unwrap();
+        let other = TokenKey::open_or_create(&directory.path().join("other.key")).unwrap();
         assert!(other.verify(&Jws::parse(&token).unwrap()).is_none());
-        assert_eq!(key.jwks()["keys"][0]["kid"], Jws::parse(&token).unwrap().key_id.as_str());
+        assert_eq!(key.jwk()["kid"], Jws::parse(&token).unwrap().key_id.as_str());
     }
 
     #[test]

@@ -72,6 +72,20 @@ impl Cache {
         *self.reached.borrow()
     }
 
+    /// What `find` finds, now or after one of the changes to come. Waits for ever if it is never found.
+    pub(crate) async fn until<T>(&self, find: impl Fn() -> Option<T>) -> T {
+        let mut reached = self.reached.subscribe();
+        loop {
+            reached.borrow_and_update();
+            if let Some(found) = find() {
+                return found;
+            }
+            if reached.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Completes once the cache has been loaded.
     pub(crate) async fn loaded(&self) {
         // The sender lives in `self`, so waiting cannot fail.

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use discovery::Discovery;
 pub(crate) use openapi::OpenApi;
-pub(crate) use review::{is_review, review};
+pub(crate) use review::{answer as answer_review, is_review, review};
 
 use crate::authn::ServiceAccounts;
 use crate::respond::json_response;

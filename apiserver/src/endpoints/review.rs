@@ -1,6 +1,7 @@
 //! What callers may ask about themselves and, if they have the right to, about others: who they are, and what they may do.
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
 use orch_api::fields::FieldTerm;
@@ -84,12 +85,26 @@ pub(crate) async fn review(
     parts: &Parts,
     body: Body,
 ) -> Result<Response<Body>, Status> {
-    let (kind, review) = find(target).ok_or_else(Status::no_such_path)?;
     if parts.method != Method::POST {
         return Err(Status::method_not_allowed());
     }
     let body = incoming::body(&parts.headers, body).await?;
-    let mut asked = decode::object(body.as_ref())?;
+    let answer = answer(server, identity, target, body.as_ref()).await?;
+    Ok(json_response(201, "application/json", answer.into()))
+}
+
+/// The review of the body with its status filled in.
+///
+/// # Errors
+/// As [`review`].
+pub(crate) async fn answer(
+    server: &Server,
+    identity: &Identity,
+    target: &Target,
+    body: Option<&orch_api::Body>,
+) -> Result<Bytes, Status> {
+    let (kind, review) = find(target).ok_or_else(Status::no_such_path)?;
+    let mut asked = decode::object(body)?;
     if !asked.kind().is_empty() && asked.kind() != kind.name {
         return Err(Status::bad_request(format!(
             "the kind in the data ({}) does not match the expected kind ({})",
@@ -108,7 +123,7 @@ pub(crate) async fn review(
     asked["apiVersion"] = kind.api_version().into();
     asked["kind"] = kind.name.into();
     asked["status"] = status;
-    Ok(json_response(201, "application/json", asked.to_string().into()))
+    Ok(asked.to_string().into())
 }
 
 async fn rights(server: &Server, identity: &Identity, namespace: &str) -> Result<Value, Status> {

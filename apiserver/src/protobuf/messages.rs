@@ -66,6 +66,7 @@ const KINDS: &[((&str, &str), &Message)] = &[
     (("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), &ROLE_BINDING),
     (("authentication.k8s.io/v1", "TokenRequest"), &TOKEN_REQUEST),
     (("authentication.k8s.io/v1", "TokenReview"), &TOKEN_REVIEW),
+    (("certificates.k8s.io/v1", "CertificateSigningRequest"), &CERTIFICATE_SIGNING_REQUEST),
 ];
 
 /// `runtime.Unknown`
@@ -261,3 +262,26 @@ static BOUND_OBJECT_REFERENCE: Message =
 static TOKEN_REVIEW: Message =
     Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "spec", Of(&TOKEN_REVIEW_SPEC))]);
 static TOKEN_REVIEW_SPEC: Message = Message(&[f(1, "token", Text), f(2, "audiences", List(&Text))]);
+
+/// Who asks is left out: the server says so, whatever a client sends.
+static CERTIFICATE_SIGNING_REQUEST: Message = Message(&[
+    f(1, "metadata", Of(&OBJECT_META)),
+    f(2, "spec", Of(&CERTIFICATE_SIGNING_REQUEST_SPEC)),
+    f(3, "status", Of(&CERTIFICATE_SIGNING_REQUEST_STATUS)),
+]);
+static CERTIFICATE_SIGNING_REQUEST_SPEC: Message = Message(&[
+    f(1, "request", Bytes),
+    f(5, "usages", List(&Text)),
+    f(7, "signerName", Text),
+    f(8, "expirationSeconds", Int),
+]);
+static CERTIFICATE_SIGNING_REQUEST_STATUS: Message =
+    Message(&[f(1, "conditions", List(&Of(&CERTIFICATE_CONDITION))), f(2, "certificate", Bytes)]);
+static CERTIFICATE_CONDITION: Message = Message(&[
+    f(1, "type", Text),
+    f(2, "reason", Text),
+    f(3, "message", Text),
+    f(4, "lastUpdateTime", Time),
+    f(5, "lastTransitionTime", Time),
+    f(6, "status", Text),
+]);

@@ -46,6 +46,8 @@ pub(super) async fn insert(
     };
     set_metadata(call, &mut object, now)?;
     admission::namespace_accepts(registry, call, object.name()).await?;
+    admission::note_requester(call, &mut object);
+    admission::complete(registry, call, &mut object).await?;
     let mut taken = String::new();
     for _ in 0..NAME_ATTEMPTS {
         if !generate.is_empty() {

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use orch_api::{Clock, KindEntry};
-use orch_apiserver::{ApiServer, Config, Identity, TokenIssuer, TokenKey, Tokens};
+use orch_apiserver::{ApiServer, Config, Identity, TokenIssuer, TokenKeys, Tokens};
 use orch_authorization::{Authorization, bootstrap};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -98,8 +98,15 @@ impl Host {
     /// A server with the namespace `default`.
     pub(crate) async fn start() -> Self {
         let host = Self::start_empty().await;
-        host.post("/api/v1/namespaces", json!({"metadata": {"name": "default"}})).await.is(201);
+        host.make_namespace("default").await;
         host
+    }
+
+    /// A namespace with the service account that pods act as.
+    pub(crate) async fn make_namespace(&self, name: &str) {
+        self.post("/api/v1/namespaces", json!({"metadata": {"name": name}})).await.is(201);
+        let accounts = format!("/api/v1/namespaces/{name}/serviceaccounts");
+        self.post(&accounts, json!({"metadata": {"name": "default"}})).await.is(201);
     }
 
     pub(crate) async fn start_empty() -> Self {
@@ -118,7 +125,7 @@ impl Host {
         let own = host.api.local_client(Identity::new("tester", ["system:masters"]));
         bootstrap(own, Vec::new()).await.unwrap();
         for name in ["default", "other", "kube-node-lease"] {
-            host.post("/api/v1/namespaces", json!({"metadata": {"name": name}})).await.is(201);
+            host.make_namespace(name).await;
         }
         host
     }
@@ -152,7 +159,7 @@ impl Host {
         let mut config = Config {
             tokens: Tokens::parse("secret,alice,7,\"dev,ops\"").unwrap(),
             token_issuer: Some(TokenIssuer {
-                key: TokenKey::open_or_create(directory.path().join("sa.key")).unwrap(),
+                keys: TokenKeys::open_or_create(directory.path().join("sa.key")).unwrap(),
                 issuer: ISSUER.into(),
                 jwks_uri: "https://127.0.0.1:6443/openid/v1/jwks".into(),
             }),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected fails")]
 
 mod access;
+mod accounts;
 mod applies;
 mod attacks;
 mod audit;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use orch_apiserver::TokenKey;
+use orch_apiserver::{TokenIssuer, TokenKeys};
 use serde_json::{Value, json};
 
 use crate::host::{Host, ISSUER, PODS, Reply, client, pod, text};
@@ -119,6 +119,32 @@ async fn a_token_for_somebody_else_is_not_for_this_server() {
 }
 
 #[tokio::test]
+async fn a_token_of_a_key_that_was_replaced_is_good_until_the_key_is_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sa.key");
+    let keys = TokenKeys::open_or_create(&path).unwrap();
+    let issuer = TokenIssuer { keys: keys.clone(), issuer: ISSUER.into(), jwks_uri: String::new() };
+    let host = Host::with(|config| config.token_issuer = Some(issuer)).await;
+    host.make_namespace("default").await;
+    account(&host, "robot").await;
+    let old = token(&host, json!({})).await;
+    whoami(&host, &old).await.is(201);
+    TokenKeys::rotate(&path).unwrap();
+    keys.reload().unwrap();
+    let new = token(&host, json!({})).await;
+    let published = host.get("/openid/v1/jwks").await.is(200);
+    let ids: Vec<&Value> = published["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+    assert_eq!(ids, [&part(&new, 0)["kid"], &part(&old, 0)["kid"]]);
+    for token in [&old, &new] {
+        whoami(&host, token).await.is(201);
+    }
+    TokenKeys::forget(&path).unwrap();
+    keys.reload().unwrap();
+    whoami(&host, &old).await.fails(401, "Unauthorized", "");
+    whoami(&host, &new).await.is(201);
+}
+
+#[tokio::test]
 async fn forged_tokens_are_worth_nothing() {
     let host = Host::start().await;
     account(&host, "robot").await;
@@ -133,7 +159,7 @@ async fn forged_tokens_are_worth_nothing() {
     let hmac = json!({"alg": "HS256", "kid": header["kid"]});
     let other_key = json!({"alg": "EdDSA", "kid": "another"});
     let directory = tempfile::tempdir().unwrap();
-    let foreign = TokenKey::open_or_create(directory.path().join("sa.key")).unwrap();
+    let foreign = TokenKeys::open_or_create(directory.path().join("sa.key")).unwrap();
     let mut forgeries = vec![
         forged(&none, &claims, ""),
         forged(&none, &claims, signature),

@@ -30,6 +30,7 @@ mod select;
 mod session;
 mod terminal;
 mod tree;
+mod user;
 mod version;
 mod wait;
 
@@ -93,6 +94,7 @@ enum Verb {
     Scale(scale::Args),
     Explain(explain::Args),
     ApiResources(api_resources::Args),
+    User(user::Args),
     Config(config::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -125,6 +127,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Scale(args) => scale::run(&session, args).await,
         Verb::Explain(args) => explain::run(&session, args).await,
         Verb::ApiResources(args) => api_resources::run(&session, args).await,
+        Verb::User(args) => user::run(&session, args).await,
         Verb::Config(args) => config::run(&session, &args),
         Verb::Version(args) => version::run(&session, args).await,
         Verb::Completion(args) => completion::run(&args, Cli::command()),

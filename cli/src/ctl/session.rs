@@ -79,6 +79,11 @@ impl Session {
         Ok(&self.connected().await?.1)
     }
 
+    /// Which server, and how it is trusted.
+    pub(super) async fn connection(&self) -> Result<&Connection, Failure> {
+        Ok(&self.connected().await?.0)
+    }
+
     /// The namespace that is meant where none is given.
     pub(super) async fn namespace(&self) -> Result<&str, Failure> {
         Ok(&self.connected().await?.0.namespace)

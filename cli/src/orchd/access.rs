@@ -7,14 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use orch_apiserver::{
     Audit, AuditFile, AuditLog, AuditPolicy, AuditRule, EncryptedStore, Keyring, Oidc, OidcConfig,
-    TokenIssuer, TokenKey,
+    TokenIssuer, TokenKeys,
 };
 use orch_client::TlsSettings;
 use orch_ontology::KINDS;
 use orch_store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing::info;
+use tokio::signal::unix::Signal;
+use tracing::{error, info};
 
 use super::config::Config;
 use super::data_dir::DataDir;
@@ -123,8 +124,18 @@ pub(crate) async fn encrypted(store: Arc<dyn Store>, config: &Config) -> Result<
 /// Who service accounts' tokens say that they come from. The name is Kubernetes' own, and the same whatever the address.
 pub(crate) fn token_issuer(data: &DataDir, address: SocketAddr) -> Result<TokenIssuer> {
     Ok(TokenIssuer {
-        key: TokenKey::open_or_create(data.token_key())?,
+        keys: TokenKeys::open_or_create(data.token_key())?,
         issuer: "https://kubernetes.default.svc".into(),
         jwks_uri: format!("https://{address}/openid/v1/jwks"),
     })
+}
+
+/// Reads the keys of tokens again at every SIGHUP, for ever.
+pub(crate) async fn reload_at(mut hangups: Signal, keys: TokenKeys) {
+    while hangups.recv().await.is_some() {
+        match keys.reload() {
+            Ok(()) => info!("the keys of service accounts' tokens have been read again"),
+            Err(error) => error!(%error, "the keys of service accounts' tokens stay as they were"),
+        }
+    }
 }

@@ -11,8 +11,10 @@ mod image;
 mod logging;
 mod members;
 mod nodes;
+mod pod_network;
 mod reset;
 mod store;
+mod token_key;
 mod up;
 
 pub use access::{AuditConfig, OidcOptions};
@@ -64,6 +66,9 @@ enum Command {
     /// Images on this machine, for when there is no registry.
     #[command(subcommand)]
     Image(Image),
+    /// The key that signs service accounts' tokens.
+    #[command(subcommand)]
+    TokenKey(TokenKey),
     /// Write a container's log; started by containerd for each container.
     #[command(name = containerd::LOGGER, hide = true)]
     ContainerLog {
@@ -83,6 +88,20 @@ enum Image {
     },
     /// List the images.
     Ls {
+        #[command(flatten)]
+        data_dir: DataDirArg,
+    },
+}
+
+#[derive(Subcommand)]
+enum TokenKey {
+    /// Make a new key. Tokens of the old one stay good until it is forgotten.
+    Rotate {
+        #[command(flatten)]
+        data_dir: DataDirArg,
+    },
+    /// Forget the old keys: their tokens are worth nothing from then on.
+    Forget {
         #[command(flatten)]
         data_dir: DataDirArg,
     },
@@ -109,6 +128,8 @@ impl Orchd {
                 block_on(up::run(config))
             }
             Command::Reset { data_dir, yes } => block_on(reset::run(&data_dir.data_dir, yes)),
+            Command::TokenKey(TokenKey::Rotate { data_dir }) => token_key::rotate(&data_dir.data_dir),
+            Command::TokenKey(TokenKey::Forget { data_dir }) => token_key::forget(&data_dir.data_dir),
             Command::Image(Image::Import { data_dir, layout }) => {
                 block_on(image::import(&data_dir.data_dir, &layout))
             }

@@ -1,6 +1,6 @@
 //! The node agents of this process: this machine's, or simulated ones.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,16 +24,25 @@ use super::data_dir::DataDir;
 const SIMULATED_LEASES_A_SECOND: u32 = 10;
 const LEASE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Where a node is, and where its pods find the API.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The node's address.
+    pub(crate) address: IpAddr,
+    /// Where the node's pods reach the API, if they have a network.
+    pub(crate) api_server: Option<SocketAddr>,
+}
+
 /// The agents that the configuration asks for, not yet running.
 pub(crate) async fn agents(
     config: &Config,
     data: &DataDir,
     certificates: &Certificates,
-    address: IpAddr,
+    place: Place,
     client: impl Fn(&str) -> Arc<dyn Client>,
 ) -> Result<Vec<NodeAgent>> {
     match config.runtime.kind {
-        RuntimeKind::Containerd => Ok(vec![machine(config, data, certificates, address, client).await?]),
+        RuntimeKind::Containerd => Ok(vec![machine(config, data, certificates, place, client).await?]),
         RuntimeKind::Simulated => Ok(simulated(config.runtime.simulate_nodes.max(1), client)),
         RuntimeKind::None => Ok(Vec::new()),
     }
@@ -44,7 +53,7 @@ async fn machine(
     config: &Config,
     data: &DataDir,
     certificates: &Certificates,
-    address: IpAddr,
+    Place { address, api_server }: Place,
     client: impl Fn(&str) -> Arc<dyn Client>,
 ) -> Result<NodeAgent> {
     let runtime = containerd::start(config, data).await?;
@@ -59,6 +68,7 @@ async fn machine(
     Ok(NodeAgent::new(orch_node::Config {
         data_dir: Some(data.node()),
         addresses: vec![address],
+        api_server,
         server: Some(ServerConfig { listener, tls, allowed_names: vec![API_SERVER.to_owned()] }),
         ..orch_node::Config::new(&name, client(&name), Arc::new(runtime), Machine::detect(data.path()))
     }))

@@ -13,7 +13,7 @@ use orch_api::{Client, Clock, MASTERS};
 use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::SystemClock;
-use orch_controllers::Decisions;
+use orch_controllers::{Authority, Decisions};
 use orch_ontology::KINDS;
 use orch_transport::{Limits, client_config, serve, server_config};
 use tokio::net::TcpListener;
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use super::certificates::Certificates;
 use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
-use super::{access, logging, members, nodes, store};
+use super::{access, logging, members, nodes, pod_network, store};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -46,14 +46,20 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = reachable(listener.local_addr()?);
-    let certificates = Certificates::open(&data, address.ip())?;
+    let for_pods = pod_network::address(&config, address);
+    let names: Vec<IpAddr> =
+        [address].into_iter().chain(for_pods.map(|(at, _)| at)).map(|at| at.ip()).collect();
+    let certificates = Certificates::open(&data, &names)?;
 
+    let issuer = access::token_issuer(&data, address)?;
+    let hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(access::reload_at(hangups, issuer.keys.clone()));
     let store = access::encrypted(store::open(&config, &data).await?, &config).await?;
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
         authorizer: Arc::new(Authorization::new()),
         admission: Arc::new(Policies::new()),
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
-        token_issuer: Some(access::token_issuer(&data, address)?),
+        token_issuer: Some(issuer),
         oidc: access::oidc(config.oidc.as_ref())?,
         audit: access::audit(&config.audit, &data)?,
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
@@ -63,19 +69,22 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let cancel = CancellationToken::new();
     let mut parts = JoinSet::new();
     parts.spawn(serve_api(listener, &certificates, &api, &cancel)?);
+    if let Some((address, true)) = for_pods {
+        parts.spawn(serve_api(pod_network::listen(address)?, &certificates, &api, &cancel)?);
+    }
     api.ready().await;
     make_roles(&api).await?;
     if config.store.backend == StoreBackend::Etcd {
         members::join(own_client(&api), certificates.authority()).await?;
     }
     if config.controllers {
-        parts.spawn(controllers(&config, &api, clock.clone(), cancel.child_token()));
+        let authority = certificates.signing();
+        parts.spawn(controllers(&config, &api, clock.clone(), authority, cancel.child_token()));
     }
     let made = orch_controllers::namespace::make_default(own_client(&api)).await;
     made.context("the namespace default cannot be made")?;
-    for agent in
-        nodes::agents(&config, &data, &certificates, address.ip(), |name| node_client(&api, name)).await?
-    {
+    let place = nodes::Place { address: address.ip(), api_server: for_pods.map(|(at, _)| at) };
+    for agent in nodes::agents(&config, &data, &certificates, place, |name| node_client(&api, name)).await? {
         parts.spawn(agent.run(cancel.child_token()));
     }
 
@@ -141,13 +150,15 @@ fn controllers(
     config: &Config,
     api: &Arc<ApiServer>,
     clock: Arc<dyn Clock>,
+    authority: Authority,
     cancel: CancellationToken,
 ) -> BoxFuture<'static, ()> {
     let (client, decisions) = (controllers_client(api), Decisions::default());
     match config.store.backend {
-        StoreBackend::Embedded => orch_controllers::run(client, clock, decisions, cancel).boxed(),
+        StoreBackend::Embedded => orch_controllers::run(client, clock, authority, decisions, cancel).boxed(),
         StoreBackend::Etcd => {
-            orch_controllers::run_elected(client, clock, decisions, members::identity(), cancel).boxed()
+            let identity = members::identity();
+            orch_controllers::run_elected(client, clock, authority, decisions, identity, cancel).boxed()
         }
     }
 }

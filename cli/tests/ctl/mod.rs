@@ -59,7 +59,7 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let admin = authority.issue_client("admin", &["system:masters"]).unwrap();
-        let text = orch_transport::kubeconfig(&url, authority.certificate_pem(), &admin);
+        let text = orch_transport::kubeconfig(&url, authority.certificate_pem(), "admin", &admin);
         let kubeconfig = directory.path().join("kubeconfig");
         std::fs::write(&kubeconfig, &text).unwrap();
         let connection =
@@ -73,6 +73,9 @@ impl Server {
         });
         let server = Self { directory, client: HttpClient::new(&connection).unwrap(), serving, _api: api };
         server.make("{apiVersion: v1, kind: Namespace, metadata: {name: default}}").await;
+        // Who pods act as.
+        let account = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}, automountServiceAccountToken: false}";
+        server.make(account).await;
         server
     }
 

@@ -1,6 +1,7 @@
 //! A control plane in the test's own process.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use orch_api::{
 use orch_apiserver::{ApiServer, Config, Identity};
 use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::{Cache, Cached, Reflector, TestClock, WholeObject};
-use orch_controllers::Decisions;
+use orch_controllers::certificate::Certify;
+use orch_controllers::{Authority, Decisions};
 use orch_ontology::{KINDS, Lease, Node, Pod};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
+use orch_transport::Usage;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,7 +34,7 @@ pub(crate) struct Plane {
     store: Arc<EmbeddedStore>,
     silent: Arc<Mutex<BTreeSet<String>>>,
     _cancel: DropGuard,
-    _server: Arc<ApiServer>,
+    server: Arc<ApiServer>,
     _directory: tempfile::TempDir,
 }
 
@@ -51,7 +54,8 @@ impl Plane {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         drop(tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init());
         let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(EmbeddedStore::open(EmbeddedConfig::new(directory.path())).unwrap());
+        let store =
+            Arc::new(EmbeddedStore::open(EmbeddedConfig::new(directory.path().join("store"))).unwrap());
         let clock = TestClock::new(Timestamp::now());
         let config = Config {
             authorizer: Arc::new(Authorization::new()),
@@ -68,6 +72,7 @@ impl Plane {
         let controllers = orch_controllers::run(
             move |user| of_user.local_client(Identity::new(user, [""; 0])),
             Arc::new(clock.clone()),
+            authority(directory.path()),
             decisions.clone(),
             cancel.clone(),
         );
@@ -75,8 +80,7 @@ impl Plane {
         tokio::spawn(play_nodes(client.clone(), clock.clone(), Arc::clone(&silent), cancel.clone()));
         tokio::spawn(tick(clock.clone(), cancel.clone()));
         let _cancel = cancel.drop_guard();
-        let plane =
-            Self { clock, decisions, client, store, silent, _cancel, _server: server, _directory: directory };
+        let plane = Self { clock, decisions, client, store, silent, _cancel, server, _directory: directory };
         plane.until_count::<orch_ontology::Namespace>(4).await;
         plane
     }
@@ -110,6 +114,11 @@ impl Plane {
     /// From now on nothing is heard of the node.
     pub(crate) fn silence(&self, node: &str) {
         self.silent.lock().insert(node.to_owned());
+    }
+
+    /// The way to the server as somebody else.
+    pub(crate) fn client_of(&self, user: &str, group: &str) -> Arc<dyn Client> {
+        self.server.local_client(Identity::new(user, [group]))
     }
 
     pub(crate) async fn create<K: Resource>(&self, object: Value) {
@@ -242,6 +251,17 @@ impl Plane {
             revision = now;
         }
     }
+}
+
+/// An authority that certifies clients.
+fn authority(directory: &Path) -> Authority {
+    let authority = orch_transport::Authority::open_or_create(directory.join("pki")).unwrap();
+    let certificate_pem = authority.certificate_pem().to_owned();
+    let sign = move |certify: &Certify| {
+        let usages = [Usage::DigitalSignature, Usage::ClientAuth];
+        authority.sign(&certify.request_pem, &usages, certify.lifetime).map_err(|error| error.to_string())
+    };
+    Authority { certificate_pem, signer: Arc::new(sign) }
 }
 
 fn values<K: Cached + serde::Serialize>(cache: &Cache<K>) -> Vec<Value> {

@@ -17,6 +17,7 @@
 #![deny(missing_docs)]
 
 mod bootstrap;
+mod certificates;
 mod escalation;
 mod nodes;
 mod rbac;
@@ -96,10 +97,12 @@ impl Authorizer for Authorization {
     }
 
     fn admit(&self, change: &Change<'_>) -> Result<(), Status> {
+        certificates::restrict(change)?;
         if change.subject.is_in(MASTERS) {
             return Ok(());
         }
         self.nodes.admit(change)?;
+        certificates::admit(self, change)?;
         escalation::admit(self, &self.rbac.snapshot(), change)
     }
 

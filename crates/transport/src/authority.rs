@@ -13,18 +13,19 @@ use rcgen::{
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
-use crate::TransportError;
+use crate::{CertificateRequest, TransportError, Usage};
 
 const CERTIFICATE_FILE: &str = "ca.crt";
 const KEY_FILE: &str = "ca.key";
 /// What comes before the seed in a PKCS#8 version 1 file of an ed25519 key (RFC 8410, section 7).
-const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 32];
+pub(crate) const PKCS8_ED25519: [u8; 16] =
+    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 32];
 const ED25519_SEED_BYTES: usize = 32;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AUTHORITY_LIFETIME: Duration = DAY.saturating_mul(3650);
 const LEAF_LIFETIME: Duration = DAY.saturating_mul(365);
 /// Clocks differ: certificates are valid a little before they are made.
-const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
 /// A certificate authority that lives in a directory as `ca.crt` and `ca.key`.
 pub struct Authority {
@@ -69,6 +70,25 @@ impl Authority {
         &self.certificate_pem
     }
 
+    pub(crate) fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
+    /// What a node's agent shows, as a client and as a server, valid for a year: the user `system:node:NAME` of the group
+    /// `system:nodes`, and its server's names and addresses.
+    ///
+    /// # Errors
+    /// If a name is neither.
+    pub fn issue_node<S: AsRef<str>>(&self, node: &str, names: &[S]) -> Result<Credentials, TransportError> {
+        let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        let mut params =
+            CertificateParams::new(names).map_err(|e| TransportError::certificate("a server name", e))?;
+        params.distinguished_name = distinguished_name(&format!("system:node:{node}"), Some("system:nodes"));
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params)
+    }
+
     /// A server certificate, valid for a year, for these DNS names and IP addresses.
     ///
     /// # Errors
@@ -79,35 +99,24 @@ impl Authority {
         let mut params =
             CertificateParams::new(names).map_err(|e| TransportError::certificate("a server name", e))?;
         params.distinguished_name = distinguished_name(&common_name, None);
-        // A node's server also dials others with the same certificate.
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(params)
     }
 
-    /// A client certificate, valid for a year: the common name is the user, the organization is the user's group.
+    /// A client certificate, valid for a year: the common name is the user, the organizations are the user's groups.
     ///
     /// # Errors
-    /// If there is more than one organization: a certificate could have several, but rcgen cannot write them.
+    /// If the system gives no random numbers.
     pub fn issue_client<S: AsRef<str>>(
         &self,
         common_name: &str,
         organizations: &[S],
     ) -> Result<Credentials, TransportError> {
-        let organization = match organizations {
-            [] => None,
-            [one] => Some(one.as_ref()),
-            _ => {
-                return Err(TransportError::certificate(
-                    "a certificate of several organizations",
-                    SeveralOrganizations,
-                ));
-            }
-        };
-        let mut params = CertificateParams::default();
-        params.distinguished_name = distinguished_name(common_name, organization);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(params)
+        let CertificateRequest { request_pem, key_pem } =
+            CertificateRequest::new(common_name, organizations)?;
+        let usages = [Usage::DigitalSignature, Usage::ClientAuth];
+        let certificate_pem = self.sign(request_pem.as_bytes(), &usages, LEAF_LIFETIME)?;
+        Ok(Credentials { certificate_pem, key_pem })
     }
 
     fn issue(&self, mut params: CertificateParams) -> Result<Credentials, TransportError> {
@@ -150,15 +159,10 @@ impl Authority {
     }
 }
 
-/// rcgen keeps one value for each part of a name.
-#[derive(Debug, thiserror::Error)]
-#[error("a certificate can name one organization only")]
-struct SeveralOrganizations;
-
 /// All that ring says when the system's random numbers cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the system gives no random numbers")]
-struct NoRandomness;
+pub(crate) struct NoRandomness;
 
 /// A new key, as RFC 8410 writes it. rcgen's own keys carry the public half too (PKCS#8 version 2), and whatever
 /// reads a kubeconfig with OpenSSL (curl, Python) refuses those.

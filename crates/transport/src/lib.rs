@@ -20,12 +20,16 @@ mod corked;
 mod error;
 mod kubeconfig;
 mod peer;
+mod request;
 mod server;
+mod signing;
 mod tls;
 
 pub use authority::{Authority, Credentials};
 pub use error::TransportError;
 pub use kubeconfig::kubeconfig;
 pub use peer::{Peer, PeerCertificate};
+pub use request::CertificateRequest;
 pub use server::{Limits, serve};
+pub use signing::Usage;
 pub use tls::{client_config, server_config};

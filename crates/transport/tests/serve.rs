@@ -178,7 +178,7 @@ fn a_kubeconfig_embeds_what_it_needs() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::open_or_create(directory.path()).unwrap();
     let admin = authority.issue_client("orch-admin", &["system:masters"]).unwrap();
-    let text = kubeconfig("https://127.0.0.1:6443", authority.certificate_pem(), &admin);
+    let text = kubeconfig("https://127.0.0.1:6443", authority.certificate_pem(), "orch-admin", &admin);
     for part in
         ["server: https://127.0.0.1:6443\n", "current-context: orch\n", "client-key-data: LS0tLS1CRUdJTi"]
     {

@@ -1,6 +1,12 @@
 //! What an agent is told.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use orch_api::{Client, Clock};
 use orch_controller_runtime::{Recorder, SystemClock};
@@ -31,6 +37,8 @@ pub struct Config {
     pub server: Option<ServerConfig>,
     /// Where events go; `None` makes a writer of the agent's own.
     pub recorder: Option<Recorder>,
+    /// Where containers on this node reach the API server: told as `KUBERNETES_SERVICE_HOST` and `…_PORT`.
+    pub api_server: Option<SocketAddr>,
     /// The cluster's name servers; empty leaves name resolution in pods as it is on the node.
     pub cluster_dns: Vec<IpAddr>,
     /// The domain that names in the cluster end with.
@@ -72,6 +80,7 @@ impl Config {
             addresses: Vec::new(),
             server: None,
             recorder: None,
+            api_server: None,
             cluster_dns: Vec::new(),
             cluster_domain: "cluster.local".to_owned(),
             lease_interval: Duration::from_secs(10),

@@ -11,6 +11,7 @@ mod pressure;
 mod registration;
 mod shared;
 mod sources;
+mod tokens;
 mod tracked;
 mod wakes;
 
@@ -135,6 +136,7 @@ fn share(config: Config, version: &Version, cancel: &CancellationToken) -> Share
         name: config.name,
         host_ips: config.addresses,
         layout: config.data_dir.map(Layout::new),
+        api_server: config.api_server,
         cluster_dns: config.cluster_dns,
         cluster_domain: config.cluster_domain,
         memory_bytes: config.machine.memory_bytes(),

@@ -1,4 +1,4 @@
-//! Following the ConfigMaps and Secrets that the node's pods refer to, each by name: a node may read no others.
+//! Following the ConfigMaps and Secrets that the node's pods refer to, each by name (a node may read no others), and their tokens.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,9 +12,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Shared,
+    tokens::{Slot, keep_fresh},
     wakes::{Wake, Wakes},
 };
-use crate::spec::{Lookup, Reference, Sources, references};
+use crate::spec::{Lookup, Reference, Sources, TokenLookup, WantedToken, references};
 
 /// The objects followed. One watch for each object, however many pods refer to it, for as long as one does.
 pub(crate) struct SourceWatches {
@@ -32,6 +33,7 @@ struct Followed {
 enum Content {
     ConfigMap(Arc<Cache<ConfigMap>>),
     Secret(Arc<Cache<Secret>>),
+    Token(Slot),
 }
 
 impl SourceWatches {
@@ -41,7 +43,7 @@ impl SourceWatches {
 
     /// Follows what the pod refers to.
     pub(crate) fn follow(&mut self, pod: &Pod) {
-        for reference in references(pod) {
+        for reference in references(pod, self.shared.facts.layout.is_some()) {
             let key = (pod.metadata.namespace().to_owned(), reference);
             if !self.followed.contains_key(&key) {
                 let followed = self.start(&key);
@@ -71,15 +73,21 @@ impl SourceWatches {
     pub(crate) fn of(&self, pod: &Pod) -> Sources {
         let mut sources = Sources::default();
         let namespace = pod.metadata.namespace();
-        for reference in references(pod) {
+        for reference in references(pod, self.shared.facts.layout.is_some()) {
             let name = reference.name().to_owned();
-            let Some(followed) = self.followed.get(&(namespace.to_owned(), reference)) else { continue };
+            let key = (namespace.to_owned(), reference);
+            let Some(followed) = self.followed.get(&key) else { continue };
             match &followed.content {
                 Content::ConfigMap(cache) => {
                     drop(sources.config_maps.insert(name.clone(), lookup(cache, namespace, &name)))
                 }
                 Content::Secret(cache) => {
                     drop(sources.secrets.insert(name.clone(), lookup(cache, namespace, &name)))
+                }
+                Content::Token(slot) => {
+                    if let Reference::Token(wanted) = key.1 {
+                        sources.tokens.insert(wanted, slot.lock().clone());
+                    }
                 }
             }
         }
@@ -91,8 +99,20 @@ impl SourceWatches {
         let content = match &key.1 {
             Reference::ConfigMap(name) => Content::ConfigMap(self.reflect(key, name, &cancel)),
             Reference::Secret(name) => Content::Secret(self.reflect(key, name, &cancel)),
+            Reference::Token(wanted) => Content::Token(self.request(key, wanted, &cancel)),
         };
         Followed { users: BTreeSet::new(), content, _until_dropped: cancel.drop_guard() }
+    }
+
+    /// A token is asked for, and again before it expires, for as long as the pod is there.
+    fn request(&self, key: &(String, Reference), wanted: &WantedToken, cancel: &CancellationToken) -> Slot {
+        let slot = Slot::new(TokenLookup::Loading.into());
+        let wake = Wake::Source(key.0.clone(), key.1.clone());
+        let wakes = self.wakes.clone();
+        let tell = move || wakes.add(wake.clone());
+        let fresh = keep_fresh(self.shared.clone(), key.0.clone(), wanted.clone(), slot.clone(), tell);
+        tokio::spawn(cancel.clone().run_until_cancelled_owned(fresh));
+        slot
     }
 
     fn reflect<K: Resource>(

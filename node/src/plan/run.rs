@@ -84,6 +84,9 @@ impl<'a> Running<'a> {
 
     /// Whether containers may be started as far as volumes go.
     fn set_up_volumes(&mut self) -> bool {
+        if self.world.facts.layout.is_none() {
+            return true;
+        }
         let (memory, was_set_up) = (self.world.memory, self.world.memory.volumes.is_some());
         let version = match volumes_version(self.pod, self.world.sources) {
             Ok(version) => version,

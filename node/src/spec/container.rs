@@ -97,7 +97,7 @@ fn mounts(pod: &Pod, facts: &NodeFacts, run: &Run<'_>) -> Result<Vec<Mount>, Con
 
 /// Kubernetes mounts these read-only whatever was asked.
 fn is_always_read_only(volume: &Volume) -> bool {
-    volume.config_map.is_some() || volume.secret.is_some()
+    volume.config_map.is_some() || volume.secret.is_some() || volume.projected.is_some()
 }
 
 fn user(pod: &Pod, container: &Container) -> Result<Option<User>, ConfigError> {

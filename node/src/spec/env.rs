@@ -1,6 +1,9 @@
 //! A container's environment: values, references and expansion, in Kubernetes' order.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use orch_ontology::{Container, EnvFromSource, EnvVarSource, Pod};
 
@@ -24,7 +27,7 @@ pub(crate) fn environment(
     context: &EnvContext<'_>,
     container: &Container,
 ) -> Result<BTreeMap<String, String>, ConfigError> {
-    let mut variables = BTreeMap::new();
+    let mut variables = context.facts.api_server.map(api_server_variables).unwrap_or_default();
     for from in &container.env_from {
         context.add_all(from, &mut variables)?;
     }
@@ -38,6 +41,19 @@ pub(crate) fn environment(
         }
     }
     Ok(variables)
+}
+
+/// By which client libraries find the API server. Whatever the container says of them itself wins.
+fn api_server_variables(address: SocketAddr) -> BTreeMap<String, String> {
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    [
+        ("KUBERNETES_SERVICE_HOST", host),
+        ("KUBERNETES_SERVICE_PORT", port.clone()),
+        ("KUBERNETES_SERVICE_PORT_HTTPS", port),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
 }
 
 impl EnvContext<'_> {
@@ -134,7 +150,7 @@ impl EnvContext<'_> {
 }
 
 /// The key in `metadata.labels['key']`.
-fn subscript<'a>(path: &'a str, map: &str) -> Option<&'a str> {
+pub(super) fn subscript<'a>(path: &'a str, map: &str) -> Option<&'a str> {
     path.strip_prefix(map)?.strip_prefix("['")?.strip_suffix("']")
 }
 
@@ -189,6 +205,7 @@ mod tests {
                 ("none".to_owned(), Lookup::Missing),
             ]
             .into(),
+            ..Sources::default()
         }
     }
 
@@ -227,6 +244,26 @@ mod tests {
             ("b-c", "2"),
         ];
         assert_eq!(resolve(container).unwrap(), pairs(&expected));
+    }
+
+    #[test]
+    fn the_api_server_is_told_unless_the_container_says_otherwise() {
+        let pod = pod("web");
+        let facts = NodeFacts { api_server: Some("10.85.0.1:7443".parse().unwrap()), ..facts() };
+        let container = json!({"name": "main", "env": [
+            {"name": "URL", "value": "https://$(KUBERNETES_SERVICE_HOST)"},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": "1"},
+        ]});
+        let container: Container = serde_json::from_value(container).unwrap();
+        let context = EnvContext { pod: &pod, facts: &facts, sources: &sources(), pod_ips: &[] };
+        let all: Vec<_> = environment(&context, &container).unwrap().into_iter().collect();
+        let expected = [
+            ("KUBERNETES_SERVICE_HOST", "10.85.0.1"),
+            ("KUBERNETES_SERVICE_PORT", "1"),
+            ("KUBERNETES_SERVICE_PORT_HTTPS", "7443"),
+            ("URL", "https://10.85.0.1"),
+        ];
+        assert_eq!(all, pairs(&expected));
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! What specs are made from, besides the pod.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use orch_ontology::{ConfigMap, Secret};
 
+use super::references::WantedToken;
 use crate::Layout;
 
 /// What is true of the node, whatever the pod.
@@ -14,6 +19,8 @@ pub(crate) struct NodeFacts {
     pub(crate) host_ips: Vec<IpAddr>,
     /// Where files go; `None` keeps the agent off the disk: no volumes, no logs.
     pub(crate) layout: Option<Layout>,
+    /// Where containers reach the API server, if they can.
+    pub(crate) api_server: Option<SocketAddr>,
     /// The cluster's name servers; empty leaves name resolution as it is on the node.
     pub(crate) cluster_dns: Vec<IpAddr>,
     pub(crate) cluster_domain: String,
@@ -42,11 +49,36 @@ impl<T> Clone for Lookup<T> {
     }
 }
 
-/// The ConfigMaps and Secrets that a pod refers to, by name.
+/// A token as far as the agent knows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TokenLookup {
+    /// Asked for, not answered yet.
+    Loading,
+    /// There is none, and why.
+    Refused(String),
+    Found(Arc<IssuedToken>),
+}
+
+/// A token. Which one is told, the token itself is not.
+#[derive(PartialEq)]
+pub(crate) struct IssuedToken {
+    pub(crate) text: String,
+    /// Grows with each that replaces another.
+    pub(crate) version: u64,
+}
+
+impl std::fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedToken").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// The ConfigMaps and Secrets that a pod refers to, by name, and its tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sources {
     pub(crate) config_maps: BTreeMap<String, Lookup<ConfigMap>>,
     pub(crate) secrets: BTreeMap<String, Lookup<Secret>>,
+    pub(crate) tokens: BTreeMap<WantedToken, TokenLookup>,
 }
 
 impl Sources {
@@ -56,6 +88,10 @@ impl Sources {
 
     pub(crate) fn secret(&self, name: &str) -> Lookup<Secret> {
         self.secrets.get(name).cloned().unwrap_or(Lookup::Loading)
+    }
+
+    pub(crate) fn token(&self, wanted: &WantedToken) -> TokenLookup {
+        self.tokens.get(wanted).cloned().unwrap_or(TokenLookup::Loading)
     }
 }
 

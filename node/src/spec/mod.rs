@@ -5,6 +5,7 @@ mod env;
 mod expand;
 mod facts;
 pub(crate) mod label;
+mod projected;
 mod references;
 mod resources;
 mod sandbox;
@@ -13,8 +14,8 @@ mod volumes;
 pub(crate) use self::{
     container::{Run, container_spec},
     env::EnvContext,
-    facts::{ConfigError, Lookup, NodeFacts, Sources},
-    references::{Reference, all_containers, references},
+    facts::{ConfigError, IssuedToken, Lookup, NodeFacts, Sources, TokenLookup},
+    references::{Reference, WantedToken, all_containers, references},
     resources::qos_class,
     sandbox::{grace_seconds, sandbox_spec},
     volumes::{Content, VolumeSpec, VolumesVersion, mount_failure, volume_specs, volumes_version},

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use orch_ontology::{HostPathType, KeyToPath, Pod, StorageMedium, Volume};
 
 use super::facts::{ConfigError, Lookup, Sources};
+use super::projected::projected;
 use crate::volumes::{File, Payload};
 
 /// A volume as it must be.
@@ -32,8 +33,12 @@ pub(crate) type VolumesVersion = BTreeMap<String, String>;
 pub(crate) fn volumes_version(pod: &Pod, sources: &Sources) -> Result<VolumesVersion, ConfigError> {
     let mut versions = VolumesVersion::new();
     for volume in &pod.spec.volumes {
-        if let Some(entries) = entries(volume, sources).map_err(|error| of_volume(volume, error))? {
-            versions.insert(volume.name.clone(), entries.version);
+        let version = match &volume.projected {
+            Some(source) => projected(pod, source, sources).map(|shown| Some(shown.version)),
+            None => entries(volume, sources).map(|entries| entries.map(|entries| entries.version)),
+        };
+        if let Some(version) = version.map_err(|error| of_volume(volume, error))? {
+            versions.insert(volume.name.clone(), version);
         }
     }
     Ok(versions)
@@ -42,7 +47,7 @@ pub(crate) fn volumes_version(pod: &Pod, sources: &Sources) -> Result<VolumesVer
 /// All volumes of the pod. Costs a copy of what they hold.
 pub(crate) fn volume_specs(pod: &Pod, sources: &Sources) -> Result<Vec<VolumeSpec>, ConfigError> {
     let spec = |volume: &Volume| {
-        let content = content(volume, sources).map_err(|error| of_volume(volume, error))?;
+        let content = content(pod, volume, sources).map_err(|error| of_volume(volume, error))?;
         Ok(VolumeSpec { name: volume.name.clone(), content })
     };
     pod.spec.volumes.iter().map(spec).collect()
@@ -60,7 +65,7 @@ pub(crate) fn mount_failure(volume: &str, why: &str) -> String {
     format!("MountVolume.SetUp failed for volume {volume:?} : {why}")
 }
 
-fn content(volume: &Volume, sources: &Sources) -> Result<Content, ConfigError> {
+fn content(pod: &Pod, volume: &Volume, sources: &Sources) -> Result<Content, ConfigError> {
     if let Some(host_path) = &volume.host_path {
         let path_type = host_path.path_type.unwrap_or_default();
         return Ok(Content::HostPath { path: host_path.path.clone().into(), path_type });
@@ -71,6 +76,9 @@ fn content(volume: &Volume, sources: &Sources) -> Result<Content, ConfigError> {
             size_limit_bytes: empty_dir.size_limit.map(|limit| limit.value()).filter(|bytes| *bytes > 0),
         });
     }
+    if let Some(source) = &volume.projected {
+        return Ok(Content::Files { files: projected(pod, source, sources)?.files, in_memory: true });
+    }
     match entries(volume, sources)? {
         Some(entries) => Ok(Content::Files { files: entries.files()?, in_memory: volume.secret.is_some() }),
         None => Err(ConfigError::invalid(format!("volume {:?} has no source", volume.name))),
@@ -78,21 +86,42 @@ fn content(volume: &Volume, sources: &Sources) -> Result<Content, ConfigError> {
 }
 
 /// The entries of the object that a volume shows.
-struct Entries<'a> {
+pub(super) struct Entries<'a> {
     /// For messages.
     what: String,
-    version: String,
+    pub(super) version: String,
     data: BTreeMap<String, Vec<u8>>,
     items: &'a [KeyToPath],
     default_mode: u32,
     optional: bool,
 }
 
+pub(super) fn mode_of(mode: Option<i32>) -> u32 {
+    mode.map_or(0o644, i32::unsigned_abs)
+}
+
 /// `None` if the volume shows no object.
 fn entries<'a>(volume: &'a Volume, sources: &Sources) -> Result<Option<Entries<'a>>, ConfigError> {
-    let mode = |mode: Option<i32>| mode.map_or(0o644, i32::unsigned_abs);
     if let Some(source) = &volume.config_map {
-        let found = match sources.config_map(source.name.as_str()) {
+        let (name, mode) = (source.name.as_str(), mode_of(source.default_mode));
+        return Entries::of_config_map(name, &source.items, mode, source.optional, sources).map(Some);
+    }
+    if let Some(source) = &volume.secret {
+        let (name, mode) = (source.secret_name.as_str(), mode_of(source.default_mode));
+        return Entries::of_secret(name, &source.items, mode, source.optional, sources).map(Some);
+    }
+    Ok(None)
+}
+
+impl<'a> Entries<'a> {
+    pub(super) fn of_config_map(
+        name: &str,
+        items: &'a [KeyToPath],
+        default_mode: u32,
+        optional: Option<bool>,
+        sources: &Sources,
+    ) -> Result<Self, ConfigError> {
+        let found = match sources.config_map(name) {
             Lookup::Loading => return Err(ConfigError::Loading),
             Lookup::Missing => None,
             Lookup::Found(object) => {
@@ -101,12 +130,17 @@ fn entries<'a>(volume: &'a Volume, sources: &Sources) -> Result<Option<Entries<'
                 Some((object.metadata.resource_version.clone(), text.chain(binary).collect()))
             }
         };
-        let (optional, mode) = (source.optional == Some(true), mode(source.default_mode));
-        return Entries::of("configmap", source.name.as_str(), found, &source.items, mode, optional)
-            .map(Some);
+        Self::of("configmap", name, found, items, default_mode, optional == Some(true))
     }
-    if let Some(source) = &volume.secret {
-        let found = match sources.secret(source.secret_name.as_str()) {
+
+    pub(super) fn of_secret(
+        name: &str,
+        items: &'a [KeyToPath],
+        default_mode: u32,
+        optional: Option<bool>,
+        sources: &Sources,
+    ) -> Result<Self, ConfigError> {
+        let found = match sources.secret(name) {
             Lookup::Loading => return Err(ConfigError::Loading),
             Lookup::Missing => None,
             Lookup::Found(object) => {
@@ -114,14 +148,9 @@ fn entries<'a>(volume: &'a Volume, sources: &Sources) -> Result<Option<Entries<'
                 Some((object.metadata.resource_version.clone(), data))
             }
         };
-        let (optional, mode) = (source.optional == Some(true), mode(source.default_mode));
-        return Entries::of("secret", source.secret_name.as_str(), found, &source.items, mode, optional)
-            .map(Some);
+        Self::of("secret", name, found, items, default_mode, optional == Some(true))
     }
-    Ok(None)
-}
 
-impl<'a> Entries<'a> {
     fn of(
         kind: &str,
         name: &str,
@@ -139,7 +168,7 @@ impl<'a> Entries<'a> {
         Ok(Self { what, version, data, items, default_mode, optional })
     }
 
-    fn files(self) -> Result<Payload, ConfigError> {
+    pub(super) fn files(self) -> Result<Payload, ConfigError> {
         let file = |bytes: Vec<u8>, mode: Option<i32>| File {
             bytes,
             mode: mode.map_or(self.default_mode, i32::unsigned_abs),

@@ -4,10 +4,10 @@ use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use orch_api::{Api, Client, Params, Resource};
-use orch_apiserver::{ApiServer, Identity};
+use orch_apiserver::{ApiServer, Identity, TokenIssuer, TokenKeys};
 use orch_controller_runtime::{Cache, ObjectKey, Reflector, SystemClock};
 use orch_node::{Config, Machine, NodeAgent, ServerConfig};
-use orch_ontology::{KINDS, Namespace, Pod};
+use orch_ontology::{KINDS, Namespace, Pod, ServiceAccount};
 use orch_runtime::{Observed, Runtime as _, Script, SimulatedRuntime, Simulation};
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use serde_json::{Value, json};
@@ -55,7 +55,15 @@ impl Cluster {
     pub(crate) async fn with_script(script: Script) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path().join("store"))).unwrap();
-        let config = orch_apiserver::Config::new(Arc::new(store), KINDS.clone(), Arc::new(SystemClock));
+        let issuer = TokenIssuer {
+            keys: TokenKeys::open_or_create(dir.path().join("sa.key")).unwrap(),
+            issuer: "https://kubernetes.default.svc".into(),
+            jwks_uri: String::new(),
+        };
+        let config = orch_apiserver::Config {
+            token_issuer: Some(issuer),
+            ..orch_apiserver::Config::new(Arc::new(store), KINDS.clone(), Arc::new(SystemClock))
+        };
         let api = ApiServer::start(config).unwrap();
         let client = api.local_client(Identity::new("admin", ["system:masters"]));
         for name in ["default", "kube-node-lease"] {
@@ -63,6 +71,12 @@ impl Cluster {
             let made = Api::<Namespace>::all(client.clone()).create(&namespace).await;
             assert!(made.as_ref().is_ok_and(|_| true) || made.is_err_and(|status| status.code == 409));
         }
+        // Few of these tests are about tokens.
+        let account = json!({
+            "metadata": {"name": "default", "namespace": "default"}, "automountServiceAccountToken": false,
+        });
+        let account: ServiceAccount = serde_json::from_value(account).unwrap();
+        Api::all(client.clone()).create(&account).await.unwrap();
         let cancel = CancellationToken::new();
         let pods = Reflector::<Pod>::new(client.clone(), Arc::new(SystemClock)).spawn(cancel.clone());
         let simulation =

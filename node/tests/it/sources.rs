@@ -1,8 +1,10 @@
 //! ConfigMaps and Secrets that pods refer to.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use orch_api::Api;
 use orch_node::remove_data;
-use orch_ontology::{ConfigMap, Secret};
+use orch_ontology::{ConfigMap, Secret, ServiceAccount};
 use serde_json::json;
 
 use crate::cluster::{Cluster, eventually, state};
@@ -43,6 +45,32 @@ async fn a_config_map_volume_follows_the_object() {
         (std::fs::read_to_string(&file).unwrap() == "good bye").then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_finds_a_token_of_its_account_once_there_is_an_authority_to_trust() {
+    let cluster = Cluster::start().await;
+    let _agent = cluster.agent();
+    let account = json!({"metadata": {"name": "robot", "namespace": "default"}});
+    cluster.create::<ServiceAccount>(account).await;
+    let pod = cluster.pod_with("web", json!({}), json!({"serviceAccountName": "robot"})).await;
+    cluster.until("web", "waiting", |pod| state(pod) == "ContainerCreating").await;
+    let authority = json!({
+        "metadata": {"name": "kube-root-ca.crt", "namespace": "default"}, "data": {"ca.crt": "a certificate"},
+    });
+    cluster.create::<ConfigMap>(authority).await;
+    cluster.until_running("web").await;
+    let volume =
+        cluster.data_dir().join(format!("pods/{}/volumes/{}", pod.metadata.uid, pod.spec.volumes[0].name));
+    let file = |name: &str| std::fs::read_to_string(volume.join(name)).unwrap();
+    assert_eq!((file("ca.crt").as_str(), file("namespace").as_str()), ("a certificate", "default"));
+    let claims = file("token").split('.').nth(1).map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["sub"], "system:serviceaccount:default:robot");
+    assert_eq!(claims["kubernetes.io"]["pod"]["uid"], pod.metadata.uid.as_str());
+    cluster.delete("web").await;
+    cluster.until_gone("web").await;
+    eventually("the token is gone", || async { (!volume.exists()).then_some(()) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

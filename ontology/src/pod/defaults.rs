@@ -4,12 +4,14 @@ use orch_api::Quantity;
 
 use super::{
     Container, ImagePullPolicy, Pod, PodPhase, PodSecurityContext, PodSpec, PodStatus, PodTemplateSpec,
+    ProjectedVolumeSource,
 };
 
 const GRACE_SECONDS: i64 = 30;
 const SCHEDULER: &str = "default-scheduler";
 const TERMINATION_LOG: &str = "/dev/termination-log";
 const FILE_MODE: i32 = 0o644;
+const TOKEN_SECONDS: i64 = 3_600;
 
 impl Pod {
     pub(super) fn set_defaults(&mut self, old: Option<&Self>) {
@@ -50,12 +52,32 @@ impl PodSpec {
             if let Some(secret) = &mut volume.secret {
                 secret.default_mode.get_or_insert(FILE_MODE);
             }
+            if let Some(projected) = &mut volume.projected {
+                projected.set_defaults();
+            }
             if let Some(host_path) = &mut volume.host_path {
                 host_path.path_type.get_or_insert_default();
             }
         }
         for container in self.init_containers.iter_mut().chain(&mut self.containers) {
             container.set_defaults(self.host_network);
+        }
+    }
+}
+
+impl ProjectedVolumeSource {
+    fn set_defaults(&mut self) {
+        self.default_mode.get_or_insert(FILE_MODE);
+        for source in &mut self.sources {
+            if let Some(token) = &mut source.service_account_token {
+                token.expiration_seconds.get_or_insert(TOKEN_SECONDS);
+            }
+            let fields = source.downward_api.iter_mut().flat_map(|downward| &mut downward.items);
+            for field in fields.filter_map(|item| item.field_ref.as_mut()) {
+                if field.api_version.is_empty() {
+                    "v1".clone_into(&mut field.api_version);
+                }
+            }
         }
     }
 }

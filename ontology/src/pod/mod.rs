@@ -1,10 +1,12 @@
 //! [`Pod`]: containers that run together on one node and share its network and volumes.
 
+mod account;
 mod binding;
 mod columns;
 mod container;
 mod defaults;
 mod env;
+mod projected;
 mod query;
 mod resources;
 mod scheduling;
@@ -18,8 +20,8 @@ mod validate_volumes;
 mod volume;
 
 use orch_api::{
-    Action, ApiVersion, Backend, Column, Deletion, FieldError, FieldPath, Kind, KindName, Metadata, Resource,
-    Subresource,
+    Action, ApiVersion, Backend, Column, Deletion, FieldError, FieldPath, Kind, KindName, Metadata,
+    Prerequisite, Resource, Subresource,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,10 @@ pub use container::{
 pub use env::{
     ConfigMapEnvSource, ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector,
     SecretEnvSource, SecretKeySelector,
+};
+pub use projected::{
+    ConfigMapProjection, DownwardApiProjection, DownwardApiVolumeFile, ProjectedVolumeSource,
+    SecretProjection, ServiceAccountTokenProjection, VolumeProjection,
 };
 pub use resources::{ResourceList, ResourceRequirements};
 pub use scheduling::{
@@ -90,6 +96,8 @@ impl Resource for Pod {
     ];
 
     const RETURNS_DELETED: bool = true;
+
+    const PREREQUISITE: Option<Prerequisite> = Some(account::PREREQUISITE);
 
     fn metadata(&self) -> &Metadata {
         &self.metadata

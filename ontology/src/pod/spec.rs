@@ -52,9 +52,13 @@ pub struct PodSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub node_selector: BTreeMap<String, String>,
-    /// The service account that the pod acts as.
+    /// The service account that the pod acts as. `default` unless given; it must be there when the pod is made.
     #[serde(default, skip_serializing_if = "Ref::is_empty")]
     pub service_account_name: Ref<ServiceAccount>,
+    /// Whether containers find a token of the service account at `/var/run/secrets/kubernetes.io/serviceaccount`. As the
+    /// account says unless given; it says yes unless it says no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automount_service_account_token: Option<bool>,
     /// The node that the pod runs on. Set by the scheduler; given by hand, the scheduler is passed by.
     #[serde(default, skip_serializing_if = "Ref::is_empty")]
     pub node_name: Ref<Node, RunsOn>,

@@ -2,8 +2,17 @@
 
 use orch_api::{FieldError, FieldPath};
 
-use super::{EmptyDirVolumeSource, KeyToPath, Volume};
+use super::{
+    DownwardApiVolumeFile, EmptyDirVolumeSource, KeyToPath, ProjectedVolumeSource,
+    ServiceAccountTokenProjection, Volume, VolumeProjection,
+};
 use crate::syntax::{required_dns_label, required_name};
+
+const SHORTEST_TOKEN_SECONDS: i64 = 600;
+const LONGEST_TOKEN_SECONDS: i64 = 1 << 32;
+/// What a pod can tell its containers of itself in files.
+const VOLUME_FIELDS: [&str; 5] =
+    ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
 
 pub(super) fn validate_volumes(volumes: &[Volume], path: &FieldPath) -> Vec<FieldError> {
     let mut errors = Vec::new();
@@ -26,6 +35,7 @@ impl Volume {
             ("hostPath", self.host_path.is_some()),
             ("secret", self.secret.is_some()),
             ("configMap", self.config_map.is_some()),
+            ("projected", self.projected.is_some()),
         ];
         let mut given = given.iter().filter(|(_, given)| *given).map(|(field, _)| path.child(field));
         let Some(source) = given.next() else {
@@ -43,9 +53,121 @@ impl Volume {
         } else if let Some(config_map) = &self.config_map {
             errors.extend(required_name(&source.child("name"), config_map.name.as_str()));
             errors.extend(validate_files(config_map.default_mode, &config_map.items, &source));
+        } else if let Some(projected) = &self.projected {
+            errors.extend(projected.validate(&source));
         }
         errors
     }
+}
+
+impl ProjectedVolumeSource {
+    fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
+        let mut errors: Vec<FieldError> =
+            validate_mode(self.default_mode, &path.child("defaultMode")).into_iter().collect();
+        let mut seen: Vec<&str> = Vec::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            let path = path.child("sources").index(index);
+            errors.extend(source.validate(&path));
+            for file in source.files() {
+                if seen.contains(&file) {
+                    let detail = format!("conflicting duplicate paths {file:?}");
+                    errors.push(FieldError::invalid(&path, file, detail));
+                }
+                seen.push(file);
+            }
+        }
+        errors
+    }
+}
+
+impl VolumeProjection {
+    fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
+        let given = [
+            self.secret.is_some(),
+            self.downward_api.is_some(),
+            self.config_map.is_some(),
+            self.service_account_token.is_some(),
+        ];
+        let mut errors = Vec::new();
+        match given.iter().filter(|given| **given).count() {
+            0 => errors.push(FieldError::required(path, "must specify a source")),
+            1 => {}
+            _ => {
+                errors.push(FieldError::forbidden(path, "may not specify more than 1 volume type per source"))
+            }
+        }
+        if let Some(secret) = &self.secret {
+            let path = path.child("secret");
+            errors.extend(required_name(&path.child("name"), secret.name.as_str()));
+            errors.extend(validate_files(None, &secret.items, &path));
+        }
+        if let Some(config_map) = &self.config_map {
+            let path = path.child("configMap");
+            errors.extend(required_name(&path.child("name"), config_map.name.as_str()));
+            errors.extend(validate_files(None, &config_map.items, &path));
+        }
+        if let Some(token) = &self.service_account_token {
+            errors.extend(token.validate(&path.child("serviceAccountToken")));
+        }
+        let fields = self.downward_api.iter().flat_map(|downward| downward.items.iter().enumerate());
+        for (index, item) in fields {
+            errors.extend(item.validate(&path.child("downwardAPI").child("items").index(index)));
+        }
+        errors
+    }
+
+    /// The files that are named: those of whole objects are known only when the objects are.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        let entries = self.secret.iter().flat_map(|secret| &secret.items);
+        let entries = entries.chain(self.config_map.iter().flat_map(|map| &map.items)).map(|item| &item.path);
+        let fields = self.downward_api.iter().flat_map(|downward| &downward.items).map(|item| &item.path);
+        let token = self.service_account_token.iter().map(|token| &token.path);
+        entries.chain(fields).chain(token).map(String::as_str)
+    }
+}
+
+impl ServiceAccountTokenProjection {
+    fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
+        let mut errors = validate_file_path(&self.path, &path.child("path"));
+        let detail = match self.expiration_seconds {
+            Some(..SHORTEST_TOKEN_SECONDS) => "may not specify a duration less than 10 minutes",
+            Some(seconds) if seconds > LONGEST_TOKEN_SECONDS => {
+                "may not specify a duration larger than 2^32 seconds"
+            }
+            _ => return errors,
+        };
+        let seconds = self.expiration_seconds.unwrap_or_default();
+        errors.push(FieldError::invalid(path.child("expirationSeconds"), seconds, detail));
+        errors
+    }
+}
+
+impl DownwardApiVolumeFile {
+    fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
+        let mut errors = validate_file_path(&self.path, &path.child("path"));
+        errors.extend(validate_mode(self.mode, &path.child("mode")));
+        let field = path.child("fieldRef");
+        match &self.field_ref {
+            None => {
+                errors.push(FieldError::required(&field, "one of fieldRef and resourceFieldRef is required"))
+            }
+            Some(selector) if !is_volume_field(&selector.field_path) => {
+                errors.push(FieldError::not_supported(
+                    field.child("fieldPath"),
+                    selector.field_path.as_str(),
+                    &VOLUME_FIELDS,
+                ))
+            }
+            Some(_) => {}
+        }
+        errors
+    }
+}
+
+fn is_volume_field(path: &str) -> bool {
+    let is_entry =
+        |map: &str| path.strip_prefix(map).is_some_and(|key| key.starts_with("['") && key.ends_with("']"));
+    VOLUME_FIELDS.contains(&path) || is_entry("metadata.labels") || is_entry("metadata.annotations")
 }
 
 impl EmptyDirVolumeSource {

@@ -4,6 +4,7 @@ use orch_api::{Quantity, Ref};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ProjectedVolumeSource;
 use crate::{ConfigMap, Secret};
 
 /// A directory that containers can mount. Besides the name, exactly one field is given.
@@ -24,6 +25,9 @@ pub struct Volume {
     /// The entries of a ConfigMap as files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapVolumeSource>,
+    /// Tokens, entries of Secrets and ConfigMaps, and what the pod itself says, as files in one directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projected: Option<ProjectedVolumeSource>,
 }
 
 /// An empty directory that lives as long as the pod.

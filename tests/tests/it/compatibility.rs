@@ -217,7 +217,59 @@ const DEFINITIONS: &[Row] = &[
     ),
 ];
 
-const WIRE: [(&str, &[Row]); 7] = [
+const IDENTITY: &[Row] = &[
+    ("`TokenRequest`: bound to a pod, node or secret; expiring", "tokens::a_token_is_its_service_account"),
+    (
+        "a token tells of its pod and node, and ends with them",
+        "tokens::a_token_of_a_pod_tells_of_it_and_ends_with_it",
+    ),
+    ("JWKS and OIDC discovery", "tokens::what_was_issued_can_be_verified_with_the_published_key"),
+    (
+        "rotation of the signing key",
+        "tokens::a_token_of_a_key_that_was_replaced_is_good_until_the_key_is_forgotten",
+    ),
+    (
+        "reviews: SubjectAccess, LocalSubjectAccess, SelfSubjectAccess, SelfSubjectRules, SelfSubject",
+        "attacks/reviews::reviews_say_what_is_decided_and_to_whom_they_may",
+    ),
+    (
+        "`CertificateSigningRequest`: who asks is said by the server",
+        "attacks/certificates::who_asks_for_a_certificate_is_said_by_the_server",
+    ),
+    (
+        "`approve` and `sign` on `signers`",
+        "attacks/certificates::approving_and_signing_take_a_right_to_the_signer",
+    ),
+    ("pods get their service account, or are refused", "accounts::a_pod_gets_its_account_and_a_token_of_it"),
+];
+
+/// The attacker's checklist.
+const ATTACKS: &[Row] = &[
+    ("other namespaces, lists leaking", "attacks/places::a_right_in_one_namespace_is_none_in_another"),
+    ("watches leaking", "attacks/places::a_watch_shows_nothing_of_another_namespace"),
+    ("existence leaking", "attacks/places::what_is_not_there_is_not_told_to_who_may_not_look"),
+    ("path tricks", "attacks/places::other_spellings_of_a_path_lead_nowhere"),
+    ("subresources without a right", "attacks/rights::each_verb_and_subresource_needs_its_own_right"),
+    ("names without a right", "attacks/rights::a_right_to_one_object_is_none_to_its_neighbours"),
+    ("escalation by roles and bindings", "attacks/rights::nobody_climbs_by_writing_roles"),
+    ("other nodes' secrets", "attacks/nodes::a_node_reads_only_what_its_own_pods_name"),
+    ("other nodes", "attacks/nodes::a_node_makes_itself_and_no_other"),
+    (
+        "forged certificates",
+        "attacks/certificates::a_certificate_of_another_authority_is_nobodys_whatever_it_says",
+    ),
+    (
+        "expired certificates, and those for another use",
+        "attacks/certificates::a_certificate_ends_and_is_good_for_what_it_was_made_for",
+    ),
+    ("certificates for masters", "attacks/certificates::nobody_is_certified_as_a_master"),
+    ("certificates for other nodes", "attacks/certificates::a_node_asks_for_itself_only"),
+    ("expired tokens", "tokens::an_expired_token_is_worth_nothing"),
+    ("tokens for others", "tokens::a_token_for_somebody_else_is_not_for_this_server"),
+    ("forged tokens", "tokens::forged_tokens_are_worth_nothing"),
+];
+
+const WIRE: [(&str, &[Row]); 9] = [
     ("Writes", WRITES),
     ("Subresources", SUBRESOURCES),
     ("Deletes", DELETES),
@@ -225,6 +277,8 @@ const WIRE: [(&str, &[Row]); 7] = [
     ("Watches", WATCHES),
     ("Content", CONTENT),
     ("Kinds and rules that users define", DEFINITIONS),
+    ("Identity", IDENTITY),
+    ("Attacks", ATTACKS),
 ];
 
 fn root() -> &'static Path {
@@ -251,7 +305,7 @@ fn page() -> String {
 }
 
 fn put_kubectl(page: &mut String) {
-    page.push_str("\n## kubectl\n\nUnmodified kubectls do all of this in `tests/tests/it/kubectl_table.rs`, in this order:\n");
+    page.push_str("\n## kubectl\n\nUnmodified kubectls do all of this in `tests/tests/it/kubectl_table.rs` and `kubectl_identity.rs`, in this order:\n");
     let versions: Vec<String> =
         VERSIONS.iter().map(|(version, test)| format!("{version} (`{test}`)")).collect();
     let _ = writeln!(page, "{}.", versions.join(", "));

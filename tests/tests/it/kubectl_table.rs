@@ -5,6 +5,7 @@ use std::path::Path;
 use orch_tests::{Orchd, Run, client};
 
 use crate::kubectl_definitions::DEFINITIONS;
+use crate::kubectl_identity::IDENTITY;
 
 /// One command line and what comes of it.
 pub(crate) struct Case {
@@ -397,12 +398,13 @@ pub(crate) const WORKLOADS: &[Case] = &[
 ];
 
 /// The tables with their headings.
-pub(crate) const TABLES: [(&str, &[Case]); 5] = [
+pub(crate) const TABLES: [(&str, &[Case]); 6] = [
     ("Asking", ASKING),
     ("Objects", OBJECTS),
     ("Custom kinds", CUSTOM),
     ("Workloads", WORKLOADS),
     ("Kinds and rules of one's own", DEFINITIONS),
+    ("Identity", IDENTITY),
 ];
 
 /// The versions of kubectl, and the tests that drive them.

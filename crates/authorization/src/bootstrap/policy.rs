@@ -2,7 +2,8 @@
 
 use orch_api::{LabelSelector, Metadata, Selector};
 use orch_ontology::{
-    AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, RBAC_GROUP, RoleRef, Subject,
+    AggregationRule, CERTIFICATES_GROUP, CertificateSigningRequest, ClusterRole, ClusterRoleBinding,
+    PolicyRule, RBAC_GROUP, RoleRef, Subject,
 };
 
 /// Says whether a default object is mended at every start.
@@ -38,6 +39,17 @@ pub fn default_roles() -> Vec<ClusterRole> {
         role("system:service-account-issuer-discovery", vec![PolicyRule::on_paths(&["get"], &ISSUER_PATHS)]),
         role("system:node", node()),
         role("system:node-proxier", node_proxier()),
+        role(
+            NODE_CLIENT,
+            vec![on(&["create"], CERTIFICATES_GROUP, &["certificatesigningrequests/nodeclient"])],
+        ),
+        role(
+            SELF_NODE_CLIENT,
+            vec![on(&["create"], CERTIFICATES_GROUP, &["certificatesigningrequests/selfnodeclient"])],
+        ),
+        approver(CertificateSigningRequest::CLIENT_SIGNER),
+        approver(CertificateSigningRequest::NODE_CLIENT_SIGNER),
+        approver(CertificateSigningRequest::NODE_SERVING_SIGNER),
         labelled("system:aggregate-to-admin", "admin", admin()),
         labelled("system:aggregate-to-edit", "edit", edit()),
         labelled("system:aggregate-to-view", "view", view()),
@@ -64,12 +76,26 @@ pub fn default_role_bindings() -> Vec<ClusterRoleBinding> {
         binding("system:monitoring", vec![Subject::group("system:monitoring")]),
         binding("system:service-account-issuer-discovery", vec![Subject::group("system:serviceaccounts")]),
         binding("system:node-proxier", vec![Subject::user("system:kube-proxy")]),
+        // A node replaces its certificate before it expires.
+        binding(SELF_NODE_CLIENT, vec![Subject::group("system:nodes")]),
     ]
 }
 
 /// A ClusterRole of this name, and the binding of the same name that gives it to a user: what a part of Orch may do.
 pub fn granted(user: &str, rules: Vec<PolicyRule>) -> (ClusterRole, ClusterRoleBinding) {
     (role(user, rules), binding(user, vec![Subject::user(user)]))
+}
+
+/// Whoever has it is given a certificate of any node.
+const NODE_CLIENT: &str = "system:certificates.k8s.io:certificatesigningrequests:nodeclient";
+/// Whoever has it, and is a node, is given another certificate of that node.
+const SELF_NODE_CLIENT: &str = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient";
+
+/// The right to approve requests to one signer.
+fn approver(signer: &str) -> ClusterRole {
+    let name = signer.rsplit('/').next().unwrap_or(signer);
+    let rule = on(&["approve"], CERTIFICATES_GROUP, &["signers"]).named(&[signer]);
+    role(&format!("system:certificates.k8s.io:{name}-approver"), vec![rule])
 }
 
 const DISCOVERY_PATHS: [&str; 14] = [
@@ -120,6 +146,7 @@ fn node() -> Vec<PolicyRule> {
         on(&["patch", "update"], CORE, &["pods/status"]),
         on(READ, CORE, &["configmaps", "persistentvolumeclaims", "secrets", "serviceaccounts", "services"]),
         on(&["create"], CORE, &["serviceaccounts/token"]),
+        on(&["create", "get", "list", "watch"], CERTIFICATES_GROUP, &["certificatesigningrequests"]),
         PolicyRule::on(&["create", "patch", "update"], &[CORE, EVENTS], &["events"]),
         on(&["create", "delete", "get", "patch", "update"], COORDINATION, &["leases"]),
         on(READ, DISCOVERY, &["endpointslices"]),

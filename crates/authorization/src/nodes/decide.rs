@@ -22,6 +22,10 @@ pub(super) fn decide(nodes: &Nodes, node: &str, attributes: &Attributes<'_>) -> 
         }
         ("", "nodes", "status") => own_node(node, &["get", "update", "patch"], verb, asked),
         ("coordination.k8s.io", "leases", "") => lease(node, verb, asked),
+        // Which requests a node may make is seen when it makes them.
+        ("certificates.k8s.io", "certificatesigningrequests", "") => {
+            one_of(&["create", "get", "list", "watch"], verb)
+        }
         ("" | "events.k8s.io", "events", "") => one_of(&["create", "patch", "update"], verb),
         // What a node needs in order to route.
         ("", "services", "") | ("discovery.k8s.io", "endpointslices", "") => one_of(&READ, verb),

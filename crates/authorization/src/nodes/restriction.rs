@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use orch_api::{Change, Object as _, Status, Verb};
+use orch_ontology::{CERTIFICATES_GROUP, CertificateSigningRequest};
 use serde_json::{Map, Value};
 
-use super::{LEASES, Nodes};
+use super::{LEASES, Nodes, USER_PREFIX};
+use crate::certificates;
 
 /// Labels of Kubernetes' own that a node says of itself.
 const OWN_LABELS: [&str; 11] = [
@@ -33,6 +35,7 @@ pub(super) fn admit(nodes: &Nodes, node: &str, change: &Change<'_>) -> Result<()
         ("", "nodes") => own_node(node, change),
         ("", "serviceaccounts") => token(nodes, node, change),
         ("coordination.k8s.io", "leases") => lease(node, change),
+        (CERTIFICATES_GROUP, "certificatesigningrequests") => certificate(node, change),
         _ => Ok(()),
     };
     let name = change.old.or(change.new).map(|object| object.name()).unwrap_or_default();
@@ -110,6 +113,18 @@ fn forbidden(labels: &BTreeSet<String>) -> String {
         is_in(namespace, RESTRICTED) || (is_kubernetes && !is_own)
     };
     labels.iter().filter(is_forbidden).map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A node asks for certificates of its own.
+fn certificate(node: &str, change: &Change<'_>) -> Result<(), String> {
+    let (Some(new), None) = (change.new, change.old) else { return Ok(()) };
+    let own = [CertificateSigningRequest::NODE_CLIENT_SIGNER, CertificateSigningRequest::NODE_SERVING_SIGNER];
+    if !own.contains(&new.text(&["spec", "signerName"])) {
+        return Ok(());
+    }
+    let asked = certificates::read(new).map_err(|status| status.message)?;
+    let name = format!("{USER_PREFIX}{node}");
+    if asked.common_name == name { Ok(()) } else { Err(format!("can only create a node CSR with CN={name}")) }
 }
 
 fn lease(node: &str, change: &Change<'_>) -> Result<(), String> {
