@@ -305,7 +305,7 @@ impl Core {
         self.observation.is_wanted = true;
     }
 
-    fn take_wakes(&mut self) {
+    pub(super) fn take_wakes(&mut self) {
         for wake in self.wakes.take() {
             match wake {
                 Wake::Pod(key) => self.pod_changed(&key),

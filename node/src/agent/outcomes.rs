@@ -98,13 +98,16 @@ impl Core {
                 tracked.is_dirty = true;
             }
         }
-        let strangers: Vec<String> =
-            seen.keys().filter(|uid| !self.pods.contains_key(*uid)).cloned().collect();
-        self.seen.send_replace(Arc::new(seen));
+        let seen = Arc::new(seen);
+        self.seen.send_replace(seen.clone());
         // Before all pods are known, what is unknown means nothing.
         if !self.cache.has_synced() {
             return;
         }
+        // The cache may know them a moment before this loop has heard of it: none of those is a stranger.
+        self.take_wakes();
+        let strangers: Vec<String> =
+            seen.keys().filter(|uid| !self.pods.contains_key(*uid)).cloned().collect();
         for uid in strangers {
             warn!(uid, "removing what belongs to no pod");
             self.track(uid);

@@ -41,6 +41,12 @@ impl Drop for Agent {
 }
 
 impl Agent {
+    /// Ends it like a process that is killed, and waits until nothing of it is left.
+    pub(crate) async fn kill(mut self) {
+        self.task.abort();
+        drop((&mut self.task).await);
+    }
+
     pub(crate) async fn stop(mut self) {
         self.cancel.cancel();
         (&mut self.task).await.unwrap();

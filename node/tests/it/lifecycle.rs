@@ -77,6 +77,30 @@ async fn an_agent_that_died_disturbs_nothing_and_loses_no_exit() {
     assert_eq!(after.metadata.resource_version, before.metadata.resource_version);
 }
 
+/// An agent that starts looks at the runtime and reads its pods at the same time: whichever is first, none is a stranger.
+#[tokio::test(flavor = "multi_thread")]
+async fn however_often_the_agent_starts_what_runs_is_not_touched() {
+    let cluster = Cluster::start().await;
+    let agent = cluster.agent();
+    cluster.pod("kept", json!({})).await;
+    let before = cluster.until_running("kept").await;
+    agent.kill().await;
+    for round in 0..25 {
+        let agent = cluster.agent();
+        let other = format!("other-{round}");
+        cluster.pod(&other, json!({})).await;
+        cluster.until_running(&other).await;
+        agent.kill().await;
+    }
+    let after = cluster.until_running("kept").await;
+    assert_eq!(after.status, before.status);
+    let running = cluster.observe().await.containers;
+    assert!(
+        running.iter().all(|run| run.attempt == 0 && matches!(run.state, ContainerState::Running { .. }))
+    );
+    assert_eq!(running.len(), 26);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deletion_goes_on_after_the_agent_died() {
     let script =
@@ -201,7 +225,7 @@ async fn after_a_reboot_pods_run_again_and_count_it() {
     let agent = cluster.agent();
     cluster.pod("web", json!({})).await;
     cluster.until_running("web").await;
-    drop(agent);
+    agent.kill().await;
     cluster.runtime.reboot();
     let _agent = cluster.agent();
     let is_back = |pod: &Pod| restarts(pod) == 1 && state(pod) == "running";
