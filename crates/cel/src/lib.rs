@@ -121,9 +121,8 @@ impl Expression {
         if nesting(source) > MAX_DEPTH {
             return Err(failed(format!("the expression nests deeper than {MAX_DEPTH}")));
         }
-        let mut root = parse(source.to_owned())?;
-        let mut names = Names { declared: variables.iter().map(|name| (*name).to_owned()).collect() };
-        names.check(&root, 0)?;
+        let names = Names { declared: variables.iter().map(|name| (*name).to_owned()).collect() };
+        let mut root = parse(source.to_owned(), names)?;
         ast::index_optionals(&mut root);
         Ok(Self { root })
     }
@@ -206,16 +205,19 @@ fn told(error: &ExecutionError) -> String {
     }
 }
 
-fn parse(source: String) -> Result<IdedExpr, CelError> {
+/// Parses and checks. What nests too deep is also dropped where there is stack for that: `1+1+1+…` is as deep as it is long.
+fn parse(source: String, mut names: Names) -> Result<IdedExpr, CelError> {
     let failed = |why: &dyn std::fmt::Display| CelError::Compile(why.to_string());
     let parser = std::thread::Builder::new().name("cel-parser".into()).stack_size(PARSER_STACK);
     let parsing = parser.spawn(move || {
         // `a.?b` and `[?a]`: Kubernetes has optional values.
         let parser = Parser::default().enable_optional_syntax(true);
-        parser.parse(&source).map_err(|error| error.to_string())
+        let root =
+            parser.parse(&source).map_err(|error| CelError::Compile(error.to_string().trim().to_owned()))?;
+        names.check(&root, 0).map(|()| root)
     });
     match parsing.map_err(|error| failed(&error))?.join() {
-        Ok(parsed) => parsed.map_err(|error| failed(&error.trim())),
+        Ok(parsed) => parsed,
         Err(_) => Err(failed(&"the parser does not understand the expression")),
     }
 }

@@ -72,6 +72,16 @@ fn expressions_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
+fn what_is_as_deep_as_it_is_long_is_refused_with_little_stack() {
+    for (first, more) in [("1", "+1"), ("self", ".a"), ("self", "[0]"), ("self", ".a()")] {
+        let source = first.to_owned() + &more.repeat((MAX_LENGTH - 8) / more.len());
+        let small = std::thread::Builder::new().stack_size(256 * 1024);
+        let compiled = small.spawn(move || Expression::compile(&source, &["self"]).map(drop)).unwrap().join();
+        assert!(matches!(compiled.unwrap(), Err(CelError::Compile(_))), "{more}");
+    }
+}
+
+#[test]
 fn what_could_cost_too_much_is_not_begun() {
     let object = json!({"list": (0..200).collect::<Vec<_>>(), "text": "x".repeat(10_000)});
     let cubic = "self.list.all(a, self.list.all(b, self.list.all(c, a + b + c >= 0)))";
