@@ -7,7 +7,7 @@ use axum::body::Body as HttpBody;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use orch_api::{Body, MediaType, Params, Reason, Request, Status, Target, Verb};
+use orch_api::{Body, Clock, MediaType, Params, Reason, Request, Status, Target, Verb};
 use orch_transport::Peer;
 
 use crate::audit::Origin;
@@ -19,6 +19,8 @@ pub(crate) const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 /// over HTTP/2 it would see its stream reset.
 const MAX_DRAINED_BYTES: usize = 64 * 1024 * 1024;
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest program name taken from a `User-Agent`: that of a field manager.
 const MAX_AGENT_BYTES: usize = 128;
 
@@ -76,8 +78,20 @@ pub(crate) fn request(parts: &Parts, target: Target) -> Result<Request, Status> 
 /// The request's body. An absent media type is JSON; an absent body is none.
 ///
 /// # Errors
-/// 413 if it is too large, 415 if its media type is unknown, 400 if it does not arrive whole.
-pub(crate) async fn body(headers: &HeaderMap, mut body: HttpBody) -> Result<Option<Body>, Status> {
+/// 413 if it is too large, 415 if its media type is unknown, 400 if it does not arrive whole,
+/// 408 if it has not arrived in [`BODY_TIMEOUT`]: whoever sends byte by byte holds nothing for ever.
+pub(crate) async fn body(
+    headers: &HeaderMap,
+    body: HttpBody,
+    clock: &dyn Clock,
+) -> Result<Option<Body>, Status> {
+    tokio::select! {
+        read = whole(headers, body) => read,
+        () = clock.sleep(BODY_TIMEOUT) => Err(too_slow()),
+    }
+}
+
+async fn whole(headers: &HeaderMap, mut body: HttpBody) -> Result<Option<Body>, Status> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
@@ -123,6 +137,15 @@ async fn drain(mut body: HttpBody) {
         }
     };
     drop(tokio::time::timeout(LONGEST_DRAIN, reading).await);
+}
+
+fn too_slow() -> Status {
+    let seconds = BODY_TIMEOUT.as_secs();
+    let message = format!("Timeout: the body of the request did not arrive within {seconds} s");
+    let mut status = Status::failure(Reason::Timeout, message);
+    // It is the client that was too slow, not the server.
+    status.code = 408;
+    status
 }
 
 fn too_large() -> Status {

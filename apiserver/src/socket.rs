@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::registry::Watch;
 use crate::respond::{Wish, events};
 
+/// The largest message taken from a watcher, who has nothing to say.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
 /// The upgrade that a request asks for, if it does.
 ///
 /// # Errors
@@ -44,6 +47,8 @@ pub(crate) fn watch(
 ) -> Response<Body> {
     let events = events(watch, wish, stopping);
     upgrade
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
         .on_upgrade(async move |mut socket| {
             pin_mut!(events);
             while let Some(batch) = tokio::select! {

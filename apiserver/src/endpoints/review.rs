@@ -88,7 +88,7 @@ pub(crate) async fn review(
     if parts.method != Method::POST {
         return Err(Status::method_not_allowed());
     }
-    let body = incoming::body(&parts.headers, body).await?;
+    let body = incoming::body(&parts.headers, body, &*server.registry.clock).await?;
     let answer = answer(server, identity, target, body.as_ref()).await?;
     Ok(json_response(201, "application/json", answer.into()))
 }

@@ -89,7 +89,8 @@ pub(crate) fn client_over(
     Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent("tester/1.0")
-        .timeout(DEADLINE)
+        // For each read: a watch may go on for longer than that.
+        .read_timeout(DEADLINE)
         .build()
         .unwrap()
 }

@@ -16,6 +16,7 @@ mod fairness;
 mod faults;
 mod host;
 mod impersonation;
+mod limits;
 mod lists;
 mod local;
 mod oidc;

@@ -154,6 +154,26 @@ async fn more_connections_than_allowed_wait_for_one_to_end() {
 }
 
 #[tokio::test]
+async fn more_requests_on_one_connection_than_allowed_wait_for_one_to_end() {
+    let server = Server::start(Limits { streams: 2, ..Limits::default() }).await;
+    let mut tls = client_config(server.authority.certificate_pem(), None).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap();
+    let get = |path: &str| client.get(format!("https://{}{path}", server.address)).send();
+    // The first request makes the connection, and learns what the server allows.
+    get("/").await.unwrap();
+    let slow = [tokio::spawn(get("/slow")), tokio::spawn(get("/slow"))];
+    let mut third = Box::pin(async {
+        tokio::task::yield_now().await;
+        get("/").await
+    });
+    let waited = tokio::time::timeout(Duration::from_millis(300), &mut third).await;
+    assert!(waited.is_err(), "{waited:?}");
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(tokio::time::timeout(DEADLINE, third).await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_stop_lets_idle_connections_go_at_once_and_cuts_the_rest_after_the_drain() {
     for (path, drain) in [("/", DEADLINE), ("/slow", Duration::from_millis(200))] {
         let mut server = Server::start(Limits { drain, ..Limits::default() }).await;
