@@ -35,6 +35,11 @@ pub(crate) fn fields_of<'a>(expression: &'a IdedExpr, variable: &str, found: &mu
     children(&expression.expr).into_iter().for_each(|child| fields_of(child, variable, found));
 }
 
+/// How many expressions are within one another, at most.
+pub(crate) fn depth(expression: &IdedExpr) -> usize {
+    1 + children(&expression.expr).into_iter().map(depth).max().unwrap_or_default()
+}
+
 /// Whether an expression names a variable.
 pub(crate) fn names(expression: &IdedExpr, variable: &str) -> bool {
     matches!(&expression.expr, Expr::Ident(name) if name == variable)

@@ -82,6 +82,17 @@ fn what_is_as_deep_as_it_is_long_is_refused_with_little_stack() {
 }
 
 #[test]
+fn what_is_as_deep_as_allowed_is_evaluated_with_little_stack() {
+    let sum = "1".to_owned() + &"+1".repeat(110);
+    let brackets = format!("{}1{}", "[".repeat(90), "]".repeat(90));
+    for source in [sum + " == 111", format!("{brackets} == {brackets}")] {
+        let small = std::thread::Builder::new().stack_size(512 * 1024);
+        let evaluated = small.spawn(move || evaluate(&source, &json!({}))).unwrap().join();
+        assert_eq!(evaluated.unwrap(), Ok(Outcome::Bool(true)));
+    }
+}
+
+#[test]
 fn what_could_cost_too_much_is_not_begun() {
     let object = json!({"list": (0..200).collect::<Vec<_>>(), "text": "x".repeat(10_000)});
     let cubic = "self.list.all(a, self.list.all(b, self.list.all(c, a + b + c >= 0)))";
