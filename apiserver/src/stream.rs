@@ -35,12 +35,14 @@ const NOT_FORWARDED: [HeaderName; 7] = [
 /// Passes the request on, and the answer back; an upgraded connection is joined byte by byte until either end closes.
 ///
 /// # Errors
-/// 404 if there is no such object, 400 if nobody serves it yet, 500 if its server cannot be reached, 503 if this server has no way to any.
+/// 404 if there is no such object, 400 if nobody serves it yet, 429 if the caller has too much open, 500 if its server cannot be
+/// reached, 503 if this server has no way to any.
 pub(crate) async fn forward(
     server: &Arc<Server>,
     call: &Call,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
+    let open = Arc::new(server.fairness.long_running(&call.identity)?);
     let tls =
         server.backend.clone().ok_or_else(|| Status::unavailable("this server does not serve streams"))?;
     let address = address(server, call).await?;
@@ -48,10 +50,12 @@ pub(crate) async fn forward(
     let failed = |error: &dyn std::fmt::Display| bad_gateway(format!("error proxying to {address}: {error}"));
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    let carried = open.clone();
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             debug!(%error, "a connection to a backend broke");
         }
+        drop(carried);
     });
     let (outgoing, upgrade) = outgoing(request, &address)?;
     let mut response = sender.send_request(outgoing).await.map_err(|error| failed(&error))?;
@@ -61,6 +65,7 @@ pub(crate) async fn forward(
             if let Err(error) = join(upgrade, backend).await {
                 debug!(%error, "an upgraded stream ended");
             }
+            drop(open);
         });
     }
     Ok(response.map(Body::new))

@@ -90,3 +90,9 @@ async fn a_caller_may_have_so_many_watches() {
     until(&host, "apiserver_longrunning_requests", 1).await;
     assert_eq!(get(&host, &alice, &path).await.status(), 200);
 }
+
+#[tokio::test]
+async fn streams_are_counted_with_watches() {
+    let (host, _) = start(FlowLimits { long_running_per_caller: 0, ..FlowLimits::default() }).await;
+    host.get("/api/v1/namespaces/default/pods/web/log").await.fails(429, "TooManyRequests", "");
+}

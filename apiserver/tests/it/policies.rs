@@ -14,7 +14,7 @@ const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissio
 async fn host() -> Host {
     let host = Host::with(|config| config.admission = Arc::new(Policies::new())).await;
     for name in ["default", "live"] {
-        host.post("/api/v1/namespaces", json!({"metadata": {"name": name}})).await.is(201);
+        host.make_namespace(name).await;
     }
     host
 }

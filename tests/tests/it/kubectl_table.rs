@@ -129,6 +129,7 @@ rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]
 /// What kubectl finds out before it does anything.
 pub(crate) const ASKING: &[Case] = &[
     case("the versions of both ends", "version", &["Client Version: v1.", "Server Version: v1."]),
+    case("where the server is", "cluster-info", &["Kubernetes control plane", "is running at"]),
     case(
         "the administrator's kubeconfig",
         "config view --minify",
