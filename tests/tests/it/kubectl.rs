@@ -35,7 +35,9 @@ fn kubectl_discovers_and_explains_the_kinds() {
     }
     let versions = orch.kubectl(&["api-versions"]).ok();
     let expected = [
+        "admissionregistration.k8s.io/v1",
         "apiextensions.k8s.io/v1",
+        "certificates.k8s.io/v1",
         "coordination.k8s.io/v1",
         "discovery.k8s.io/v1",
         "orch.dev/v1",
