@@ -110,7 +110,7 @@ pub(crate) const DEFINITIONS: &[Case] = &[
     case("a rule for everybody", "apply -f -", &["validatingadmissionpolicy.admissionregistration.k8s.io/no-amber created", "validatingadmissionpolicybinding"])
         .given(POLICY),
     case("which is kept", "label lan porch a=b", &[]).fails(&[
-        "lanterns.lights.example.com \"porch\" is forbidden: ValidatingAdmissionPolicy 'no-amber' with binding 'no-amber' denied request: no amber here",
+        "The lanterns \"porch\" is invalid: : ValidatingAdmissionPolicy 'no-amber' with binding 'no-amber' denied request: no amber here",
     ]),
     case("policies", "get validatingadmissionpolicies", &["VALIDATIONS", "PARAMKIND", "no-amber", "<unset>"]),
     case("the definition goes, and what it defined", "delete crd lanterns.lights.example.com --timeout=60s", &["deleted"]),
