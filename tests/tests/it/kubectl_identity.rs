@@ -2,10 +2,10 @@
 
 use crate::kubectl_table::{Case, case};
 
-const READER_AND_MORE: &str = "
+const AUDITOR_AND_MORE: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
-metadata: {name: reader, namespace: default}
+metadata: {name: auditor, namespace: default}
 rules: [{apiGroups: [''], resources: [pods], verbs: [watch]}]
 ";
 /// Of Jane, of the group developers.
@@ -32,13 +32,13 @@ spec:
 pub(crate) const IDENTITY: &[Case] = &[
     case(
         "a role (protobuf)",
-        "create role reader --verb=get,list --resource=pods,pods/log",
-        &["role.rbac.authorization.k8s.io/reader created"],
+        "create role auditor --verb=get,list --resource=pods,pods/log",
+        &["role.rbac.authorization.k8s.io/auditor created"],
     ),
     case(
         "a binding (protobuf)",
-        "create rolebinding reads --role=reader --user=jane --serviceaccount=default:default",
-        &["rolebinding.rbac.authorization.k8s.io/reads created"],
+        "create rolebinding audits --role=auditor --user=jane --serviceaccount=default:default",
+        &["rolebinding.rbac.authorization.k8s.io/audits created"],
     ),
     case("a cluster role", "create clusterrole nodes --verb=get --resource=nodes", &["created"]),
     case("one that gathers others", "create clusterrole gather --aggregation-rule=tier=x", &["created"]),
@@ -52,10 +52,10 @@ pub(crate) const IDENTITY: &[Case] = &[
     case("all that somebody may do", "auth can-i --list --as jane", &["pods/log", "[get list]", "/healthz"]),
     case("as somebody else", "auth whoami --as jane --as-group dev", &["jane", "dev"]),
     case("rules that are missing are added", "auth reconcile -f -", &["reconciled"])
-        .given(READER_AND_MORE)
+        .given(AUDITOR_AND_MORE)
         .warns(&["missing rules added"]),
     case("and then nothing is missing", "auth can-i watch pods --as jane", &["yes"]),
-    case("a role described", "describe role reader", &["Resources", "pods/log"]),
+    case("a role described", "describe role auditor", &["Resources", "pods/log"]),
     case("a token", "create token default --duration=20m", &["eyJ"]),
     case("a token for somebody else", "create token default --audience=vault", &["eyJ"]),
     case("a token of nobody", "create token nobody", &[]).fails(&["serviceaccounts \"nobody\" not found"]),
