@@ -17,8 +17,8 @@ use crate::stream::{self, Change, Sight, objects_at};
 const CLIENTS: u64 = 6;
 const FOLLOWERS: u64 = 3;
 /// Operations that are answered before and after each fault.
-const BETWEEN: usize = 250;
-const DEADLINE: Duration = Duration::from_secs(90);
+const BETWEEN: usize = 120;
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// What goes wrong.
 enum Fault {
