@@ -216,8 +216,9 @@ async fn the_death_of_etcd_leaves_nothing_untold() {
     stop.send_replace(true);
     let outcomes: Vec<_> = join_all(writers).await.into_iter().flat_map(|writer| writer.unwrap()).collect();
     let found = seen_by_a_watch(&store, start).await;
-    let (succeeded, _) = check(outcomes, &found);
-    assert!(succeeded >= 900, "{succeeded}");
+    let (succeeded, unknown) = check(outcomes, &found);
+    // What etcd has is told as done, or as unknown where it died before it answered.
+    assert!(succeeded > 300 && succeeded + unknown >= 900, "{succeeded} succeeded, {unknown} unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
