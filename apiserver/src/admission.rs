@@ -116,7 +116,7 @@ pub(crate) fn note_requester(call: &Call, object: &mut Value) {
     for field in ["username", "uid", "groups", "extra"] {
         part.remove(field);
     }
-    if let Value::Object(info) = call.identity.user_info() {
+    if let Value::Object(info) = call.identity.user_info().into() {
         part.extend(info);
     }
 }

@@ -111,7 +111,7 @@ impl Policies {
             name,
             object,
             old,
-            user: call.identity.user_info(),
+            user: call.identity.user_info().into(),
             dry_run: call.params().dry_run,
         };
         let mut said = Admitted::default();

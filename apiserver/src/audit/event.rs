@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use orch_api::{Body, Request, Status, Target};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use orch_api::{Body, Reason, Request, Status, Target};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{AuditLevel, Origin};
-use crate::authn::Identity;
+use crate::authn::{Identity, UserInfo};
 use crate::decode;
 
 /// The longest name of a program, and the longest query, that is recorded.
@@ -95,77 +95,131 @@ impl Event {
         self.result = Some((code, failure.cloned().map(Box::new), now));
     }
 
-    /// The line, without its end.
-    pub(super) fn json(&self) -> Value {
-        let mut event = json!({
-            "kind": "Event",
-            "apiVersion": "audit.k8s.io/v1",
-            "level": self.level,
-            "auditID": self.id.to_string(),
-            "stage": "ResponseComplete",
-            "requestURI": self.uri,
-            "verb": self.verb,
-            "user": self.user.user_info(),
-            "userAgent": self.agent,
-            "objectRef": self.object_ref(),
-            "requestReceivedTimestamp": micros(self.received),
-        });
-        if let Some(source) = self.source {
-            event["sourceIPs"] = json!([source.to_string()]);
-        }
-        if let Some(identity) = &self.acted_as {
-            event["impersonatedUser"] = identity.user_info();
-        }
-        match &self.result {
-            None => event["stage"] = "Panic".into(),
-            Some((code, failure, at)) => {
-                event["responseStatus"] = response_status(*code, failure.as_deref());
-                event["stageTimestamp"] = micros(*at).into();
-            }
-        }
-        if self.is_dry_run || !self.annotations.is_empty() {
-            event["annotations"] = json!(self.annotations);
-        }
-        if self.is_dry_run {
-            event["annotations"]["orch.dev/dry-run"] = "true".into();
-        }
-        if let Some(body) = &self.request_body {
-            event["requestObject"] = readable(body);
-        }
-        if let Some(answer) = &self.answer {
-            event["responseObject"] = serde_json::from_slice(answer).unwrap_or_default();
-        }
-        event
+    /// The record as one line of JSON, without the line's end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let mut id = uuid::Uuid::encode_buffer();
+        let dry_run = self.is_dry_run.then_some(("orch.dev/dry-run", "true"));
+        let annotations = self.annotations.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let line = Line {
+            kind: "Event",
+            api_version: "audit.k8s.io/v1",
+            level: self.level,
+            audit_id: self.id.hyphenated().encode_lower(&mut id),
+            stage: if self.result.is_some() { "ResponseComplete" } else { "Panic" },
+            request_uri: &self.uri,
+            verb: self.verb,
+            user: self.user.user_info(),
+            impersonated_user: self.acted_as.as_ref().map(Identity::user_info),
+            source_ips: self.source.into_iter().collect(),
+            user_agent: &self.agent,
+            object_ref: self.object_ref(),
+            response_status: self
+                .result
+                .as_ref()
+                .map(|(code, failure, _)| ResponseStatus::of(*code, failure.as_deref())),
+            request_object: self.request_body.as_ref().map(readable),
+            response_object: self
+                .answer
+                .as_ref()
+                .map(|answer| serde_json::from_slice(answer).unwrap_or_default()),
+            request_received_timestamp: micros(self.received),
+            stage_timestamp: self.result.as_ref().map(|(.., at)| micros(*at)),
+            annotations: annotations.chain(dry_run).collect(),
+        };
+        serde_json::to_writer(out, &line)
     }
 
-    fn object_ref(&self) -> Value {
-        let target = &self.target;
-        let name = target.name.as_deref().or(self.object.as_ref().map(|object| object.name.as_str()));
-        let uid = self.object.as_ref().map(|object| object.uid.as_str());
-        let mut object = json!({"resource": target.plural, "apiVersion": target.version});
-        for (field, value) in [
-            ("apiGroup", Some(&*target.group)),
-            ("namespace", target.namespace.as_deref()),
-            ("name", name),
-            ("uid", uid),
-            ("subresource", target.subresource.as_deref()),
-        ] {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                object[field] = value.into();
-            }
+    fn object_ref(&self) -> ObjectRef<'_> {
+        let (target, object) = (&self.target, self.object.as_ref());
+        ObjectRef {
+            resource: &target.plural,
+            namespace: target.namespace.as_deref().unwrap_or_default(),
+            name: target.name.as_deref().or(object.map(|object| object.name.as_str())).unwrap_or_default(),
+            uid: object.map(|object| object.uid.as_str()).unwrap_or_default(),
+            api_group: &target.group,
+            api_version: &target.version,
+            subresource: target.subresource.as_deref().unwrap_or_default(),
         }
-        object
     }
 }
 
-fn response_status(code: u16, failure: Option<&Status>) -> Value {
-    let mut status = json!({"metadata": {}, "code": code});
-    if let Some(failure) = failure {
-        status["status"] = failure.status.as_str().into();
-        status["message"] = failure.message.as_str().into();
-        status["reason"] = json!(failure.reason);
+/// A record as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    kind: &'a str,
+    api_version: &'a str,
+    level: AuditLevel,
+    #[serde(rename = "auditID")]
+    audit_id: &'a str,
+    stage: &'a str,
+    #[serde(rename = "requestURI")]
+    request_uri: &'a str,
+    verb: &'a str,
+    user: UserInfo<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impersonated_user: Option<UserInfo<'a>>,
+    #[serde(rename = "sourceIPs", skip_serializing_if = "Vec::is_empty")]
+    source_ips: Vec<IpAddr>,
+    user_agent: &'a str,
+    object_ref: ObjectRef<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_status: Option<ResponseStatus<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_object: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_object: Option<Value>,
+    request_received_timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage_timestamp: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'a str, &'a str>,
+}
+
+/// What a request was about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectRef<'a> {
+    resource: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    namespace: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    uid: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    api_group: &'a str,
+    api_version: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    subresource: &'a str,
+}
+
+/// How a request ended.
+#[derive(Serialize)]
+struct ResponseStatus<'a> {
+    metadata: BTreeMap<(), ()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    code: u16,
+}
+
+impl<'a> ResponseStatus<'a> {
+    fn of(code: u16, failure: Option<&'a Status>) -> Self {
+        Self {
+            metadata: BTreeMap::new(),
+            status: failure.map(|failure| failure.status.as_str()),
+            message: failure.map(|failure| failure.message.as_str()),
+            reason: failure.and_then(|failure| failure.reason.clone()),
+            code,
+        }
     }
-    status
 }
 
 /// A body as JSON, whatever it was sent as.

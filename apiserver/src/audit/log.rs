@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
@@ -18,6 +19,9 @@ use super::event::Event;
 const QUEUE: usize = 8_192;
 /// Records that are written at once.
 const BATCH: usize = 256;
+/// How long records are gathered before they are written, so that a busy server does not wake a thread for each. What a
+/// server that is killed has not written is lost, as with Kubernetes' batching.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Where the audit log is, and how large it may become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +101,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.sender = None;
         if let Some(writer) = self.writer.lock().take() {
+            writer.thread().unpark();
             // A panic has been reported by the thread itself.
             drop(writer.join());
         }
@@ -126,8 +131,14 @@ struct Writer {
 impl Writer {
     /// Writes until the queue is closed and empty.
     fn run(&mut self, events: &Receiver<Box<Event>>) {
+        let mut more_wait = false;
         while let Ok(first) = events.recv() {
+            if !more_wait {
+                // Until the time is up, or the log is closed.
+                std::thread::park_timeout(GATHER);
+            }
             let batch: Vec<_> = std::iter::once(first).chain(events.try_iter().take(BATCH - 1)).collect();
+            more_wait = batch.len() == BATCH;
             let count = batch.len() as u64;
             match self.write(&batch) {
                 Ok(()) => {
@@ -151,7 +162,7 @@ impl Writer {
     fn write(&mut self, batch: &[Box<Event>]) -> std::io::Result<()> {
         let mut lines = Vec::with_capacity(batch.len() * 1024);
         for event in batch {
-            serde_json::to_writer(&mut lines, &event.json())?;
+            event.write(&mut lines)?;
             lines.push(b'\n');
         }
         let mut output = match self.output.take() {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use orch_api::Subject;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 /// The group of every caller who is known.
 pub const AUTHENTICATED: &str = "system:authenticated";
@@ -47,18 +48,27 @@ impl Identity {
         Subject { user: &self.user, groups: &self.groups }
     }
 
-    /// The identity as `authentication.k8s.io/v1` writes a `UserInfo`: what is empty is left out.
-    pub(crate) fn user_info(&self) -> Value {
-        let mut info = json!({"username": self.user});
-        if !self.uid.is_empty() {
-            info["uid"] = self.uid.as_str().into();
-        }
-        if !self.groups.is_empty() {
-            info["groups"] = json!(self.groups);
-        }
-        if !self.extra.is_empty() {
-            info["extra"] = json!(self.extra);
-        }
-        info
+    /// The identity as `authentication.k8s.io/v1` writes a `UserInfo`.
+    pub(crate) fn user_info(&self) -> UserInfo<'_> {
+        UserInfo { username: &self.user, uid: &self.uid, groups: &self.groups, extra: &self.extra }
+    }
+}
+
+/// A `UserInfo` of `authentication.k8s.io/v1`: what is empty is left out.
+#[derive(Serialize)]
+pub(crate) struct UserInfo<'a> {
+    username: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    uid: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    groups: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extra: &'a BTreeMap<String, Vec<String>>,
+}
+
+impl From<UserInfo<'_>> for Value {
+    fn from(info: UserInfo<'_>) -> Self {
+        // Text, lists and maps of text: nothing that JSON cannot hold.
+        serde_json::to_value(info).unwrap_or_default()
     }
 }

@@ -22,6 +22,7 @@ use orch_api::Status;
 use orch_transport::Peer;
 use tracing::debug;
 
+pub(crate) use identity::UserInfo;
 pub use identity::{AUTHENTICATED, Identity};
 pub(crate) use impersonation::impersonate;
 pub use oidc::{Oidc, OidcConfig, OidcError};

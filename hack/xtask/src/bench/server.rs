@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use orch_client::{Connection, HttpClient, Kubeconfig, KubeconfigPaths, Overrides};
+use orch_store::testing::EtcdServer;
 
 use crate::codegen;
 
@@ -26,6 +27,11 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| codegen::root().join("target"), PathBuf::from);
     target.join("release").join(name)
+}
+
+/// What a server without containers is told to keep its objects in this etcd.
+pub(crate) fn on_etcd(etcd: &EtcdServer) -> [&str; 6] {
+    ["--runtime", "simulated", "--store", "etcd", "--etcd-endpoints", etcd.endpoint()]
 }
 
 /// A running server. Ended when dropped; `orchd` also resets what it left.

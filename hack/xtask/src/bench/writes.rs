@@ -12,7 +12,7 @@ use orch_store::testing::EtcdServer;
 use super::load::{self, Outcome};
 use super::raw;
 use super::report::{Report, micros, share};
-use super::server::Server;
+use super::server::{Server, on_etcd};
 use super::wire::Wire;
 
 /// What a ConfigMap with its metadata comes to in the store, so that the raw limit writes as much.
@@ -31,21 +31,15 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let heading = ["store", "clients", "Orch", "p50", "p99", "CPU", "raw", "p50", "p99", "Orch / raw"];
     let section = report.section("Writes", method, &heading);
     let etcd = EtcdServer::start().await;
+    let server = Server::start(&on_etcd(&etcd))?;
     for clients in CLIENTS {
         let raw = raw::etcd_transactions(etcd.endpoint(), clients, STORED_BYTES).await?;
-        let server = Server::start(&[
-            "--runtime",
-            "simulated",
-            "--store",
-            "etcd",
-            "--etcd-endpoints",
-            etcd.endpoint(),
-        ])?;
         section.row(row("etcd", clients, &server, &raw).await?);
     }
+    drop(server);
+    let server = Server::start(&["--runtime", "simulated"])?;
     for clients in CLIENTS {
         let raw = raw::durable_appends(clients, STORED_BYTES).await?;
-        let server = Server::start(&["--runtime", "simulated"])?;
         section.row(row("embedded", clients, &server, &raw).await?);
     }
     Ok(())
