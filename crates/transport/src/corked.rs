@@ -2,7 +2,7 @@
 //!
 //! HTTP/2 flushes after every frame of data. Where one connection carries many streams, a thousand watches say, that is a
 //! TLS record and a system call for each event of each. Here flushing waits until the connection has said all it has to
-//! say for now.
+//! say for now, and whoever else is ready to run had a turn: the other streams, whose event it is too.
 
 use std::error::Error;
 use std::io;
@@ -38,7 +38,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Corked<S> {
         Self(Arc::new(Mutex::new(State { stream, held: Vec::new(), written: 0 })))
     }
 
-    /// Polls `connection`, which writes to a clone of this, and after each poll writes out what it has written.
+    /// Polls `connection`, which writes to a clone of this, and every other time writes out what it has written.
     ///
     /// # Errors
     /// The connection's, or that of writing.
@@ -50,14 +50,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Corked<S> {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut connection = pin!(connection);
-        let mut ended = None;
+        let (mut ended, mut others_had_a_turn) = (None, false);
         std::future::poll_fn(move |cx| {
             if ended.is_none()
                 && let Poll::Ready(outcome) = connection.as_mut().poll(cx)
             {
                 ended = Some(outcome);
             }
-            match self.state().poll_write_out(cx) {
+            let mut state = self.state();
+            if ended.is_none() && !state.held.is_empty() && !others_had_a_turn {
+                // To the back of the queue.
+                others_had_a_turn = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            others_had_a_turn = false;
+            match state.poll_write_out(cx) {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
                 Poll::Ready(Ok(())) => {
                     ended.take().map_or(Poll::Pending, |outcome| Poll::Ready(outcome.map_err(Into::into)))
@@ -178,6 +186,29 @@ mod tests {
             let (total, reads) = read.unwrap();
             assert_eq!(total, FRAMES * FRAME.len(), "shut down: {shut_down}");
             assert!(reads < 2 * total / HELD_BYTES, "{reads} reads");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_before_others_had_a_turn_and_after_goes_out_together() {
+        let (near, mut far) = tokio::io::duplex(HELD_BYTES);
+        let corked = Corked::new(near);
+        let mut writer = corked.clone();
+        let connection = async move {
+            loop {
+                writer.write_all(&FRAME).await?;
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut driven = pin!(corked.drive::<io::Error>(connection));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut buffer = vec![0; HELD_BYTES];
+        let mut arrived = async || {
+            tokio::select! { biased; read = far.read(&mut buffer) => read.unwrap(), () = async {} => 0 }
+        };
+        for expected in [0, 2, 0, 2] {
+            assert!(driven.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(arrived().await, expected * FRAME.len());
         }
     }
 
