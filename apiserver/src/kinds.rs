@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use orch_api::schema::Types;
-use orch_api::{Kind, KindEntry, RelationEdge, Status, Target};
+use orch_api::{Kind, KindEntry, RelationEdge, Status, Target, split_api_version};
 use orch_store::{Key, Prefix};
 
 use crate::cache::{Reading, Window};
@@ -135,7 +135,10 @@ pub enum KindsError {
 /// All kinds at one moment. Never changes: see [`KindTable`].
 #[derive(Default)]
 pub(crate) struct Kinds {
-    by_path: HashMap<(String, String, String), Arc<Served>>,
+    /// By group, version and plural.
+    by_path: HashMap<(&'static str, &'static str, &'static str), Arc<Served>>,
+    /// By group, version and the kind's name.
+    by_name: HashMap<(&'static str, &'static str, &'static str), Arc<Served>>,
     /// Those whose objects are kept at a [`place`]: the versions of one kind.
     by_place: HashMap<String, Vec<Arc<Served>>>,
     /// In order of group, version and plural, the core group first.
@@ -167,15 +170,15 @@ impl Kinds {
                 return Err(KindsError::Duplicate(Target::all(&kind).to_string()));
             }
         }
-        let by_path = all.iter().map(|((group, version, plural), served)| {
-            (((*group).to_owned(), (*version).to_owned(), (*plural).to_owned()), served.clone())
-        });
+        let by_path = all.iter().map(|(path, served)| (*path, served.clone())).collect();
+        let mut by_name: HashMap<_, Arc<Served>> = HashMap::new();
         let mut by_place: HashMap<String, Vec<Arc<Served>>> = HashMap::new();
         for served in all.values() {
-            by_place.entry(place(served.kind())).or_default().push(served.clone());
+            let kind = served.kind();
+            by_place.entry(place(kind)).or_default().push(served.clone());
+            by_name.entry((kind.group, kind.version, kind.name)).or_insert_with(|| served.clone());
         }
-        let by_path = by_path.collect();
-        Ok(Self { by_path, by_place, all: all.into_values().collect(), ..Self::default() })
+        Ok(Self { by_path, by_name, by_place, all: all.into_values().collect(), ..Self::default() })
     }
 
     /// Every kind, in order.
@@ -184,9 +187,23 @@ impl Kinds {
     }
 
     /// The kind that a path is about.
-    pub(crate) fn at(&self, target: &Target) -> Option<&Arc<Served>> {
-        let path = (target.group.to_string(), target.version.to_string(), target.plural.to_string());
-        self.by_path.get(&path)
+    pub(crate) fn at<'a>(&'a self, target: &'a Target) -> Option<&'a Arc<Served>> {
+        self.by_path(&target.group, &target.version, &target.plural)
+    }
+
+    fn by_path<'a>(&'a self, group: &'a str, version: &'a str, plural: &'a str) -> Option<&'a Arc<Served>> {
+        self.by_path.get(&(group, version, plural))
+    }
+
+    /// The kind of this name.
+    pub(crate) fn named<'a>(&'a self, api_version: &'a str, name: &'a str) -> Option<&'a Arc<Served>> {
+        let (group, version) = split_api_version(api_version);
+        self.by_name.get(&(group, version, name))
+    }
+
+    /// The versions in which a kind is served, itself included.
+    pub(crate) fn versions(&self, kind: &Kind) -> &[Arc<Served>] {
+        self.by_place.get(&place(kind)).map_or(&[], Vec::as_slice)
     }
 
     /// The kinds whose objects are kept where this key is: several if a kind is served in several versions.
@@ -205,13 +222,13 @@ impl Kinds {
     }
 
     /// The kind of the core group with this plural.
-    pub(crate) fn core(&self, plural: &str) -> Option<&Arc<Served>> {
-        self.all.iter().find(|served| served.kind().group.is_empty() && served.kind().plural == plural)
+    pub(crate) fn core<'a>(&'a self, plural: &'a str) -> Option<&'a Arc<Served>> {
+        self.by_path("", "v1", plural)
     }
 
     /// The same kind, as served.
     pub(crate) fn of(&self, kind: &Kind) -> Option<&Arc<Served>> {
-        self.all.iter().find(|served| served.kind() == kind)
+        self.by_path(kind.group, kind.version, kind.plural).filter(|served| served.kind() == kind)
     }
 }
 

@@ -58,13 +58,13 @@ async fn answer(
     };
     let segments = incoming::segments(parts.uri.path())?;
     let Some(target) = incoming::target(&segments) else {
+        // What is decided upon is what is served: the path as it has been read.
+        let path = format!("/{}", segments.join("/"));
+        server.registry.gate.check_path(&identity, incoming::path_verb(&parts.method), &path).await?;
         let _seat = match endpoints::is_health(&segments) {
             true => None,
             false => Some(server.fairness.seat(&identity).await?),
         };
-        // What is decided upon is what is served: the path as it has been read.
-        let path = format!("/{}", segments.join("/"));
-        server.registry.gate.check_path(&identity, incoming::path_verb(&parts.method), &path).await?;
         return endpoints::serve(server, &segments, &parts).await;
     };
     if identity.is_anonymous() {
@@ -72,9 +72,7 @@ async fn answer(
     }
     let request = incoming::request(&parts, target)?;
     if endpoints::is_review(&request.target) {
-        let _seat = server.fairness.seat(&identity).await?;
-        server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
-        return endpoints::review(server, &identity, &request.target, &parts, body).await;
+        return endpoints::review(server, &identity, request, &parts, body).await;
     }
     let origin = || incoming::origin(&parts, impersonator);
     let mut record = server.record(&identity, &request, origin);

@@ -9,7 +9,7 @@ use orch_api::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::kinds::{KindTable, Kinds, Served};
+use crate::kinds::{KindTable, Kinds};
 use crate::registry::Call;
 
 /// Asks for what rules say of changes.
@@ -40,7 +40,7 @@ impl Policies {
             (_, None) => Operation::Create,
             _ => Operation::Update,
         };
-        if self.concern(call.kind.kind()) == Concern::Nothing {
+        if !self.concerns(call) {
             return Ok(());
         }
         match call.action().map(|subresource| (&subresource.action, &subresource.kind)) {
@@ -58,7 +58,10 @@ impl Policies {
     /// # Errors
     /// As [`change`](Self::change).
     pub(crate) fn command(&self, call: &Call, kind: &Kind, body: &Value) -> Result<(), Status> {
-        self.review(call, Operation::Create, kind, Some(body), None)
+        match self.concerns(call) {
+            true => self.review(call, Operation::Create, kind, Some(body), None),
+            false => Ok(()),
+        }
     }
 
     /// Refuses a stream that a rule forbids. Rules see the parameters of the request as an object.
@@ -66,10 +69,13 @@ impl Policies {
     /// # Errors
     /// As [`change`](Self::change).
     pub(crate) fn connect(&self, call: &Call) -> Result<(), Status> {
+        // What is merely read, like logs, has no kind of its own.
         let Some(subresource) = call.action().filter(|known| known.kind != *call.kind.kind()) else {
-            // What is merely read, like logs.
             return Ok(());
         };
+        if !self.concerns(call) {
+            return Ok(());
+        }
         let mut object = json!({"apiVersion": subresource.kind.api_version(), "kind": subresource.kind.name});
         for (name, value) in &call.params().other {
             let value: Value = match value.as_str() {
@@ -86,6 +92,10 @@ impl Policies {
         self.review(call, Operation::Connect, &subresource.kind, Some(&object), None)
     }
 
+    fn concerns(&self, call: &Call) -> bool {
+        self.concern(call.kind.kind()) != Concern::Nothing
+    }
+
     fn review(
         &self,
         call: &Call,
@@ -95,9 +105,6 @@ impl Policies {
         old: Option<&Value>,
     ) -> Result<(), Status> {
         let kind = call.kind.kind();
-        if self.concern(kind) == Concern::Nothing {
-            return Ok(());
-        }
         let name = match call.name() {
             "" => object.map(|object| object.name()).unwrap_or_default(),
             name => name,
@@ -136,23 +143,17 @@ impl World for Kinds {
         let namespace = Some(namespace).filter(|_| kind.is_namespaced());
         let Some(served) = self.of(kind) else { return Vec::new() };
         let Ok(prefix) = served.prefix(namespace) else { return Vec::new() };
-        let all = served.window.all().into_iter();
-        let inside = all.filter(|object| object.key.as_str().starts_with(prefix.as_str()));
+        let inside = served.window.below(&prefix).into_iter();
         inside.filter_map(|object| serde_json::from_slice(&object.bytes).ok()).collect()
     }
 
     fn kind(&self, api_version: &str, name: &str) -> Option<Kind> {
-        let is_meant =
-            |served: &&Arc<Served>| served.api_version == api_version && served.kind().name == name;
-        self.all().iter().find(is_meant).map(|served| *served.kind())
+        self.named(api_version, name).map(|served| *served.kind())
     }
 
     fn other_versions(&self, kind: &Kind) -> Vec<Kind> {
-        let same = self.all().iter().map(|served| *served.kind());
-        same.filter(|other| {
-            (other.group, other.plural) == (kind.group, kind.plural) && other.version != kind.version
-        })
-        .collect()
+        let versions = self.versions(kind).iter().map(|served| *served.kind());
+        versions.filter(|other| other.version != kind.version).collect()
     }
 }
 

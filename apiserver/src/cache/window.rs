@@ -146,13 +146,18 @@ impl State {
             Some((field, value)) => self.index[field].get(value.as_str()).unwrap_or(&NOTHING),
             None => &self.objects,
         };
-        let prefix = query.prefix.as_str();
-        let from: (Bound<&str>, Bound<&str>) = (Bound::Excluded(prefix), Bound::Unbounded);
-        objects
-            .range::<str, _>(from)
-            .map(|(_, object)| object)
-            .take_while(move |o| o.key.as_str().starts_with(prefix))
+        below(objects, &query.prefix)
     }
+}
+
+/// The objects that are kept below a prefix.
+fn below<'a>(objects: &'a Objects, prefix: &'a Prefix) -> impl Iterator<Item = &'a Arc<Cached>> + use<'a> {
+    let prefix = prefix.as_str();
+    let from: (Bound<&str>, Bound<&str>) = (Bound::Excluded(prefix), Bound::Unbounded);
+    objects
+        .range::<str, _>(from)
+        .map(|(_, object)| object)
+        .take_while(move |o| o.key.as_str().starts_with(prefix))
 }
 
 /// Hands a change to one feed, or forgets the feed if nobody reads it any more.
@@ -219,6 +224,11 @@ impl Window {
     /// All objects, in order of their keys.
     pub(crate) fn all(&self) -> Vec<Arc<Cached>> {
         self.state.read().objects.values().cloned().collect()
+    }
+
+    /// The objects that are kept below a prefix, in order of their keys. Cost: these objects.
+    pub(crate) fn below(&self, prefix: &Prefix) -> Vec<Arc<Cached>> {
+        below(&self.state.read().objects, prefix).cloned().collect()
     }
 
     /// How many objects there are.

@@ -6,8 +6,8 @@ use http::request::Parts;
 use http::{Method, Response};
 use orch_api::fields::FieldTerm;
 use orch_api::{
-    Asked, Attributes, Decision, FieldError, FieldQuery, Kind, Object as _, ResourceAttributes, Status,
-    Subject, Target,
+    Asked, Attributes, Decision, FieldError, FieldQuery, Kind, Object as _, Request, ResourceAttributes,
+    Status, Subject, Target,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -77,34 +77,41 @@ pub(crate) fn is_review(target: &Target) -> bool {
 /// Answers a review with its status filled in.
 ///
 /// # Errors
-/// 405 for anything but `POST`, 400 for a malformed body, 422 for one that asks nothing, 503 if the roles are not known.
+/// As [`answer`]; 405 for anything but `POST`.
 pub(crate) async fn review(
     server: &Server,
     identity: &Identity,
-    target: &Target,
+    mut request: Request,
     parts: &Parts,
     body: Body,
 ) -> Result<Response<Body>, Status> {
+    authorize(server, identity, &request).await?;
     if parts.method != Method::POST {
         return Err(Status::method_not_allowed());
     }
-    let body = incoming::body(&parts.headers, body, &*server.registry.clock).await?;
-    let answer = answer(server, identity, target, body.as_ref()).await?;
+    request.body = incoming::body(&parts.headers, body, &*server.registry.clock).await?;
+    let answer = seated(server, identity, &request).await?;
     Ok(json_response(201, "application/json", answer.into()))
 }
 
 /// The review of the body with its status filled in.
 ///
 /// # Errors
-/// As [`review`].
-pub(crate) async fn answer(
-    server: &Server,
-    identity: &Identity,
-    target: &Target,
-    body: Option<&orch_api::Body>,
-) -> Result<Bytes, Status> {
+/// 403, 429, 400 for a malformed body, 422 for one that asks nothing, 503 if the roles are not known.
+pub(crate) async fn answer(server: &Server, identity: &Identity, request: &Request) -> Result<Bytes, Status> {
+    authorize(server, identity, request).await?;
+    seated(server, identity, request).await
+}
+
+async fn authorize(server: &Server, identity: &Identity, request: &Request) -> Result<(), Status> {
+    server.registry.gate.check(&Attributes::of(identity.subject(), request)).await
+}
+
+async fn seated(server: &Server, identity: &Identity, request: &Request) -> Result<Bytes, Status> {
+    let _seat = server.fairness.seat(identity).await?;
+    let target = &request.target;
     let (kind, review) = find(target).ok_or_else(Status::no_such_path)?;
-    let mut asked = decode::object(body)?;
+    let mut asked = decode::object(request.body.as_ref())?;
     if !asked.kind().is_empty() && asked.kind() != kind.name {
         return Err(Status::bad_request(format!(
             "the kind in the data ({}) does not match the expected kind ({})",

@@ -5,18 +5,9 @@ use std::time::Duration;
 use orch_tests::{Orchd, wait_for};
 use serde_json::Value;
 
-const WORKLOAD: &str = "
-apiVersion: orch.dev/v1
-kind: Workload
-metadata: {name: web}
-spec:
-  replicas: 2
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-        - {name: web, image: 'registry.test/web:1'}
-";
+use crate::manifests::web;
+
+const WORKLOAD: &str = web!("{name: web, image: 'registry.test/web:1'}");
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -6,6 +6,7 @@ use orch_tests::{Orchd, Run, client};
 
 use crate::kubectl_definitions::DEFINITIONS;
 use crate::kubectl_identity::IDENTITY;
+use crate::manifests::web;
 
 /// One command line and what comes of it.
 pub(crate) struct Case {
@@ -62,31 +63,9 @@ const PAGE: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: page}, da
 const PAGE_TWO: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: page}, data: {title: two}}";
 const PAGE_UNKNOWN: &str =
     "{apiVersion: v1, kind: ConfigMap, metadata: {name: page}, dat: {title: two}, data: {title: two}}";
-const WEB: &str = "
-apiVersion: orch.dev/v1
-kind: Workload
-metadata: {name: web}
-spec:
-  replicas: 2
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-        - {name: web, image: 'registry.test/web:1'}
-        - {name: side, image: 'registry.test/side:1'}
-";
-const WEB_WITHOUT_SIDE: &str = "
-apiVersion: orch.dev/v1
-kind: Workload
-metadata: {name: web}
-spec:
-  replicas: 2
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-        - {name: web, image: 'registry.test/web:2'}
-";
+const WEB: &str =
+    web!("{name: web, image: 'registry.test/web:1'}, {name: side, image: 'registry.test/side:1'}");
+const WEB_WITHOUT_SIDE: &str = web!("{name: web, image: 'registry.test/web:2'}");
 
 const SHIPS: &str = "
 apiVersion: apiextensions.k8s.io/v1

@@ -14,6 +14,7 @@ mod kubectl_definitions;
 mod kubectl_identity;
 mod kubectl_table;
 mod layering;
+mod manifests;
 mod orchctl;
 mod real;
 mod tidy;
