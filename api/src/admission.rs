@@ -1,10 +1,11 @@
 //! What is asked before a change is stored: [`Admission`], which decides by rules that are objects themselves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::{Followed, Kind, Status};
+use crate::{Authorizer, Followed, Kind, Status};
 
 /// What a request does to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,9 @@ pub trait World {
 
     /// The other versions of a kind.
     fn other_versions(&self, kind: &Kind) -> Vec<Kind>;
+
+    /// What says who may do what.
+    fn authorizer(&self) -> Arc<dyn Authorizer>;
 }
 
 /// What is said about a request, beside whether it passes.

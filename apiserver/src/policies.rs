@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 use orch_api::{
-    Action, Admission, AdmissionRequest, Admitted, Concern, Kind, Object as _, Operation, Status, World,
+    Action, Admission, AdmissionRequest, Admitted, Authorizer, Concern, Kind, Object as _, Operation, Status,
+    World,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -121,8 +122,9 @@ impl Policies {
             user: call.identity.user_info().into(),
             dry_run: call.params().dry_run,
         };
+        let world = Surroundings { kinds: self.kinds.now(), authorizer: call.authorizer.clone() };
         let mut said = Admitted::default();
-        let outcome = self.admission.review(&request, &*self.kinds.now(), &mut said);
+        let outcome = self.admission.review(&request, &world, &mut said);
         call.notices.add(said);
         outcome
     }
@@ -131,9 +133,15 @@ impl Policies {
 /// Parameters of streams that are lists, however many there are.
 const LISTS: [&str; 1] = ["command"];
 
-impl World for Kinds {
+/// What else there is at the moment of a request.
+struct Surroundings {
+    kinds: Arc<Kinds>,
+    authorizer: Arc<dyn Authorizer>,
+}
+
+impl World for Surroundings {
     fn object(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Value> {
-        let served = self.of(kind)?;
+        let served = self.kinds.of(kind)?;
         let namespace = Some(namespace).filter(|_| kind.is_namespaced());
         let object = served.window.get(&served.key(namespace, name).ok()?)?;
         serde_json::from_slice(&object.bytes).ok()
@@ -141,19 +149,23 @@ impl World for Kinds {
 
     fn objects(&self, kind: &Kind, namespace: &str) -> Vec<Value> {
         let namespace = Some(namespace).filter(|_| kind.is_namespaced());
-        let Some(served) = self.of(kind) else { return Vec::new() };
+        let Some(served) = self.kinds.of(kind) else { return Vec::new() };
         let Ok(prefix) = served.prefix(namespace) else { return Vec::new() };
         let inside = served.window.below(&prefix).into_iter();
         inside.filter_map(|object| serde_json::from_slice(&object.bytes).ok()).collect()
     }
 
     fn kind(&self, api_version: &str, name: &str) -> Option<Kind> {
-        self.named(api_version, name).map(|served| *served.kind())
+        self.kinds.named(api_version, name).map(|served| *served.kind())
     }
 
     fn other_versions(&self, kind: &Kind) -> Vec<Kind> {
-        let versions = self.versions(kind).iter().map(|served| *served.kind());
+        let versions = self.kinds.versions(kind).iter().map(|served| *served.kind());
         versions.filter(|other| other.version != kind.version).collect()
+    }
+
+    fn authorizer(&self) -> Arc<dyn Authorizer> {
+        self.authorizer.clone()
     }
 }
 

@@ -156,7 +156,7 @@ async fn rules_that_cannot_be_compiled_are_refused_with_their_place() {
         ("objekt == null", "undeclared reference to 'objekt'"),
         ("variables.none == 1", "undefined field 'none'"),
         ("params.a == 1", "undeclared reference to 'params'"),
-        ("authorizer.path('/x').check('get').allowed()", "the variable authorizer is not supported"),
+        ("authoriser.path('/x').check('get').allowed()", "undeclared reference to 'authoriser'"),
     ] {
         let spec = json!({
             "matchConstraints": {"resourceRules": [

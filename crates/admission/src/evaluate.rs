@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use orch_api::{AdmissionRequest, Kind, Resource as _, World};
-use orch_cel::{Budget, CelError, Computed, Expression, Outcome, Variable};
+use orch_cel::{Budget, CelError, Computed, Expression, Outcome, REQUEST_RESOURCE, Variable};
 use orch_ontology::{Namespace, PolicyExpressions};
 use serde_json::{Value, json};
+
+use crate::rights::{self, Rights};
 
 /// What expressions see of a request, in the version of its kind that a policy speaks of.
 pub(crate) struct Facts<'a> {
@@ -13,6 +15,8 @@ pub(crate) struct Facts<'a> {
     old: Variable<'a>,
     request: Variable<'a>,
     namespace: Variable<'a>,
+    authorizer: Variable<'a>,
+    request_resource: Variable<'a>,
 }
 
 static NULL: Value = Value::Null;
@@ -34,7 +38,10 @@ impl<'a> Facts<'a> {
             "" => None,
             name => world.object(&Namespace::KIND, "", name),
         };
+        let rights = Rights::of(request, world);
         Self {
+            authorizer: Variable::authorizer(rights.clone()),
+            request_resource: Variable::request_resource(rights, rights::resource(request, kind)),
             object: seen(request.object),
             old: seen(request.old),
             request: Variable::raw(std::borrow::Cow::Owned(shown(request, kind))),
@@ -148,12 +155,14 @@ fn given<'g>(
     facts: &'g Facts<'_>,
     params: &'g Variable<'g>,
     computed: &'g Variable<'g>,
-) -> [(&'g str, &'g Variable<'g>); 6] {
+) -> [(&'g str, &'g Variable<'g>); 8] {
     [
         ("object", &facts.object),
         ("oldObject", &facts.old),
         ("request", &facts.request),
         ("namespaceObject", &facts.namespace),
+        ("authorizer", &facts.authorizer),
+        (REQUEST_RESOURCE, &facts.request_resource),
         ("params", params),
         ("variables", computed),
     ]

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use orch_api::{Concern, Kind};
+use orch_cel::{Expression, REQUEST_RESOURCE};
 use orch_ontology::{
     MatchResources, PolicyExpressions, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 
 use crate::matching;
+
+/// The variables whose values are not in the request.
+const REACHES_OUT: [&str; 3] = ["namespaceObject", "authorizer", REQUEST_RESOURCE];
 
 /// A policy, ready to be asked.
 pub(crate) struct Policy {
@@ -38,17 +42,18 @@ impl Policy {
         let selects = |of: &Option<MatchResources>| {
             of.as_ref().and_then(|of| of.namespace_selector.as_ref()).is_some_and(|of| !of.is_empty())
         };
-        let names_namespace = self.expressions.as_ref().is_ok_and(|expressions| {
+        let reaches_out = self.expressions.as_ref().is_ok_and(|expressions| {
             let rules = expressions
                 .validations
                 .iter()
                 .flat_map(|(rule, message)| std::iter::once(rule).chain(message));
             let variables = expressions.variables.iter().map(|variable| &variable.expression);
             let others = expressions.match_conditions.iter().chain(&expressions.audit_annotations);
-            rules.chain(variables).chain(others).any(|expression| expression.uses("namespaceObject"))
+            let is_one = |expression: &Expression| REACHES_OUT.iter().any(|name| expression.uses(name));
+            rules.chain(variables).chain(others).any(is_one)
         });
         self.object.spec.param_kind.is_some()
-            || names_namespace
+            || reaches_out
             || selects(&self.object.spec.match_constraints)
             || bindings.iter().any(|binding| selects(&binding.spec.match_resources))
     }

@@ -21,6 +21,7 @@ mod index;
 mod matching;
 mod params;
 mod review;
+mod rights;
 #[cfg(test)]
 mod tests;
 

@@ -1,4 +1,6 @@
-use orch_api::{Kind, Operation, Resource as _};
+use orch_api::{
+    Acknowledge, Asked, Attributes, Authorizer, Change, Decision, Kind, Operation, Resource as _, Subject,
+};
 use orch_ontology::{ConfigMap, Namespace};
 use serde_json::{Value, json};
 
@@ -27,6 +29,47 @@ impl World for Things {
     fn other_versions(&self, kind: &Kind) -> Vec<Kind> {
         if kind.version == "v2" { vec![WIDGET] } else { Vec::new() }
     }
+
+    fn authorizer(&self) -> Arc<dyn Authorizer> {
+        Arc::new(Roles)
+    }
+}
+
+/// Ann may create widgets, the robot may look at paths, nobody may do anything else.
+struct Roles;
+
+impl Authorizer for Roles {
+    fn decide(&self, attributes: &Attributes<'_>) -> Decision {
+        let groups = attributes.subject.groups.join(",");
+        let may = match (attributes.subject.user, &attributes.asked) {
+            ("ann", Asked::Resource(asked)) => {
+                (groups.as_str(), attributes.verb, asked.group, asked.resource)
+                    == ("people", "create", "example.com", "widgets")
+                    && (asked.namespace, asked.subresource) == ("default", "")
+            }
+            ("system:serviceaccount:default:robot", Asked::Path("/metrics")) => {
+                groups == "system:serviceaccounts,system:serviceaccounts:default" && attributes.verb == "get"
+            }
+            _ => false,
+        };
+        if may { Decision::allowed("by a role") } else { Decision::denied("no role") }
+    }
+
+    fn rights(&self, _: Subject<'_>, _: &str) -> orch_api::Rights {
+        orch_api::Rights::default()
+    }
+
+    fn admit(&self, _: &Change<'_>) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn follows(&self) -> Vec<(Kind, Acknowledge)> {
+        Vec::new()
+    }
+
+    fn replace(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
+
+    fn take(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
 }
 
 const WIDGET: Kind = Kind::namespaced("example.com", "v1", "Widget", "widgets", "widget");
@@ -287,4 +330,65 @@ fn kinds_that_no_policy_names_cost_a_look_at_the_index() {
     assert_eq!(policies.concern(&ValidatingAdmissionPolicy::KIND), Concern::Nothing);
     let unbound = [policy(json!({"validations": [{"expression": "false"}]}))];
     assert_eq!(super::tests::policies(&unbound).concern(&WIDGET), Concern::Nothing);
+}
+
+#[test]
+fn rules_ask_what_the_caller_and_service_accounts_may_do() {
+    let widgets = "authorizer.group('example.com').resource('widgets')";
+    let here = format!("{widgets}.namespace('default')");
+    let robot = "authorizer.serviceAccount('default', 'robot')";
+    for (rule, passes) in [
+        (format!("{here}.check('create').allowed()"), true),
+        (format!("{here}.name('w').check('create').allowed()"), true),
+        (format!("{here}.check('delete').allowed()"), false),
+        (format!("{here}.subresource('status').check('create').allowed()"), false),
+        (format!("{widgets}.check('create').allowed()"), false),
+        ("authorizer.requestResource.check('create').allowed()".to_owned(), true),
+        ("authorizer.requestResource.subresource('scale').check('create').allowed()".to_owned(), false),
+        ("authorizer.path('/metrics').check('get').allowed()".to_owned(), false),
+        (format!("{robot}.path('/metrics').check('get').allowed()"), true),
+        (format!("{robot}.path('/metrics').check('get').reason() == 'by a role'"), true),
+        (format!("!{here}.check('create').errored() && {here}.check('create').error() == ''"), true),
+        (format!("{here}.fieldSelector('a=b').labelSelector('x').check('create').allowed()"), true),
+    ] {
+        let outcome = of_size(json!({"validations": [{"expression": rule}]}), json!({}), 1);
+        assert_eq!(outcome.is_ok(), passes, "{rule}: {outcome:?}");
+    }
+    for (rule, problem) in [
+        ("authorizer.path(' ').check('get').allowed()", "path must not be empty"),
+        ("authorizer.group('').resource('').check('get').allowed()", "resource must not be empty"),
+        ("authorizer.group('').check('get').allowed()", "no such overload"),
+        (
+            "authorizer.serviceAccount('a', 'B').path('/').check('get').allowed()",
+            "Invalid service account name",
+        ),
+        ("object.check('get').allowed()", "no such overload"),
+    ] {
+        let refused = of_size(json!({"validations": [{"expression": rule}]}), json!({}), 1).unwrap_err();
+        assert!(refused.contains(problem), "{rule}: {refused}");
+    }
+}
+
+#[test]
+fn every_expression_but_a_message_asks_for_rights() {
+    let may = "authorizer.requestResource.check('create')";
+    let spec = json!({
+        "matchConditions": [{"name": "c", "expression": format!("{may}.allowed()")}],
+        "variables": [{"name": "may", "expression": format!("{may}.allowed()")}],
+        "validations": [{"expression": "!variables.may", "message": "who may, must not"}],
+        "auditAnnotations": [{"key": "why", "valueExpression": format!("{may}.reason()")}],
+    });
+    assert!(of_size(spec, json!({}), 1).unwrap_err().contains("who may, must not"));
+    let (_, mut message) = policy(
+        json!({"validations": [{"expression": "true", "messageExpression": format!("{may}.reason()")}]}),
+    );
+    let entry =
+        orch_ontology::KINDS.iter().find(|entry| entry.kind == ValidatingAdmissionPolicy::KIND).unwrap();
+    let problems = (entry.admit)(&mut message, None).unwrap_err();
+    assert!(problems[0].to_string().contains("undeclared reference to 'authorizer'"), "{problems:?}");
+    let bound = policies(&[
+        policy(json!({"validations": [{"expression": format!("{may}.allowed()")}]})),
+        binding(json!({})),
+    ]);
+    assert_eq!(bound.concern(&WIDGET), Concern::World);
 }

@@ -46,37 +46,46 @@ pub(crate) fn names(expression: &IdedExpr, variable: &str) -> bool {
         || children(&expression.expr).into_iter().any(|child| names(child, variable))
 }
 
-/// Turns `a.?b` into `a[?'b']`, which is the same but that the evaluation of the first fails where there is no `b`.
-pub(crate) fn index_optionals(expression: &mut IdedExpr) {
+/// The variable that expressions write as a field of `authorizer`.
+pub const REQUEST_RESOURCE: &str = "authorizer.requestResource";
+
+/// Writes differently what the evaluation does not understand: `a.?b` becomes `a[?'b']`, which is the same but that the
+/// evaluation of the first fails where there is no `b`; `authorizer.requestResource` becomes the name of a variable.
+pub(crate) fn rewrite(expression: &mut IdedExpr) {
     match &mut expression.expr {
         Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => {}
-        Expr::Select(select) => index_optionals(&mut select.operand),
-        Expr::List(list) => list.elements.iter_mut().for_each(index_optionals),
+        Expr::Select(select) => match &select.operand.expr {
+            Expr::Ident(name) if [name, ".", &select.field].concat() == REQUEST_RESOURCE => {
+                expression.expr = Expr::Ident(REQUEST_RESOURCE.to_owned());
+            }
+            _ => rewrite(&mut select.operand),
+        },
+        Expr::List(list) => list.elements.iter_mut().for_each(rewrite),
         Expr::Call(call) => {
             if call.func_name == operators::OPT_SELECT {
                 call.func_name = operators::OPT_INDEX.to_owned();
             }
-            call.target.iter_mut().for_each(|target| index_optionals(target));
-            call.args.iter_mut().for_each(index_optionals);
+            call.target.iter_mut().for_each(|target| rewrite(target));
+            call.args.iter_mut().for_each(rewrite);
         }
-        Expr::Map(map) => map.entries.iter_mut().for_each(|entry| index_entry(&mut entry.expr)),
-        Expr::Struct(of) => of.entries.iter_mut().for_each(|entry| index_entry(&mut entry.expr)),
+        Expr::Map(map) => map.entries.iter_mut().for_each(|entry| rewrite_entry(&mut entry.expr)),
+        Expr::Struct(of) => of.entries.iter_mut().for_each(|entry| rewrite_entry(&mut entry.expr)),
         Expr::Comprehension(of) => {
             for part in
                 [&mut of.iter_range, &mut of.accu_init, &mut of.loop_cond, &mut of.loop_step, &mut of.result]
             {
-                index_optionals(part);
+                rewrite(part);
             }
         }
     }
 }
 
-fn index_entry(entry: &mut EntryExpr) {
+fn rewrite_entry(entry: &mut EntryExpr) {
     match entry {
-        EntryExpr::StructField(field) => index_optionals(&mut field.value),
+        EntryExpr::StructField(field) => rewrite(&mut field.value),
         EntryExpr::MapEntry(entry) => {
-            index_optionals(&mut entry.key);
-            index_optionals(&mut entry.value);
+            rewrite(&mut entry.key);
+            rewrite(&mut entry.value);
         }
     }
 }

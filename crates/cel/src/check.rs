@@ -225,7 +225,8 @@ fn result<'s>(function: &str, subject: Type<'s>, argument: Type<'s>) -> Type<'s>
     match function {
         "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_" | "_&&_" | "_||_" | "!_" | "@in" | "_in_"
         | "startsWith" | "endsWith" | "contains" | "matches" | "isSorted" | "isIP" | "isCIDR" | "isURL"
-        | "isQuantity" | "isSemver" | "hasValue" | "isLessThan" | "isGreaterThan" | "bool" => Type::Bool,
+        | "isQuantity" | "isSemver" | "allowed" | "errored" | "hasValue" | "isLessThan" | "isGreaterThan"
+        | "bool" => Type::Bool,
         "size" | "int" | "uint" | "double" | "-_" | "_*_" | "_/_" | "_%_" => Type::Number,
         "string" => Type::Text(subject.size().max(32)),
         "duration" | "timestamp" | "quantity" | "ip" | "cidr" | "url" | "semver" => Type::Other,

@@ -7,6 +7,7 @@
 //! - limits on what is compiled: length, nesting, names that nobody declares;
 //! - a limit on what is evaluated: before each evaluation, the work that the expression can cause *on these values* is bounded
 //!   from above (`bound.rs`), and an expression that could go beyond its [`Budget`] is refused rather than begun;
+//! - the variable `authorizer` of policies (`authorizer.rs`);
 //! - values as Kubernetes shows them to rules (`value.rs`): escaped names, times and durations by the schema's format.
 //!
 //! It deliberately knows nothing of kinds or admission. Everything is synchronous and pure.
@@ -15,6 +16,7 @@
 #![deny(missing_docs)]
 
 mod ast;
+mod authorizer;
 mod bound;
 mod check;
 mod types;
@@ -27,6 +29,8 @@ use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use kube_cel::cel::parser::Parser;
 use kube_cel::cel::{self, Context, ExecutionError};
 
+pub use ast::REQUEST_RESOURCE;
+pub use authorizer::{Asked, Authority, Question, Resource};
 pub use check::{Checked, ResultType};
 pub use value::{Computed, Evaluated, Variable, escape};
 
@@ -34,6 +38,8 @@ pub use value::{Computed, Evaluated, Variable, escape};
 pub const MAX_LENGTH: usize = 8 * 1024;
 /// How deep expressions, and brackets in them, may nest: what a thread's stack bears.
 const MAX_DEPTH: usize = 120;
+/// The name of the threads on which expressions are parsed. The parser panics on some input; that is known, and an error.
+pub const PARSER_THREAD: &str = "cel-parser";
 /// Parsing needs more stack than a request's thread has.
 const PARSER_STACK: usize = 64 * 1024 * 1024;
 /// What evaluating a level takes at most, unoptimised; some 35 KiB were seen.
@@ -127,7 +133,7 @@ impl Expression {
         }
         let names = Names { declared: variables.iter().map(|name| (*name).to_owned()).collect() };
         let mut root = parse(source.to_owned(), names)?;
-        ast::index_optionals(&mut root);
+        ast::rewrite(&mut root);
         let stack = (ast::depth(&root) + 1) * STACK_PER_LEVEL;
         Ok(Self { root, stack })
     }
@@ -190,6 +196,7 @@ thread_local! {
 /// Kubernetes' functions, and the types: `type(x) == string` compares their names.
 fn base() -> Context<'static> {
     let mut context = Context::default().with_all();
+    authorizer::register(&mut context);
     context.add_function("type", |value: cel::Value| Arc::new(value.type_of().to_string()));
     for name in TYPES {
         context.add_variable_from_value(name, cel::Value::String(Arc::new(name.to_owned())));
@@ -217,7 +224,7 @@ fn told(error: &ExecutionError) -> String {
 /// Parses and checks. What nests too deep is also dropped where there is stack for that: `1+1+1+…` is as deep as it is long.
 fn parse(source: String, mut names: Names) -> Result<IdedExpr, CelError> {
     let failed = |why: &dyn std::fmt::Display| CelError::Compile(why.to_string());
-    let parser = std::thread::Builder::new().name("cel-parser".into()).stack_size(PARSER_STACK);
+    let parser = std::thread::Builder::new().name(PARSER_THREAD.into()).stack_size(PARSER_STACK);
     let parsing = parser.spawn(move || {
         // `a.?b` and `[?a]`: Kubernetes has optional values.
         let parser = Parser::default().enable_optional_syntax(true);

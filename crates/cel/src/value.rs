@@ -10,6 +10,8 @@ use kube_cel::cel::Value;
 use kube_cel::cel::objects::{Key, Map, OptionalValue};
 use serde_json::Value as Json;
 
+use crate::authorizer::{self, Authority, Resource};
+
 /// A variable of an expression: a JSON value, or nothing as far as optionals go.
 #[derive(Debug, Clone)]
 pub struct Variable<'a> {
@@ -39,6 +41,17 @@ impl<'a> Variable<'a> {
             None => OptionalValue::none(),
         };
         Self { json: json.map(Cow::Borrowed), value: Value::Opaque(Arc::new(inner)) }
+    }
+
+    /// What `authorizer` is: rules ask it what the caller may do.
+    pub fn authorizer(authority: Arc<dyn Authority>) -> Self {
+        Self { json: None, value: authorizer::authorizer(authority) }
+    }
+
+    /// What `authorizer.requestResource` is: the same, about the objects of the request. Given to expressions under
+    /// [`REQUEST_RESOURCE`](crate::REQUEST_RESOURCE).
+    pub fn request_resource(authority: Arc<dyn Authority>, resource: Resource) -> Self {
+        Self { json: None, value: authorizer::resource(authority, resource) }
     }
 
     pub(crate) fn value(&self) -> Value {

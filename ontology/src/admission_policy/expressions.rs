@@ -5,8 +5,10 @@ use orch_cel::Expression;
 
 use super::ValidatingAdmissionPolicySpec;
 
-/// What expressions of policies may name, beside `params` and `variables`.
+/// What expressions of policies may name, beside `params`, `variables` and `authorizer`.
 pub const POLICY_VARIABLES: [&str; 4] = ["object", "oldObject", "request", "namespaceObject"];
+/// What asks for rights. Expressions for messages do not see it.
+const AUTHORIZER: &str = "authorizer";
 
 /// The expressions of a policy, compiled: each in the order in which it is written.
 #[derive(Debug, Default)]
@@ -54,7 +56,10 @@ impl PolicyExpressions {
         for (index, validation) in spec.validations.iter().enumerate() {
             let at = path.child("validations").index(index);
             let message = validation.message_expression.as_deref().filter(|text| !text.trim().is_empty());
+            // Messages do not depend on rights.
+            compiler.names.retain(|name| *name != AUTHORIZER);
             let message = message.and_then(|text| compiler.compile(text, &at.child("messageExpression")));
+            compiler.names.push(AUTHORIZER);
             let rule = compiler.compile(&validation.expression, &at.child("expression"));
             found.validations.extend(rule.map(|rule| (rule, message)));
         }
@@ -76,6 +81,7 @@ struct Compiler {
 impl Compiler {
     fn of(spec: &ValidatingAdmissionPolicySpec) -> Self {
         let mut names = POLICY_VARIABLES.to_vec();
+        names.push(AUTHORIZER);
         names.extend(spec.param_kind.as_ref().map(|_| "params"));
         Self { names, known: Vec::new(), errors: Vec::new() }
     }
@@ -95,12 +101,6 @@ impl Compiler {
                     return None;
                 }
                 Some(expression)
-            }
-            Err(error) if error.to_string().contains("undeclared reference to 'authorizer'") => {
-                let why =
-                    "the variable authorizer is not supported: rights are given by roles, not by policies";
-                refuse(format!("compilation failed: {why}"));
-                None
             }
             Err(error) => {
                 refuse(error.to_string());

@@ -80,7 +80,7 @@ pub struct ParamKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Validation {
     /// The rule in CEL: true if all is well. It sees `object` and `oldObject` (null if there is none), `request`, `params`,
-    /// `namespaceObject` and `variables`.
+    /// `namespaceObject`, `variables` and `authorizer`, which says what the caller may do.
     pub expression: String,
     /// What is said when it is broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
