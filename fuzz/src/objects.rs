@@ -20,26 +20,28 @@ fn values(data: &[u8]) -> Option<(Value, Value)> {
     Some((serde_json::from_str(object).ok()?, serde_json::from_str(change).ok()?))
 }
 
-pub(crate) fn json_patch(data: &[u8]) {
+/// JSON patches are applied or refused.
+pub fn json_patch(data: &[u8]) {
     let Some((object, change)) = values(data) else { return };
     drop(patch::json_patch(&object, &change));
 }
 
 /// A merge patch has no more to say about what it has made.
-pub(crate) fn merge_patch(data: &[u8]) {
+pub fn merge_patch(data: &[u8]) {
     let Some((object, change)) = values(data) else { return };
     if let Ok(once) = patch::merge_patch(&object, &change) {
         assert_eq!(patch::merge_patch(&once, &change), Ok(once));
     }
 }
 
-pub(crate) fn strategic_patch(data: &[u8]) {
+/// Strategic merge patches are applied or refused.
+pub fn strategic_patch(data: &[u8]) {
     let Some((object, change)) = values(data) else { return };
     drop(patch::strategic_merge_patch(&POD, &object, &change));
 }
 
 /// What is applied twice changes nothing the second time.
-pub(crate) fn apply(data: &[u8]) {
+pub fn apply(data: &[u8]) {
     let Some((object, change)) = values(data) else { return };
     let (reset, now) = (FieldSet::default(), Time::new("2026-01-01T00:00:00Z".parse().unwrap()));
     let by = Writer { manager: "fuzz", api_version: "v1", subresource: "", now, reset: &reset };

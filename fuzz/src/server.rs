@@ -55,7 +55,7 @@ fn ask(request: http::request::Builder, body: Vec<u8>) {
 }
 
 /// A method, a space, and a path with its query. Nothing is changed.
-pub(crate) fn path(data: &[u8]) {
+pub fn path(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Some((method, path)) = text.split_once(' ') else { return };
     let glue = if path.contains('?') { '&' } else { '?' };
@@ -67,7 +67,7 @@ pub(crate) fn path(data: &[u8]) {
 }
 
 /// A line with a method, a path and a media type, `---`, and a body. Nothing is changed.
-pub(crate) fn body(data: &[u8]) {
+pub fn body(data: &[u8]) {
     let Some(at) = data.windows(5).position(|window| window == b"\n---\n") else { return };
     let (Ok(head), body) = (std::str::from_utf8(&data[..at]), &data[at + 5..]) else { return };
     let mut words = head.split_whitespace();

@@ -10,7 +10,7 @@ use orch_client::manifest::Manifest;
 use serde_json::json;
 
 /// A quantity that is read is printed as one that is equal; adding and comparing never fails.
-pub(crate) fn quantity(data: &[u8]) {
+pub fn quantity(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(quantity) = text.parse::<Quantity>() else { return };
     let printed = quantity.to_string();
@@ -25,7 +25,7 @@ pub(crate) fn quantity(data: &[u8]) {
 }
 
 /// Label and field selectors, and JSON paths: what is read is printed as something that selects the same.
-pub(crate) fn selector(data: &[u8]) {
+pub fn selector(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(query) = text.parse::<LabelQuery>() {
         let printed = query.to_string();
@@ -51,7 +51,7 @@ pub(crate) fn selector(data: &[u8]) {
 }
 
 /// Manifests, with the places of all that they hold.
-pub(crate) fn manifest(data: &[u8]) {
+pub fn manifest(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for document in Manifest::parse("fuzz.yaml", text) {
         match document {
@@ -66,7 +66,7 @@ pub(crate) fn manifest(data: &[u8]) {
 }
 
 /// Expressions are refused, or evaluated within their budget.
-pub(crate) fn cel(data: &[u8]) {
+pub fn cel(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(expression) = Expression::compile(text, &["self", "oldSelf"]) else { return };
     let value =

@@ -5,7 +5,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::codegen;
+use crate::fuzz::Fuzz;
+use crate::{codegen, fuzz};
+
+/// For each target. What is looked for in depth is looked for elsewhere.
+const FUZZ_SECONDS: u64 = 4;
 
 /// Runs every step in order and stops at the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -16,12 +20,15 @@ pub(crate) fn run() -> Result<()> {
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     step("docs", doc)?;
-    step("binaries", cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
+    step("binaries", cargo(&["build", "--workspace", "--bin", "orchctl", "--bin", "orchd", "--quiet"]))?;
     step("tests", cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))?;
+    eprintln!("── fuzzing");
+    fuzz::run(&Fuzz { seconds: FUZZ_SECONDS, targets: Vec::new() })?;
     deny()
 }
 
-fn cargo(args: &[&str]) -> Command {
+/// A cargo in the root of the workspace.
+pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.args(args).current_dir(codegen::root()).env("RUST_LIB_BACKTRACE", "0");
     command

@@ -1,10 +1,11 @@
-//! Chores of the workspace: `cargo xtask ci`, `codegen`, `bench`.
+//! Chores of the workspace: `cargo xtask ci`, `codegen`, `fuzz`, `bench`.
 //!
 //! A chore that is a property of the sources (layering, sizes) is a test instead, in `tests/`.
 
 mod bench;
 mod ci;
 mod codegen;
+mod fuzz;
 
 use anyhow::Result;
 use clap::Parser;
@@ -21,6 +22,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Throw bytes at whatever reads bytes; see fuzz/.
+    Fuzz(fuzz::Fuzz),
     /// Measure the release binary; see docs/benchmarks/.
     Bench(bench::Bench),
 }
@@ -29,6 +32,7 @@ fn main() -> Result<()> {
     match Chore::parse() {
         Chore::Ci => ci::run(),
         Chore::Codegen { check } => codegen::run(check),
+        Chore::Fuzz(fuzz) => fuzz::run(&fuzz),
         Chore::Bench(bench) => bench::run(bench),
     }
 }

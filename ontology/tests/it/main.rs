@@ -6,6 +6,7 @@ mod examples;
 mod generated;
 mod kubernetes;
 mod lifecycle;
+mod patches;
 mod pods;
 mod services;
 mod validation;

@@ -1,5 +1,4 @@
 //! What patches are for: the difference of two objects, applied to the first, makes the second.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -1,0 +1,4 @@
+//! Expressions in CEL: compiled, and evaluated within their budget.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: orch_fuzz::expect_parsers_to_panic(), |data: &[u8]| orch_fuzz::cel(data));

@@ -1,0 +1,4 @@
+//! JSON patches.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| orch_fuzz::json_patch(data));

@@ -1,0 +1,4 @@
+//! Methods, paths and queries of requests.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: orch_fuzz::expect_parsers_to_panic(), |data: &[u8]| orch_fuzz::path(data));
