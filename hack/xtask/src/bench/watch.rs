@@ -23,7 +23,7 @@ use super::writes::{COLLECTION, config_map};
 
 const WATCHERS: usize = 1_000;
 const WATCHERS_A_CONNECTION: usize = 50;
-const SINGLE_CHANGES: usize = 30;
+const SINGLE_CHANGES: usize = 100;
 const BURST: usize = 300;
 
 /// Leaves out the ConfigMap that a server makes by itself, perhaps after the watches have begun.
