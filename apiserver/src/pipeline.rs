@@ -126,8 +126,8 @@ async fn dispatch(
     // A body that comes slowly keeps no seat. The seat is kept until the answer is ready to be sent.
     let _seat = server.fairness.seat(&call.identity).await?;
     let mut answer = match (serve(server, &call, record).await?, socket) {
-        (Answer::Watch(watch), socket) => {
-            let watch = watch.while_held(server.fairness.long_running(&call.identity)?);
+        (Answer::Watch(mut watch), socket) => {
+            watch.leave = Some(server.fairness.long_running(&call.identity)?);
             match socket {
                 Some(upgrade) => return Ok(socket::watch(upgrade, watch, wish, &server.stopping)),
                 None => Answer::Watch(watch),

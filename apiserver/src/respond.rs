@@ -231,11 +231,14 @@ pub(crate) fn events(
     wish: Wish,
     stopping: &CancellationToken,
 ) -> impl Stream<Item = Vec<Bytes>> + Send + use<> {
-    let events = watch.events.take_until(stopping.clone().cancelled_owned());
+    let Watch { kind, events, leave } = watch;
     let mut columns = true;
-    events.map(move |items| match wish.view {
-        View::Json => items.iter().map(Item::line).collect(),
-        _ => items.iter().map(|item| viewed(item, &watch.kind, &wish, &mut columns)).collect(),
+    events.take_until(stopping.clone().cancelled_owned()).map(move |items| {
+        let _until_the_end = &leave;
+        match wish.view {
+            View::Json => items.iter().map(Item::line).collect(),
+            _ => items.iter().map(|item| viewed(item, &kind, &wish, &mut columns)).collect(),
+        }
     })
 }
 

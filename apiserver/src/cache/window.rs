@@ -388,10 +388,19 @@ impl Cursor {
         Ok(changes)
     }
 
-    /// Waits until there may be something to read.
-    pub(crate) async fn changed(&mut self) {
-        // An error means that the window was replaced, which the next read finds out.
-        let _ = self.head.changed().await;
+    /// The changes that have not been read yet, up to `max`; waits for one. Loses none if it is given up.
+    ///
+    /// # Errors
+    /// As [`Cursor::read`].
+    pub(crate) async fn next(&mut self, max: usize) -> Result<Vec<Arc<Change>>, Lagged> {
+        loop {
+            let changes = self.read(max)?;
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+            // An error means that the window was replaced, which the next read finds out.
+            let _ = self.head.changed().await;
+        }
     }
 
     /// The revision that the reader has seen everything up to; `None` while there is more to read.

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, unfold};
+use futures::{FutureExt as _, StreamExt as _};
 use orch_api::{Clock, EventType, FieldError, INITIAL_EVENTS_END, Reason, Status, Verb, VersionMatch};
 use orch_store::Revision;
 use serde_json::json;
 
 use super::list::revision_asked;
 use super::{Call, Registry};
-use crate::cache::{Cached, Change, Cursor, Query, Window, line};
+use crate::cache::{Cached, Change, Cursor, Lagged, Query, Window, line};
+use crate::fairness::LongRunning;
 use crate::kinds::Served;
 use crate::registry::Answer;
 
@@ -33,17 +34,8 @@ pub(crate) struct Watch {
     pub(crate) kind: Arc<Served>,
     /// The events.
     pub(crate) events: BoxStream<'static, Vec<Item>>,
-}
-
-impl Watch {
-    /// The same, which keeps something for as long as it lasts.
-    pub(crate) fn while_held(self, kept: impl Send + 'static) -> Self {
-        let events = self.events.map(move |items| {
-            let _kept = &kept;
-            items
-        });
-        Self { events: events.boxed(), ..self }
-    }
+    /// The caller's leave to watch: kept for as long as events may come.
+    pub(crate) leave: Option<LongRunning>,
 }
 
 /// One event of a watch; its bytes are shared with every other watcher where they are the same.
@@ -136,19 +128,21 @@ pub(super) async fn watch(registry: &Registry, call: &Call) -> Result<Answer, St
     }
     let seconds =
         params.timeout_seconds.unwrap_or_else(|| SHORTEST_SECONDS + rand::random_range(0..SHORTEST_SECONDS));
-    let state = Watcher {
+    let mut state = Watcher {
         kind: call.kind.clone(),
         query,
         pending,
         cursor: cursor.cursor,
         wants_bookmarks: params.allow_watch_bookmarks,
         last_bookmark: Revision::ZERO,
-        next_bookmark: registry.clock.sleep(BOOKMARK_INTERVAL),
-        end: registry.clock.sleep(Duration::from_secs(seconds)),
+        alarm: std::future::ready(()).boxed(),
+        left: Duration::from_secs(seconds),
         clock: registry.clock.clone(),
         over: false,
     };
-    Ok(Answer::Watch(Watch { kind: call.kind.clone(), events: unfold(state, Watcher::next).boxed() }))
+    state.set_alarm();
+    let events = unfold(state, Watcher::next).boxed();
+    Ok(Answer::Watch(Watch { kind: call.kind.clone(), events, leave: None }))
 }
 
 struct Started {
@@ -219,8 +213,10 @@ struct Watcher {
     cursor: Cursor,
     wants_bookmarks: bool,
     last_bookmark: Revision,
-    next_bookmark: BoxFuture<'static, ()>,
-    end: BoxFuture<'static, ()>,
+    /// Rings for the next bookmark, or the end.
+    alarm: BoxFuture<'static, ()>,
+    /// How much time there is after that.
+    left: Duration,
     clock: Arc<dyn Clock>,
     over: bool,
 }
@@ -235,32 +231,34 @@ impl Watcher {
             if self.over {
                 return None;
             }
-            match self.cursor.read(BATCH) {
-                Err(_) => return Some((vec![self.cut()], self)),
-                Ok(changes) if !changes.is_empty() => {
-                    let window = self.kind.window.clone();
-                    self.pending
-                        .extend(changes.into_iter().filter_map(|change| item(&window, &self.query, change)));
-                    if self.pending.is_empty() {
-                        // Many changes in a row may not concern this watcher: let others run.
-                        tokio::task::yield_now().await;
-                    }
-                    continue;
-                }
-                Ok(_) => {}
-            }
             tokio::select! {
-                () = self.cursor.changed() => {}
-                () = &mut self.end => {
-                    self.over = true;
+                biased;
+                () = &mut self.alarm => {
+                    self.over = self.left.is_zero();
                     self.push_bookmark();
+                    self.set_alarm();
                 }
-                () = &mut self.next_bookmark, if self.wants_bookmarks => {
-                    self.next_bookmark = self.clock.sleep(BOOKMARK_INTERVAL);
-                    self.push_bookmark();
+                changes = self.cursor.next(BATCH) => match changes {
+                    Err(Lagged) => return Some((vec![self.cut()], self)),
+                    Ok(changes) => self.take(changes),
                 }
+            }
+            if self.pending.is_empty() {
+                // Many changes in a row may not concern this watcher: let others run.
+                tokio::task::yield_now().await;
             }
         }
+    }
+
+    fn take(&mut self, changes: Vec<Arc<Change>>) {
+        let items = changes.into_iter().filter_map(|change| item(&self.kind.window, &self.query, change));
+        self.pending.extend(items);
+    }
+
+    fn set_alarm(&mut self) {
+        let wait = if self.wants_bookmarks { self.left.min(BOOKMARK_INTERVAL) } else { self.left };
+        self.left -= wait;
+        self.alarm = self.clock.sleep(wait);
     }
 
     /// The next events that wait, at least one.
