@@ -147,7 +147,7 @@ pub(crate) async fn complete(registry: &Registry, call: &Call, object: &mut Valu
         };
         return Err(Status::forbidden(call.kind.kind(), own, why));
     };
-    let found: Value = serde_json::from_slice(&found.bytes).map_err(Status::internal)?;
+    let found: Value = found.value().map_err(Status::internal)?;
     (prerequisite.complete)(object, &found);
     Ok(())
 }

@@ -37,7 +37,7 @@ impl Source {
 
     /// The object that the cache holds.
     pub(crate) fn cached(defines: Defines, object: &Cached) -> Self {
-        let (key, bytes) = (object.key.clone(), object.bytes.clone());
+        let (key, bytes) = (object.key.clone(), object.stored.clone());
         Self { key, defines, bytes, seen: object.revision, revision: object.revision }
     }
 }

@@ -43,7 +43,7 @@ fn due(kinds: &KindTable, now: Timestamp) -> (Vec<Arc<Cached>>, Option<Timestamp
     for served in kinds.now().all() {
         let Some(expires) = served.entry.expires else { continue };
         for object in served.window.all() {
-            let Ok(value) = serde_json::from_slice(&object.bytes) else { continue };
+            let Ok(value) = object.value() else { continue };
             match expires(&value) {
                 Some(at) if at <= now => over.push(object),
                 Some(at) => next = Some(next.map_or(at, |next: Timestamp| next.min(at))),

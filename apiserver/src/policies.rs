@@ -144,7 +144,7 @@ impl World for Surroundings {
         let served = self.kinds.of(kind)?;
         let namespace = Some(namespace).filter(|_| kind.is_namespaced());
         let object = served.window.get(&served.key(namespace, name).ok()?)?;
-        serde_json::from_slice(&object.bytes).ok()
+        object.value().ok()
     }
 
     fn objects(&self, kind: &Kind, namespace: &str) -> Vec<Value> {
@@ -152,7 +152,7 @@ impl World for Surroundings {
         let Some(served) = self.kinds.of(kind) else { return Vec::new() };
         let Ok(prefix) = served.prefix(namespace) else { return Vec::new() };
         let inside = served.window.below(&prefix).into_iter();
-        inside.filter_map(|object| serde_json::from_slice(&object.bytes).ok()).collect()
+        inside.filter_map(|object| object.value().ok()).collect()
     }
 
     fn kind(&self, api_version: &str, name: &str) -> Option<Kind> {

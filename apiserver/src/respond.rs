@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::{Format, View};
 use crate::cache::line;
 use crate::kinds::Served;
-use crate::registry::{Answer, Item, List, Watch, Written};
+use crate::registry::{Answer, Item, List, Listed, Watch, Written};
 use crate::table::{Include, partial, table};
 
 /// Answers larger than this are compressed for clients that accept it: Kubernetes' limit.
@@ -149,18 +149,18 @@ fn written_as(format: Format, json: Bytes) -> Result<Bytes, Status> {
 /// The list's JSON, copied together from its objects' bytes.
 fn pieces(list: &List) -> Vec<Bytes> {
     let (head, tail) = (list.head(), b"]}");
-    let size = head.len() + tail.len() + list.items.iter().map(|item| item.len() + 1).sum::<usize>();
+    let size = head.len() + tail.len() + list.items.iter().map(|item| item.size() + 1).sum::<usize>();
     let mut pieces = Vec::with_capacity(size / PIECE_BYTES + 1);
     let mut piece = BytesMut::with_capacity(size.min(PIECE_BYTES));
     piece.put_slice(head.as_bytes());
     for (index, item) in list.items.iter().enumerate() {
-        if piece.len() + item.len() > PIECE_BYTES {
+        if piece.len() + item.size() > PIECE_BYTES {
             pieces.push(std::mem::replace(&mut piece, BytesMut::with_capacity(PIECE_BYTES)).freeze());
         }
         if index > 0 {
             piece.put_u8(b',');
         }
-        piece.put_slice(item);
+        item.put_wire(&mut piece);
     }
     piece.put_slice(tail);
     pieces.push(piece.freeze());
@@ -184,8 +184,12 @@ fn body_of(pieces: Vec<Bytes>) -> Body {
     }
 }
 
-fn parse(items: &[Bytes]) -> Result<Vec<Value>, Status> {
-    items.iter().map(|item| serde_json::from_slice(item)).collect::<Result<_, _>>().map_err(Status::internal)
+fn parse(items: &[Listed]) -> Result<Vec<Value>, Status> {
+    items
+        .iter()
+        .map(|item| serde_json::from_slice(&item.wire()))
+        .collect::<Result<_, _>>()
+        .map_err(Status::internal)
 }
 
 fn list_as_table(list: &List, version: &str, wish: &Wish) -> Result<Bytes, Status> {

@@ -79,7 +79,7 @@ async fn address(server: &Server, call: &Call) -> Result<String, Status> {
     server.registry.cache.catch_up().await?;
     let object = call.kind.window.get(&call.key()?);
     let object = object.ok_or_else(|| Status::not_found(call.kind.kind(), call.name()))?;
-    let object: Value = serde_json::from_slice(&object.bytes).map_err(Status::internal)?;
+    let object: Value = object.value().map_err(Status::internal)?;
     serving(server, call, backend, &object)
 }
 
@@ -93,7 +93,7 @@ fn serving(server: &Server, call: &Call, backend: &Backend, object: &Value) -> R
     let kind = kinds.of(&backend.kind).ok_or_else(|| Status::internal("the backend's kind is not served"))?;
     let found =
         kind.window.get(&kind.key(None, name)?).ok_or_else(|| Status::not_found(&backend.kind, name))?;
-    let found: Value = serde_json::from_slice(&found.bytes).map_err(Status::internal)?;
+    let found: Value = found.value().map_err(Status::internal)?;
     (backend.address)(&found).ok_or_else(|| {
         Status::unavailable(format!("{} {name} does not say where it serves streams", backend.kind.singular))
     })

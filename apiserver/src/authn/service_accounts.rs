@@ -282,7 +282,7 @@ fn life(object: &Cached) -> Option<Life> {
     struct Head {
         metadata: Life,
     }
-    serde_json::from_slice::<Head>(&object.bytes).ok().map(|head| head.metadata)
+    serde_json::from_slice::<Head>(&object.stored).ok().map(|head| head.metadata)
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

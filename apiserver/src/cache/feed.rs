@@ -54,12 +54,12 @@ impl Change {
     pub(crate) fn object(&self, event: EventType) -> Bytes {
         let gone = || {
             self.departed.get_or_init(|| {
-                self.previous.as_ref().map(|previous| previous.bytes_as_of(self.revision)).unwrap_or_default()
+                self.previous.as_ref().map(|previous| previous.wire_as_of(self.revision)).unwrap_or_default()
             })
         };
         match (event, &self.object) {
             (EventType::Deleted, _) | (_, None) => gone().clone(),
-            (_, Some(object)) => object.bytes.clone(),
+            (_, Some(object)) => object.wire(),
         }
     }
 
@@ -75,7 +75,7 @@ impl Change {
 
     /// The size of what the object is now, or was.
     pub(crate) fn bytes(&self) -> usize {
-        self.object.as_ref().or(self.previous.as_ref()).map_or(0, |object| object.bytes.len())
+        self.object.as_ref().or(self.previous.as_ref()).map_or(0, |object| object.size())
     }
 }
 

@@ -65,5 +65,5 @@ fn followed<'a>(kind: &'a Kind, key: &'a Key, object: Option<&'a Cached>) -> Fol
     let mut path = key.as_str().rsplit('/');
     let (name, place) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
     let namespace = if kind.is_namespaced() { place } else { "" };
-    Followed { kind, namespace, name, object: object.map(|object| &*object.bytes) }
+    Followed { kind, namespace, name, object: object.map(|object| &*object.stored) }
 }

@@ -3,10 +3,9 @@
 //! The store keeps an object's JSON without its `resourceVersion`, which is the revision of the write. `apiVersion`,
 //! `kind` and `metadata` come first, so that the revision can be put in without parsing.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use orch_api::labels::Labels;
 use orch_api::{FieldQuery, KindEntry, LabelQuery, Schema};
 use orch_store::{Entry, Key, Revision};
@@ -56,44 +55,37 @@ impl Reading {
     }
 
     /// What is stored, as the store would keep it had it been written in this version and under this schema.
-    fn read<'a>(&self, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, serde_json::Error> {
-        let Some(custom) = &self.custom else { return Ok(stored.into()) };
+    ///
+    /// # Errors
+    /// If it is not an object's JSON.
+    pub(crate) fn read(&self, stored: &Bytes) -> Result<Bytes, serde_json::Error> {
+        let Some(custom) = &self.custom else { return Ok(stored.clone()) };
         let mut object: Value = serde_json::from_slice(stored)?;
         object["apiVersion"] = custom.api_version.as_str().into();
         custom.schema.prune(&mut object);
         custom.schema.apply_defaults(&mut object);
-        encode(&object).map(Cow::from)
-    }
-
-    /// What is served of what the store would keep, without a revision.
-    ///
-    /// # Errors
-    /// If it is not an object's JSON.
-    pub(crate) fn shown(&self, stored: &Bytes) -> Result<Bytes, serde_json::Error> {
-        Ok(match self.read(stored)? {
-            Cow::Borrowed(_) => stored.clone(),
-            Cow::Owned(read) => read.into(),
-        })
+        encode(&object).map(Bytes::from)
     }
 
     /// What is served of what the store keeps.
     ///
     /// # Errors
     /// If it is not an object's JSON.
-    pub(crate) fn wire(&self, stored: &[u8], revision: Revision) -> Result<Bytes, serde_json::Error> {
+    pub(crate) fn wire(&self, stored: &Bytes, revision: Revision) -> Result<Bytes, serde_json::Error> {
         Ok(wire(&self.read(stored)?, revision))
     }
 }
 
-/// An object as it is served. Never changes.
+/// An object that is served. Never changes. Its JSON is shared with the store, which keeps it without the `resourceVersion`; that
+/// goes in whenever the object is served.
 #[derive(Debug)]
 pub(crate) struct Cached {
     /// Where it is kept.
     pub(crate) key: Key,
     /// The revision that wrote it: its `resourceVersion`.
     pub(crate) revision: Revision,
-    /// The object's JSON, with its `resourceVersion`.
-    pub(crate) bytes: Bytes,
+    /// The object's JSON, without its `resourceVersion`.
+    pub(crate) stored: Bytes,
     /// Deletion has been asked for.
     pub(crate) is_terminating: bool,
     labels: Labels,
@@ -120,7 +112,7 @@ impl Cached {
         Ok(Self {
             key: entry.key.clone(),
             revision: entry.modified,
-            bytes: wire(&stored, entry.modified),
+            stored,
             is_terminating: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels,
             fields,
@@ -150,19 +142,32 @@ impl Cached {
             })
     }
 
-    /// The same object's bytes as of another revision: what the event of its end carries.
-    pub(crate) fn bytes_as_of(&self, revision: Revision) -> Bytes {
-        let Some(start) = find(&self.bytes, REVISION).map(|at| at + REVISION.len()) else {
-            return self.bytes.clone();
-        };
-        let Some(length) = self.bytes[start..].iter().position(|byte| *byte == b'"') else {
-            return self.bytes.clone();
-        };
-        let mut bytes = BytesMut::with_capacity(self.bytes.len() + 4);
-        bytes.put_slice(&self.bytes[..start]);
-        bytes.put_slice(revision.to_string().as_bytes());
-        bytes.put_slice(&self.bytes[start + length..]);
-        bytes.freeze()
+    /// The object's JSON as it is served. Cost: it is copied.
+    pub(crate) fn wire(&self) -> Bytes {
+        self.wire_as_of(self.revision)
+    }
+
+    /// The same as of another revision: what the event of its end carries.
+    pub(crate) fn wire_as_of(&self, revision: Revision) -> Bytes {
+        wire(&self.stored, revision)
+    }
+
+    /// Writes the object's JSON as it is served.
+    pub(crate) fn put_wire(&self, out: &mut impl BufMut) {
+        parts(&self.stored, &self.revision.to_string()).into_iter().for_each(|part| out.put_slice(part));
+    }
+
+    /// The object as a value.
+    ///
+    /// # Errors
+    /// If it is not an object's JSON, which nothing but damage explains.
+    pub(crate) fn value(&self) -> Result<Value, serde_json::Error> {
+        serde_json::from_slice(&self.wire())
+    }
+
+    /// About how long the object's JSON is. Cost: none.
+    pub(crate) fn size(&self) -> usize {
+        self.stored.len() + REVISION.len() + 20
     }
 }
 
@@ -222,17 +227,16 @@ pub(crate) fn encode(object: &Value) -> Result<Vec<u8>, serde_json::Error> {
 
 /// What is served of what the store keeps: the same with the revision in it.
 fn wire(stored: &[u8], revision: Revision) -> Bytes {
+    parts(stored, &revision.to_string()).concat().into()
+}
+
+/// What is served of what the store keeps, in parts.
+fn parts<'a>(stored: &'a [u8], revision: &'a str) -> [&'a [u8]; 5] {
     let Some(at) = find(stored, METADATA).map(|at| at + METADATA.len()) else {
-        return Bytes::copy_from_slice(stored);
+        return [stored, b"", b"", b"", b""];
     };
-    let revision = revision.to_string();
     let end: &[u8] = if stored.get(at) == Some(&b'}') { b"\"" } else { b"\"," };
-    // To the byte: what is left over would be kept for as long as the object is.
-    let mut bytes = Vec::with_capacity(stored.len() + REVISION.len() + revision.len() + end.len());
-    for part in [&stored[..at], REVISION, revision.as_bytes(), end, &stored[at..]] {
-        bytes.extend_from_slice(part);
-    }
-    bytes.into()
+    [&stored[..at], REVISION, revision.as_bytes(), end, &stored[at..]]
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -258,7 +262,10 @@ mod tests {
         let entry = Entry { key, value: stored.into(), created: Revision(7), modified: Revision(7) };
         let cached = Cached::read(&entry, &reading).unwrap();
         let mut expected = object;
-        for (bytes, revision) in [(cached.bytes.clone(), "7"), (cached.bytes_as_of(Revision(1234)), "1234")] {
+        let mut put = Vec::new();
+        cached.put_wire(&mut put);
+        assert_eq!(put, cached.wire());
+        for (bytes, revision) in [(cached.wire(), "7"), (cached.wire_as_of(Revision(1234)), "1234")] {
             expected["metadata"]["resourceVersion"] = revision.into();
             assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), expected);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use orch_api::Status;
 use orch_store::Revision;
 
@@ -37,7 +37,7 @@ pub(crate) struct List {
     /// Their kind.
     pub(crate) kind: Arc<Served>,
     /// Their JSON, in order of keys.
-    pub(crate) items: Vec<Bytes>,
+    pub(crate) items: Vec<Listed>,
     /// What a watch starts from.
     pub(crate) revision: Revision,
     /// Where the next page starts; empty on the last one.
@@ -46,9 +46,43 @@ pub(crate) struct List {
     pub(crate) remaining: Option<u64>,
 }
 
+/// An object of a list.
+pub(crate) enum Listed {
+    /// As it is cached.
+    Cached(Arc<Cached>),
+    /// As it was just written.
+    Written(Bytes),
+}
+
+impl Listed {
+    /// The object's JSON.
+    pub(crate) fn wire(&self) -> Bytes {
+        match self {
+            Self::Cached(object) => object.wire(),
+            Self::Written(bytes) => bytes.clone(),
+        }
+    }
+
+    /// Writes the object's JSON.
+    pub(crate) fn put_wire(&self, out: &mut impl BufMut) {
+        match self {
+            Self::Cached(object) => object.put_wire(out),
+            Self::Written(bytes) => out.put_slice(bytes),
+        }
+    }
+
+    /// About how long the object's JSON is.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Cached(object) => object.size(),
+            Self::Written(bytes) => bytes.len(),
+        }
+    }
+}
+
 impl Written {
     pub(crate) fn read(object: &Cached) -> Self {
-        Self { code: 200, bytes: object.bytes.clone(), warnings: Vec::new() }
+        Self { code: 200, bytes: object.wire(), warnings: Vec::new() }
     }
 }
 

@@ -7,7 +7,7 @@ use orch_api::{Reason, Request, Status, Time, Verb};
 
 use super::delete::Options;
 use super::modify::Done;
-use super::{Answer, Call, List, Registry};
+use super::{Answer, Call, List, Listed, Registry};
 use crate::cache::Cached;
 
 /// Objects deleted at a time.
@@ -24,8 +24,8 @@ pub(super) async fn delete_collection(registry: &Registry, call: &Call) -> Resul
     let deleted = stream::iter(snapshot.objects).map(|object| async move {
         let one = one(call, &object);
         match registry.remove(&one, options, now).await {
-            Ok(Done::Put(bytes)) => Ok(Some(bytes)),
-            Ok(Done::Removed(_)) => Ok(Some(object.bytes.clone())),
+            Ok(Done::Put(bytes)) => Ok(Some(Listed::Written(bytes))),
+            Ok(Done::Removed(_)) => Ok(Some(Listed::Cached(object.clone()))),
             Err(status) if status.is(&Reason::NotFound) => Ok(None),
             Err(status) => Err(status),
         }

@@ -1,13 +1,14 @@
 //! `list`: the objects of a kind, whole or by page, as of one revision.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use orch_api::{FieldError, Reason, Status, Verb, VersionMatch};
 use orch_store::{Key, ReadAt, Revision, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Call, List, Registry};
+use super::{Answer, Call, List, Listed, Registry};
 use crate::cache::{Cached, Query};
 use crate::status::from_store;
 
@@ -46,7 +47,7 @@ fn from_cache(call: &Call, query: &Query, limit: usize) -> List {
     let (snapshot, rest) = call.kind.window.page(query, limit);
     let last = snapshot.objects.last().filter(|_| rest > 0);
     let cont = last.map_or_else(String::new, |last| Token::encode(Some(snapshot.revision), query, &last.key));
-    let items = snapshot.objects.iter().map(|object| object.bytes.clone()).collect();
+    let items = snapshot.objects.into_iter().map(Listed::Cached).collect();
     List {
         kind: call.kind.clone(),
         items,
@@ -72,7 +73,7 @@ async fn at(
 ) -> Result<Answer, Status> {
     let selectable = call.kind.window.selectable();
     let selects_all = query.labels.is_empty() && query.fields.is_empty();
-    let mut items: Vec<(Key, Bytes)> = Vec::new();
+    let mut items: Vec<Arc<Cached>> = Vec::new();
     let start = from.clone();
     let (mut from, mut rest) = (from, 0);
     loop {
@@ -87,7 +88,7 @@ async fn at(
         for entry in &page.entries {
             let object = Cached::read(entry, call.kind.window.reading()).map_err(Status::internal)?;
             if object.matches(&query.labels, &query.fields, selectable) {
-                items.push((object.key.clone(), object.bytes));
+                items.push(Arc::new(object));
             }
         }
         rest = if selects_all { page.remaining } else { rest };
@@ -99,10 +100,10 @@ async fn at(
     let more = from.is_some() || items.len() > limit;
     items.truncate(limit);
     let cont = match items.last() {
-        Some((last, _)) if more => Token::encode(Some(revision), query, last),
+        Some(last) if more => Token::encode(Some(revision), query, &last.key),
         _ => String::new(),
     };
-    let items = items.into_iter().map(|(_, bytes)| bytes).collect();
+    let items = items.into_iter().map(Listed::Cached).collect();
     Ok(Answer::List(List {
         kind: call.kind.clone(),
         items,

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use orch_api::{Clock, Request, Status, Verb};
 use orch_store::Store;
 
-pub(crate) use answer::{Answer, List, Written};
+pub(crate) use answer::{Answer, List, Listed, Written};
 pub(crate) use call::Call;
 pub(crate) use watch::{Item, Watch};
 

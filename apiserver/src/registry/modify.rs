@@ -141,7 +141,7 @@ impl Registry {
         let served = |revision| call.kind.window.reading().wire(&stored, revision).map_err(Status::internal);
         if call.params().dry_run {
             let taken = self.store.get(key, orch_store::ReadAt::Latest).await.map_err(from_store)?.is_some();
-            let shown = call.kind.window.reading().shown(&stored).map_err(Status::internal)?;
+            let shown = call.kind.window.reading().read(&stored).map_err(Status::internal)?;
             return Ok((!taken).then_some(shown));
         }
         match self.store.commit(&[Write::create(key.clone(), stored.clone())]).await {
@@ -155,14 +155,9 @@ impl Registry {
     pub(super) async fn current(&self, call: &Call, key: &Key) -> Result<Option<Current>, Status> {
         match call.kind.window.get(key) {
             Some(object) => {
-                let value = serde_json::from_slice(&object.bytes).map_err(Status::internal)?;
-                Ok(Some(Current {
-                    value,
-                    bytes: object.bytes.clone(),
-                    revision: object.revision,
-                    stale: true,
-                    outdated: false,
-                }))
+                let bytes = object.wire();
+                let value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
+                Ok(Some(Current { value, bytes, revision: object.revision, stale: true, outdated: false }))
             }
             None => self.stored(call, key).await,
         }

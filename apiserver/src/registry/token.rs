@@ -158,7 +158,7 @@ fn find_in(registry: &Registry, kind: &Kind, namespace: Option<&str>, name: &str
 fn find(kind: &Served, namespace: Option<&str>, name: &str) -> Result<Value, Status> {
     let found = kind.window.get(&kind.key(namespace, name)?);
     let found = found.ok_or_else(|| Status::not_found(kind.kind(), name))?;
-    serde_json::from_slice(&found.bytes).map_err(Status::internal)
+    found.value().map_err(Status::internal)
 }
 
 fn id(object: &Value) -> ObjectId {

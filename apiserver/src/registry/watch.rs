@@ -65,7 +65,7 @@ impl Item {
     fn object_bytes(&self) -> usize {
         match self {
             Self::Change(change, _) => change.bytes(),
-            Self::Present(object) => object.bytes.len(),
+            Self::Present(object) => object.size(),
             Self::Bookmark(object) => object.len(),
             Self::Error(_) => 0,
         }
@@ -75,7 +75,7 @@ impl Item {
     pub(crate) fn object(&self) -> Bytes {
         match self {
             Self::Change(change, event) => change.object(*event),
-            Self::Present(object) => object.bytes.clone(),
+            Self::Present(object) => object.wire(),
             Self::Bookmark(object) => object.clone(),
             Self::Error(status) => serde_json::to_vec(status).unwrap_or_default().into(),
         }

@@ -31,6 +31,17 @@ struct Figure {
     more_is_better: bool,
 }
 
+/// The figures of one server, each shown as it is measured.
+#[derive(Default)]
+struct Figures(Vec<Figure>);
+
+impl Figures {
+    fn push(&mut self, figure: Figure) {
+        eprintln!("   {}  {}", figure.name, figure.text);
+        self.0.push(figure);
+    }
+}
+
 /// How a server of one make is started on an etcd.
 enum Make<'a> {
     Orch,
@@ -73,7 +84,7 @@ pub(crate) async fn run(report: &mut Report, binary: Option<&Path>) -> Result<()
     let kube = figures(&Make::Kube(binary)).await?;
     let heading = ["figure", "Orch", "kube-apiserver", "Orch is better by"];
     let section = report.section("Beside kube-apiserver", &method, &heading);
-    for (orch, kube) in orch.iter().zip(&kube) {
+    for (orch, kube) in orch.0.iter().zip(&kube.0) {
         compare(section, orch, kube);
     }
     Ok(())
@@ -84,9 +95,9 @@ fn compare(section: &mut Section, orch: &Figure, kube: &Figure) {
     section.row([orch.name.clone(), orch.text.clone(), kube.text.clone(), format!("{ratio:.1}×")]);
 }
 
-async fn figures(make: &Make<'_>) -> Result<Vec<Figure>> {
+async fn figures(make: &Make<'_>) -> Result<Figures> {
     let etcd = EtcdServer::start().await;
-    let mut figures = Vec::new();
+    let mut figures = Figures::default();
     let mut server = make.start(&etcd).await?;
     let mut starts = vec![server.started_in];
     while starts.len() < STARTS {
@@ -123,7 +134,7 @@ async fn figures(make: &Make<'_>) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-async fn reads(figures: &mut Vec<Figure>, server: &Server) -> Result<()> {
+async fn reads(figures: &mut Figures, server: &Server) -> Result<()> {
     lists_once(server).await?;
     figures.push(memory("memory, 10,000 objects of 1 KiB", server)?);
     for clients in CLIENTS {
@@ -147,7 +158,7 @@ async fn lists_once(server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn requests(figures: &mut Vec<Figure>, what: &str, clients: usize, outcome: &Outcome, cpu: Duration) {
+fn requests(figures: &mut Figures, what: &str, clients: usize, outcome: &Outcome, cpu: Duration) {
     figures.push(rate(&format!("{what}, {clients} clients"), outcome.per_second()));
     figures.push(time(&format!("{what}, {clients} clients, p99"), outcome.quantile(0.99)));
     figures.push(time(&format!("{what}, {clients} clients, CPU of the server"), cpu));
