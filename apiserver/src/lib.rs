@@ -99,6 +99,8 @@ pub struct Config {
     pub backend: Option<Arc<rustls::ClientConfig>>,
     /// How much callers may ask at the same time.
     pub flows: FlowLimits,
+    /// What else is told at `/metrics`, beside what the server tells about itself.
+    pub metrics: prometheus_client::registry::Registry,
 }
 
 impl Config {
@@ -118,6 +120,7 @@ impl Config {
             compact_after: None,
             backend: None,
             flows: FlowLimits::default(),
+            metrics: prometheus_client::registry::Registry::default(),
         }
     }
 }
@@ -156,6 +159,7 @@ impl ApiServer {
             config.audit,
             config.backend,
             config.flows,
+            config.metrics,
         ));
         Ok(Self { server, tasks })
     }

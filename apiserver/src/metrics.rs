@@ -35,9 +35,10 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(audit: Option<&Audit>, fairness: &Fairness) -> Self {
+    /// Adds what the server tells about itself to a registry.
+    pub(crate) fn new(prometheus: Prometheus, audit: Option<&Audit>, fairness: &Fairness) -> Self {
         let mut metrics = Self {
-            prometheus: Prometheus::default(),
+            prometheus,
             requests: Family::default(),
             seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
             objects: Family::default(),

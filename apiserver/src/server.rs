@@ -43,9 +43,10 @@ impl Server {
         audit: Option<Audit>,
         backend: Option<Arc<rustls::ClientConfig>>,
         flows: FlowLimits,
+        metrics: prometheus_client::registry::Registry,
     ) -> Self {
         let fairness = Fairness::new(flows);
-        let metrics = Metrics::new(audit.as_ref(), &fairness);
+        let metrics = Metrics::new(metrics, audit.as_ref(), &fairness);
         Self {
             registry,
             tokens,

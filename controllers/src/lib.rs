@@ -25,7 +25,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use orch_api::{Client, Clock, Resource};
-use orch_controller_runtime::{Caches, Context, ObjectKey, Recorder};
+use orch_controller_runtime::{Caches, Context, Metrics, ObjectKey, Recorder};
 use orch_ontology::{Event, PolicyRule};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -72,8 +72,27 @@ impl Default for Authority {
     }
 }
 
-/// Every controller. The scheduler's decisions can be read from `decisions`.
-pub fn all(authority: Authority, decisions: Decisions) -> Vec<Entry> {
+/// What controllers tell about themselves. Clones share it.
+#[derive(Clone, Default)]
+pub struct Telemetry {
+    /// What the scheduler has decided lately.
+    pub decisions: Decisions,
+    /// How the scheduler fares.
+    pub scheduler: scheduler::Metrics,
+    /// How every controller's queue does.
+    pub queues: Metrics,
+}
+
+impl Telemetry {
+    /// Makes the numbers part of what is told about the process.
+    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        self.scheduler.register(registry);
+        self.queues.register(registry);
+    }
+}
+
+/// Every controller. What the scheduler does can be read from `telemetry`.
+pub fn all(authority: Authority, telemetry: Telemetry) -> Vec<Entry> {
     let Authority { certificate_pem, signer } = authority;
     vec![
         entry("namespace", permissions::namespace(), namespace::run),
@@ -81,7 +100,7 @@ pub fn all(authority: Authority, decisions: Decisions) -> Vec<Entry> {
         entry("workload", permissions::workload(), workload::run),
         entry("endpoint-slice", permissions::endpoint_slice(), endpoint_slices::run),
         entry("scheduler", permissions::scheduler(), move |context, cancel| {
-            scheduler::run(context, decisions, cancel)
+            scheduler::run(context, telemetry.decisions, telemetry.scheduler, cancel)
         }),
         entry("node-lifecycle", permissions::node_lifecycle(), node_lifecycle::run),
         entry("pod-gc", permissions::pod_gc(), pod_gc::run),
@@ -109,7 +128,7 @@ fn entry<F: Future<Output = ()> + Send + 'static>(
 
 /// The users that controllers act as, and what each must be allowed to do.
 pub fn users() -> Vec<(String, Vec<PolicyRule>)> {
-    let own = all(Authority::default(), Decisions::default())
+    let own = all(Authority::default(), Telemetry::default())
         .into_iter()
         .map(|entry| (user(entry.name), entry.permissions));
     let shared = [(SHARED_USER, permissions::shared()), (ELECTION_USER, permissions::election())];
@@ -131,7 +150,7 @@ pub async fn run_elected(
     client: impl Fn(&str) -> Arc<dyn Client> + Send + Sync + 'static,
     clock: Arc<dyn Clock>,
     authority: Authority,
-    decisions: Decisions,
+    telemetry: Telemetry,
     identity: String,
     cancel: CancellationToken,
 ) {
@@ -147,7 +166,7 @@ pub async fn run_elected(
         let (client, over) = (client.clone(), term.token().clone());
         let fenced =
             move |user: &str| -> Arc<dyn Client> { Arc::new(Fenced::new(client(user), term.clone())) };
-        run(fenced, clock.clone(), authority.clone(), decisions.clone(), over)
+        run(fenced, clock.clone(), authority.clone(), telemetry.clone(), over)
     };
     election.lead(cancel, work).await;
 }
@@ -158,7 +177,7 @@ pub async fn run(
     client: impl Fn(&str) -> Arc<dyn Client> + Send + 'static,
     clock: Arc<dyn Clock>,
     authority: Authority,
-    decisions: Decisions,
+    telemetry: Telemetry,
     cancel: CancellationToken,
 ) {
     let shared = client(SHARED_USER);
@@ -166,9 +185,12 @@ pub async fn run(
     let (recorder, events) = Recorder::new(shared, clock.clone(), Event::KIND, "controllers");
     let mut running = JoinSet::new();
     running.spawn(events.run(cancel.clone()));
-    for Entry { name, run, .. } in all(authority, decisions) {
+    let metrics = telemetry.queues.clone();
+    for Entry { name, run, .. } in all(authority, telemetry) {
         let (caches, clock, recorder) = (caches.clone(), clock.clone(), recorder.clone());
-        running.spawn(run(Context { client: client(&user(name)), caches, clock, recorder }, cancel.clone()));
+        let metrics = metrics.clone();
+        let context = Context { client: client(&user(name)), caches, clock, recorder, metrics };
+        running.spawn(run(context, cancel.clone()));
     }
     drop((caches, recorder, client));
     running.join_all().await;

@@ -13,9 +13,10 @@ use orch_api::{Client, Clock, MASTERS};
 use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::SystemClock;
-use orch_controllers::{Authority, Decisions};
+use orch_controllers::{Authority, Telemetry};
 use orch_ontology::KINDS;
 use orch_transport::{Limits, client_config, serve, server_config};
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -55,6 +56,8 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let hangups = signal(SignalKind::hangup())?;
     tokio::spawn(access::reload_at(hangups, issuer.keys.clone()));
     let store = access::encrypted(store::open(&config, &data).await?, &config).await?;
+    let (telemetry, mut metrics) = (Telemetry::default(), Registry::default());
+    telemetry.register(&mut metrics);
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
         authorizer: Arc::new(Authorization::new()),
         admission: Arc::new(Policies::new()),
@@ -64,6 +67,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         audit: access::audit(&config.audit, &data)?,
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
+        metrics,
         ..orch_apiserver::Config::new(store, KINDS.clone(), clock.clone())
     })?);
     let cancel = CancellationToken::new();
@@ -79,7 +83,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     if config.controllers {
         let authority = certificates.signing();
-        parts.spawn(controllers(&config, &api, clock.clone(), authority, cancel.child_token()));
+        parts.spawn(controllers(&config, &api, clock.clone(), (authority, telemetry), cancel.child_token()));
     }
     let made = orch_controllers::namespace::make_default(own_client(&api)).await;
     made.context("the namespace default cannot be made")?;
@@ -150,15 +154,15 @@ fn controllers(
     config: &Config,
     api: &Arc<ApiServer>,
     clock: Arc<dyn Clock>,
-    authority: Authority,
+    (authority, telemetry): (Authority, Telemetry),
     cancel: CancellationToken,
 ) -> BoxFuture<'static, ()> {
-    let (client, decisions) = (controllers_client(api), Decisions::default());
+    let client = controllers_client(api);
     match config.store.backend {
-        StoreBackend::Embedded => orch_controllers::run(client, clock, authority, decisions, cancel).boxed(),
+        StoreBackend::Embedded => orch_controllers::run(client, clock, authority, telemetry, cancel).boxed(),
         StoreBackend::Etcd => {
             let identity = members::identity();
-            orch_controllers::run_elected(client, clock, authority, decisions, identity, cancel).boxed()
+            orch_controllers::run_elected(client, clock, authority, telemetry, identity, cancel).boxed()
         }
     }
 }

@@ -99,6 +99,7 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         field_manager: NAME,
     };
     let collector = Arc::new(Collector { kinds, executor, absent, waiting });
+    queue.measure(&context.metrics, NAME);
     work(collector, queue, WORKERS, cancel).await;
 }
 

@@ -5,6 +5,7 @@
 //! waits until a change makes room on some node; it is not tried again for any other reason.
 
 mod decisions;
+mod metrics;
 mod state;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use decisions::{Decision, Decisions};
+pub use metrics::Metrics;
 use state::State;
 
 const NAME: &str = "default-scheduler";
@@ -40,11 +42,12 @@ struct Scheduler {
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
     decisions: Decisions,
+    metrics: Metrics,
     writes: Semaphore,
 }
 
-/// Runs the scheduler until cancelled. What it decides can be read from `decisions`.
-pub async fn run(context: Context, decisions: Decisions, cancel: CancellationToken) {
+/// Runs the scheduler until cancelled. What it decides can be read from `decisions`, how it fares from `metrics`.
+pub async fn run(context: Context, decisions: Decisions, metrics: Metrics, cancel: CancellationToken) {
     let queue = Arc::new(WorkQueue::new(context.clock.clone(), RETRY));
     let state = Arc::new(Mutex::new(State::default()));
     let (pods, nodes) = (context.caches.of::<Pod>(), context.caches.of::<Node>());
@@ -52,6 +55,7 @@ pub async fn run(context: Context, decisions: Decisions, cancel: CancellationTok
     if cancel.run_until_cancelled(context.caches.synced()).await.is_none() {
         return;
     }
+    metrics.watch(&queue, &state);
     info!(controller = NAME, workers = WORKERS, "controller runs");
     let recorder = context.recorder.component(NAME);
     let executor = Executor {
@@ -67,8 +71,10 @@ pub async fn run(context: Context, decisions: Decisions, cancel: CancellationTok
         clock: context.clock,
         state,
         decisions,
+        metrics,
         writes: Semaphore::new(WRITES),
     };
+    queue.measure(&context.metrics, NAME);
     work(Arc::new(scheduler), queue, WORKERS, cancel).await;
 }
 
@@ -106,17 +112,20 @@ impl Reconciler for Scheduler {
         let Some(pod) = self.pods.get(key).filter(|pod| state::is_waiting(pod)) else {
             return Ok(Outcome::Done);
         };
+        let start = self.clock.now();
         let Some(placement) = self.state.lock().place(&pod) else { return Ok(Outcome::Done) };
         let node = placement.node.clone();
         let message = node.is_none().then(|| placement.message());
         self.decisions.remember(&pod, self.clock.now(), placement);
         // Never closed, so there always is one in the end.
         let _permit = self.writes.acquire().await;
-        match (node, message) {
-            (Some(node), _) => self.bind(&pod, &node).await?,
-            (None, message) => self.refuse(&pod, &message.unwrap_or_default()).await?,
-        }
-        Ok(Outcome::Done)
+        let (result, outcome) = match node {
+            Some(node) => ("scheduled", self.bind(&pod, &node).await),
+            None => ("unschedulable", self.refuse(&pod, &message.unwrap_or_default()).await),
+        };
+        let took = Duration::try_from(self.clock.now().duration_since(start)).unwrap_or_default();
+        self.metrics.attempt(if outcome.is_ok() { result } else { "error" }, took);
+        outcome.map(|()| Outcome::Done)
     }
 }
 

@@ -23,6 +23,11 @@ pub(super) fn is_waiting(pod: &Pod) -> bool {
 }
 
 impl State {
+    /// How many pods fit nowhere.
+    pub(super) fn unplaceable(&self) -> usize {
+        self.unplaceable.len()
+    }
+
     /// Decides about a pod, and counts it where it goes. None if it has been placed already and the cache doesn't show it
     /// yet.
     pub(super) fn place(&mut self, pod: &Arc<Pod>) -> Option<Placement> {

@@ -15,7 +15,7 @@ use orch_apiserver::{ApiServer, Config, Identity};
 use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::{Cache, Cached, Reflector, TestClock, WholeObject};
 use orch_controllers::certificate::Certify;
-use orch_controllers::{Authority, Decisions};
+use orch_controllers::{Authority, Decisions, Telemetry};
 use orch_ontology::{KINDS, Lease, Node, Pod};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -66,14 +66,15 @@ impl Plane {
         let client = server.local_client(Identity::new("tester", ["system:masters"]));
         let users = orch_controllers::users().into_iter().map(|(user, rules)| granted(&user, rules));
         bootstrap(client.clone(), users.collect()).await.unwrap();
-        let (cancel, decisions, silent) = (CancellationToken::new(), Decisions::default(), Arc::default());
+        let (cancel, telemetry, silent) = (CancellationToken::new(), Telemetry::default(), Arc::default());
+        let decisions = telemetry.decisions.clone();
         let of_user = server.clone();
         // Each controller with no more than its own rights.
         let controllers = orch_controllers::run(
             move |user| of_user.local_client(Identity::new(user, [""; 0])),
             Arc::new(clock.clone()),
             authority(directory.path()),
-            decisions.clone(),
+            telemetry,
             cancel.clone(),
         );
         tokio::spawn(controllers);

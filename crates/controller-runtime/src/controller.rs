@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::planner::Planned;
-use crate::{Backoff, Caches, Executor, ObjectKey, Planner, Reconciler, Recorder, WorkQueue, work};
+use crate::{Backoff, Caches, Executor, Metrics, ObjectKey, Planner, Reconciler, Recorder, WorkQueue, work};
 
 /// How a failing key is retried.
 pub const RETRY: Backoff = Backoff { first: Duration::from_millis(10), limit: Duration::from_secs(60) };
@@ -25,6 +25,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Where events go.
     pub recorder: Recorder,
+    /// Where queues are counted.
+    pub metrics: Metrics,
 }
 
 /// Which changes wake a controller of `K`s, and for which of them: every change of a `K` wakes it for that one; more is
@@ -95,6 +97,7 @@ impl<K: Resource> Controller<K> {
             return;
         }
         info!(controller = reconciler.name(), workers = self.workers, "controller runs");
+        self.queue.measure(&self.context.metrics, reconciler.name());
         work(reconciler, self.queue, self.workers, cancel).await;
     }
 }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::{later, until};
+use crate::metrics::{Meter, Metrics};
 use crate::{Backoff, Key};
 
 /// Which keys to work on next.
@@ -60,12 +61,15 @@ struct State<K> {
     running: usize,
     taken: u64,
     retries: u64,
+    meter: Option<Meter>,
 }
 
 #[derive(Default)]
 struct Entry {
     ready: bool,
     running: bool,
+    /// When it became what it is: ready or running.
+    since: Timestamp,
     /// Added while running.
     again: bool,
     due: Option<Timestamp>,
@@ -83,13 +87,23 @@ impl<K: Key> WorkQueue<K> {
             running: 0,
             taken: 0,
             retries: 0,
+            meter: None,
         };
         Self { clock, backoff, state: Mutex::new(state), wake: Notify::new() }
     }
 
+    /// Counts from now on what happens, as the queue of this name.
+    pub fn measure(&self, metrics: &Metrics, name: &'static str) {
+        let mut state = self.state.lock();
+        let meter = metrics.of_queue(name);
+        meter.begin(state.waiting());
+        state.meter = Some(meter);
+    }
+
     /// Asks for the key to be worked on as soon as possible.
     pub fn add(&self, key: K) {
-        self.state.lock().add(key);
+        let now = self.clock.now();
+        self.state.lock().add(key, now);
         self.wake.notify_one();
     }
 
@@ -105,9 +119,10 @@ impl<K: Key> WorkQueue<K> {
         loop {
             let notified = self.wake.notified();
             let next_due = {
+                let now = self.clock.now();
                 let mut state = self.state.lock();
-                state.wake_due(self.clock.now());
-                if let Some(key) = state.take() {
+                state.wake_due(now);
+                if let Some(key) = state.take(now) {
                     if state.is_pending() {
                         self.wake.notify_one();
                     }
@@ -136,7 +151,7 @@ impl<K: Key> WorkQueue<K> {
     pub fn metrics(&self) -> QueueMetrics {
         let state = self.state.lock();
         QueueMetrics {
-            ready: state.ready.values().map(VecDeque::len).sum(),
+            ready: state.waiting(),
             delayed: state.delayed.len(),
             running: state.running,
             taken: state.taken,
@@ -146,7 +161,11 @@ impl<K: Key> WorkQueue<K> {
 }
 
 impl<K: Key> State<K> {
-    fn add(&mut self, key: K) {
+    fn waiting(&self) -> usize {
+        self.ready.values().map(VecDeque::len).sum()
+    }
+
+    fn add(&mut self, key: K, now: Timestamp) {
         let entry = self.entries.entry(key.clone()).or_default();
         if let Some(due) = entry.due.take() {
             self.delayed.remove(&(due, key.clone()));
@@ -154,8 +173,9 @@ impl<K: Key> State<K> {
         if entry.running {
             entry.again = true;
         } else if !entry.ready {
-            entry.ready = true;
+            (entry.ready, entry.since) = (true, now);
             self.line_up(key);
+            self.meter.iter().for_each(Meter::added);
         }
     }
 
@@ -185,12 +205,12 @@ impl<K: Key> State<K> {
     fn wake_due(&mut self, now: Timestamp) {
         while self.delayed.first().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, key)) = self.delayed.pop_first() {
-                self.add(key);
+                self.add(key, now);
             }
         }
     }
 
-    fn take(&mut self) -> Option<K> {
+    fn take(&mut self, now: Timestamp) -> Option<K> {
         let namespace = self.turns.pop_front()?;
         let line = self.ready.get_mut(&namespace)?;
         let key = line.pop_front()?;
@@ -200,7 +220,9 @@ impl<K: Key> State<K> {
             self.turns.push_back(namespace);
         }
         let entry = self.entries.entry(key.clone()).or_default();
-        (entry.ready, entry.running) = (false, true);
+        let waited = until(entry.since, now);
+        (entry.ready, entry.running, entry.since) = (false, true, now);
+        self.meter.iter().for_each(|meter| meter.taken(waited));
         self.running += 1;
         self.taken += 1;
         Some(key)
@@ -216,13 +238,15 @@ impl<K: Key> State<K> {
         self.running -= 1;
         entry.failures = if outcome == Outcome::Retry { entry.failures.saturating_add(1) } else { 0 };
         let (again, failures) = (std::mem::take(&mut entry.again), entry.failures);
+        let worked = until(entry.since, now);
+        self.meter.iter().for_each(|meter| meter.finished(worked, outcome == Outcome::Retry));
         match outcome {
             Outcome::Retry => {
                 self.retries += 1;
                 // Also when it was added meanwhile: news about a failing key must not defeat its backoff.
                 self.delay(key.clone(), later(now, backoff.after(failures)));
             }
-            _ if again => self.add(key.clone()),
+            _ if again => self.add(key.clone(), now),
             Outcome::After(delay) => self.delay(key.clone(), later(now, delay)),
             Outcome::Done => self.forget_idle(key),
         }
@@ -324,6 +348,31 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         assert!(next(&queue).is_some(), "success begins the count anew");
         assert_eq!(queue.metrics().retries, 6);
+    }
+
+    #[test]
+    fn what_happens_is_counted_under_kubernetes_names() {
+        let (clock, queue) = queue();
+        let (metrics, mut registry) = (Metrics::default(), prometheus_client::registry::Registry::default());
+        metrics.register(&mut registry);
+        queue.add(key("a/1"));
+        queue.measure(&metrics, "pods");
+        queue.add(key("a/2"));
+        clock.advance(Duration::from_secs(3));
+        assert!(next(&queue).is_some());
+        clock.advance(Duration::from_secs(20));
+        queue.finish(&key("a/1"), Outcome::Retry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "workqueue_depth{name=\"pods\"} 1",
+            "workqueue_adds_total{name=\"pods\"} 2",
+            "workqueue_retries_total{name=\"pods\"} 1",
+            "workqueue_queue_duration_seconds_sum{name=\"pods\"} 3.0",
+            "workqueue_work_duration_seconds_sum{name=\"pods\"} 20.0",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
     }
 
     #[tokio::test]
