@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::apply::DryRun;
 use super::files::{FileArgs, Placed};
-use super::output::{BAD, paint, print};
+use super::live::Live;
+use super::output::{BAD, FAINT, paint, print};
 use super::wait::{self, Goal, parse_duration};
 use super::{Failure, Session, order, select};
 
@@ -24,6 +25,7 @@ Examples:
   orchctl delete workload web
   orchctl delete -f workload.yaml
   orchctl delete pods -l app=web --wait=false
+  orchctl delete workload web --dry-run=server
   orchctl delete pod web-0 --grace-period=0 --force")]
 pub(super) struct Args {
     /// Kinds, or a kind and names, or kind/name
@@ -51,7 +53,7 @@ pub(super) struct Args {
     /// What happens to what the objects own
     #[arg(long, value_name = "HOW", default_value = "background")]
     cascade: Cascade,
-    /// Have everything checked as if it were done, but delete nothing
+    /// Delete nothing; on the server: have everything checked as if it were done, and tell what would go along
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_value = "none", default_missing_value = "server")]
     dry_run: DryRun,
     /// An object that is not there is no error
@@ -70,9 +72,19 @@ enum Cascade {
 }
 
 /// An object to delete.
-struct Doomed {
-    label: String,
+struct Doomed<'s> {
+    resource: &'s ApiResource,
     target: Target,
+}
+
+impl Doomed<'_> {
+    fn name(&self) -> &str {
+        self.target.name.as_deref().unwrap_or_default()
+    }
+
+    fn label(&self) -> String {
+        format!("{} {:?}", self.resource.prefix(), self.name())
+    }
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
@@ -85,9 +97,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         from_files(session, &args).await
     };
     let mut failed = unreadable;
-    let mut going = Vec::new();
+    let (mut going, mut along) = (Vec::new(), Along { cascade: args.cascade, live: None });
     for object in doomed {
         match delete(session, &object, &args).await {
+            Ok(Some(_)) if args.dry_run == DryRun::Server => along.tell(session, &object).await?,
             Ok(Some(uid)) => going.push((object, uid)),
             Ok(None) => {}
             Err(failure) => {
@@ -103,7 +116,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
 }
 
 /// What refers to others goes before them.
-async fn from_files(session: &Session, args: &Args) -> (Vec<Doomed>, usize) {
+async fn from_files<'s>(session: &'s Session, args: &Args) -> (Vec<Doomed<'s>>, usize) {
     let (mut manifests, mut failed) = args.files.read();
     order::by_references(&mut manifests);
     let mut doomed = Vec::new();
@@ -111,7 +124,7 @@ async fn from_files(session: &Session, args: &Args) -> (Vec<Doomed>, usize) {
         match Placed::new(session, manifest).await {
             Ok(placed) => {
                 let target = placed.collection().named(placed.manifest.object.name());
-                doomed.push(Doomed { label: label(placed.resource, placed.manifest.object.name()), target });
+                doomed.push(Doomed { resource: placed.resource, target });
             }
             Err(failure) => {
                 failure.report();
@@ -122,13 +135,12 @@ async fn from_files(session: &Session, args: &Args) -> (Vec<Doomed>, usize) {
     (doomed, failed)
 }
 
-async fn selected(session: &Session, args: &Args) -> Result<Vec<Doomed>, Failure> {
+async fn selected<'s>(session: &'s Session, args: &Args) -> Result<Vec<Doomed<'s>>, Failure> {
     let by_query = args.all || args.scope.selector.is_some() || args.scope.field_selector.is_some();
     let mut doomed = Vec::new();
     for selection in select::parse(session.discovery().await?, &args.words)? {
-        for (name, target) in selection.names.iter().zip(selection.targets(session).await?) {
-            doomed.push(Doomed { label: label(selection.resource, name), target });
-        }
+        let targets = selection.targets(session).await?;
+        doomed.extend(targets.into_iter().map(|target| Doomed { resource: selection.resource, target }));
         if !selection.names.is_empty() {
             continue;
         }
@@ -141,7 +153,7 @@ async fn selected(session: &Session, args: &Args) -> Result<Vec<Doomed>, Failure
         doomed.extend(items.iter().map(|item| {
             let namespace = Some(item.namespace()).filter(|namespace| !namespace.is_empty());
             let target = selection.resource.collection(namespace).named(item.name());
-            Doomed { label: label(selection.resource, item.name()), target }
+            Doomed { resource: selection.resource, target }
         }));
     }
     if doomed.is_empty() {
@@ -150,12 +162,8 @@ async fn selected(session: &Session, args: &Args) -> Result<Vec<Doomed>, Failure
     Ok(doomed)
 }
 
-fn label(resource: &ApiResource, name: &str) -> String {
-    format!("{} {name:?}", resource.prefix())
-}
-
 /// Answers with the uid of the object that is going; none if there was nothing to delete.
-async fn delete(session: &Session, object: &Doomed, args: &Args) -> Result<Option<String>, Failure> {
+async fn delete(session: &Session, object: &Doomed<'_>, args: &Args) -> Result<Option<String>, Failure> {
     let params = Params {
         dry_run: args.dry_run == DryRun::Server,
         grace_period_seconds: args.grace_period.map(i64::from).or(args.force.then_some(0)),
@@ -174,15 +182,43 @@ async fn delete(session: &Session, object: &Doomed, args: &Args) -> Result<Optio
     };
     let answer: Value = serde_json::from_slice(&answer)?;
     let how = if args.force { "force deleted" } else { "deleted" };
-    print(&format!("{} {}{}\n", object.label, paint(Some(BAD), how), args.dry_run.suffix()))?;
+    print(&format!("{} {}{}\n", object.label(), paint(Some(BAD), how), args.dry_run.suffix()))?;
     // The object while it ends, or a status about it if it is gone.
     let uids = [answer.uid(), answer.text(&["details", "uid"])];
     Ok(uids.into_iter().find(|uid| !uid.is_empty()).map(str::to_owned))
 }
 
+/// What would go with what is deleted.
+struct Along {
+    cascade: Cascade,
+    /// The objects of the namespace that was looked at last.
+    live: Option<(Option<String>, Live)>,
+}
+
+impl Along {
+    /// Tells what a delete of the object would take along, or leave without an owner.
+    async fn tell(&mut self, session: &Session, object: &Doomed<'_>) -> Result<(), Failure> {
+        let namespace = &object.target.namespace;
+        if self.live.as_ref().is_none_or(|(known, _)| known != namespace) {
+            self.live = Some((namespace.clone(), Live::read(session, namespace.as_deref()).await?));
+        }
+        let Some((_, live)) = &self.live else { return Ok(()) };
+        let place = live.find(object.resource, namespace.as_deref().unwrap_or_default(), object.name());
+        let Some(place) = place else { return Ok(()) };
+        let (places, what) = match self.cascade {
+            Cascade::Orphan => (live.owned(place), "would stay without this owner"),
+            Cascade::Background | Cascade::Foreground => (live.taken_along(place), "would go along"),
+        };
+        for place in places {
+            print(&format!("  {} {}\n", live.nodes[place].label(), paint(Some(FAINT), what)))?;
+        }
+        Ok(())
+    }
+}
+
 async fn wait_until_gone(
     session: &Session,
-    going: Vec<(Doomed, String)>,
+    going: Vec<(Doomed<'_>, String)>,
     timeout: Duration,
 ) -> Result<(), Failure> {
     let progress = ProgressBar::new_spinner();
@@ -192,10 +228,9 @@ async fn wait_until_gone(
     progress.enable_steady_tick(Duration::from_millis(100));
     let waiting = async {
         for (object, uid) in &going {
-            progress.set_message(object.label.clone());
+            progress.set_message(object.label());
             let collection = Target { name: None, ..object.target.clone() };
-            let name = object.target.name.as_deref().unwrap_or_default();
-            wait::wait_for(session, collection, name, Some(uid), &Goal::Delete, false).await?;
+            wait::wait_for(session, collection, object.name(), Some(uid), &Goal::Delete, false).await?;
         }
         Ok(())
     };

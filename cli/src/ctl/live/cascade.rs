@@ -27,6 +27,12 @@ impl Live {
         }
     }
 
+    /// The objects that name an object as an owner.
+    pub(in crate::ctl) fn owned(&self, root: usize) -> BTreeSet<usize> {
+        let uid = &self.nodes[root].uid;
+        (0..self.nodes.len()).filter(|place| self.nodes[*place].owners.contains(uid)).collect()
+    }
+
     /// What is in a namespace and belongs to nothing else there; nothing for objects that are no namespaces.
     pub(in crate::ctl) fn inside(&self, root: usize) -> Vec<usize> {
         let is_free = |place: &usize| self.nodes[*place].owners.is_empty();
