@@ -109,7 +109,9 @@ pub fn binary(name: &str) -> PathBuf {
     let directory = BUILT.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut build = Command::new(env!("CARGO"));
-        Run::new(build.args(["build", "--workspace", "--bins", "--quiet"]).current_dir(root), "").ok();
+        // Named as CI names them, so that nothing is built twice.
+        let args = ["build", "--workspace", "--bin", "orchctl", "--bin", "orchd", "--quiet"];
+        Run::new(build.args(args).current_dir(root), "").ok();
         // This test runs from `<target>/debug/deps`.
         std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
     });
