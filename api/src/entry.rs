@@ -8,7 +8,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::age::age;
-use crate::{Deletion, FieldError, Kind, Owns, Prerequisite, Resource, Scale, Schema, SchemaError, Status};
+use crate::{
+    Deletion, FieldError, Form, Kind, Owns, Prerequisite, Resource, Scale, Schema, SchemaError, Status, Verb,
+};
 
 /// A kind with its type erased: the server, `explain`, garbage collection and the docs work from this alone, so that
 /// kinds written in Rust and kinds defined by users are served by the same code.
@@ -42,6 +44,8 @@ pub struct KindEntry {
     pub requester: Option<&'static str>,
     /// What must be there when an object is made; see [`Resource::PREREQUISITE`].
     pub prerequisite: Option<Prerequisite>,
+    /// The kind that this one is another form of, if it is one; see [`Resource::FORM`].
+    pub form: Option<Form>,
     /// How objects of this kind define kinds, if they do.
     pub defines: Option<Defines>,
     /// What is particular to a kind that an object defines; none for kinds written in Rust.
@@ -104,6 +108,7 @@ impl KindEntry {
             expires: K::EXPIRES,
             requester: K::REQUESTER,
             prerequisite: K::PREREQUISITE,
+            form: K::FORM,
             ..Self::plain(K::KIND, document, schema)
         })
     }
@@ -125,9 +130,15 @@ impl KindEntry {
             expires: None,
             requester: None,
             prerequisite: None,
+            form: None,
             defines: None,
             custom: None,
         }
+    }
+
+    /// The kind in whose form, and at whose place, the objects are kept: mostly this one.
+    pub fn kept_as(&self) -> &Kind {
+        self.form.as_ref().map_or(&self.kind, |form| &form.of)
     }
 
     /// Records that objects of this kind define kinds.
@@ -269,6 +280,20 @@ pub enum Action {
     /// `create` issues a token, whose bearer acts as the object. It may be bound to an object of one of these kinds, and
     /// ends with it.
     Token(&'static [TokenBinding]),
+    /// `create` deletes the object, as the `deleteOptions` in the body say.
+    Evict,
+}
+
+impl Action {
+    /// What may be asked of the subresource. Everything else is 405.
+    pub fn verbs(&self) -> &'static [Verb] {
+        match self {
+            Self::Transform(_) => &[Verb::Create, Verb::Update],
+            Self::Scale(_) => &[Verb::Get, Verb::Patch, Verb::Update],
+            Self::Stream(_) => &[Verb::Create, Verb::Get],
+            Self::Token(_) | Self::Evict => &[Verb::Create],
+        }
+    }
 }
 
 /// A kind whose objects tokens can be bound to.

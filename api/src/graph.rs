@@ -51,7 +51,8 @@ impl RelationGraph {
     /// The graph of these kinds. Costs a walk through each schema.
     pub fn of<'a>(kinds: impl IntoIterator<Item = &'a KindEntry>) -> Self {
         let mut graph = Self::default();
-        for entry in kinds {
+        // A form of another kind has that kind's objects, and so its relations.
+        for entry in kinds.into_iter().filter(|entry| entry.form.is_none()) {
             let kind = &entry.kind;
             graph.nodes.push(KindNode {
                 kind: kind.name.to_owned(),

@@ -17,6 +17,7 @@ mod client;
 mod condition;
 mod entry;
 mod field_error;
+mod form;
 mod graph;
 mod intern;
 mod json_path;
@@ -53,6 +54,7 @@ pub use entry::{
 };
 pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
+pub use form::Form;
 pub use graph::{Found, KindNode, RelationEdge, RelationGraph};
 pub use intern::{intern, intern_all};
 pub use json_path::JsonPath;

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Column, FieldError, Kind, Metadata, OwnerReference, Subresource};
+use crate::{Column, FieldError, Form, Kind, Metadata, OwnerReference, Subresource};
 
 /// A kind of object, as a Rust type. Its fields are the wire format, its doc comments are what `explain` prints.
 ///
@@ -40,6 +40,9 @@ pub trait Resource:
 
     /// An object that must be there when one of this kind is made, and completes it.
     const PREREQUISITE: Option<Prerequisite> = None;
+
+    /// The kind that this one is another form of: its objects are that kind's.
+    const FORM: Option<Form> = None;
 
     /// The object's metadata.
     fn metadata(&self) -> &Metadata;

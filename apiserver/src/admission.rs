@@ -27,8 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
     let name = object.name().to_owned();
     kind.entry.schema.drop_nulls(object);
-    if kind.entry.custom.is_some() {
-        kind.entry.schema.apply_defaults(object);
+    match kind.entry.custom {
+        Some(_) => kind.entry.schema.apply_defaults(object),
+        None => kind.entry.schema.empty_nulls(object),
     }
     let shape = kind.entry.schema.check_values(object);
     wrong_types(kind, &shape)?;

@@ -15,10 +15,6 @@ use crate::authn::Identity;
 
 /// The largest request body: Kubernetes' limit.
 pub(crate) const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
-/// How much more of a body that is too large is read, and how long, so that the client has sent it and sees the answer:
-/// over HTTP/2 it would see its stream reset.
-const MAX_DRAINED_BYTES: usize = 64 * 1024 * 1024;
-const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest program name taken from a `User-Agent`: that of a field manager.
@@ -45,22 +41,37 @@ pub(crate) fn path_verb(method: &Method) -> &'static str {
     }
 }
 
-/// The resource that a path is about, if it is about one.
-pub(crate) fn target(segments: &[Cow<'_, str>]) -> Option<Target> {
-    Target::parse(segments.iter().map(AsRef::as_ref))
+/// The resource that a path is about, if it is about one; and whether the path itself asks to watch it, which Kubernetes
+/// has had no need of since 1.2 and still serves: `/api/v1/watch/pods` is `/api/v1/pods?watch=true`.
+pub(crate) fn target(segments: &[Cow<'_, str>]) -> Option<(Target, bool)> {
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    let (root, rest) = match segments.as_slice() {
+        ["api", _, "watch", rest @ ..] => (&segments[..2], rest),
+        ["apis", _, _, "watch", rest @ ..] => (&segments[..3], rest),
+        all => return Some((Target::parse(all.iter().copied())?, false)),
+    };
+    match Target::parse(root.iter().chain(rest).copied()) {
+        Some(watched) => Some((watched, true)),
+        None => Some((Target::parse(segments)?, false)),
+    }
 }
 
 /// The request without its body.
 ///
 /// # Errors
-/// 400 for parameters that cannot be read, 405 for methods that the API does not have.
-pub(crate) fn request(parts: &Parts, target: Target) -> Result<Request, Status> {
+/// 404 for watches of what cannot be watched, 400 for parameters that cannot be read, 405 for methods that the API does not have.
+pub(crate) fn request(parts: &Parts, (target, is_watched): (Target, bool)) -> Result<Request, Status> {
     let query = parts.uri.query().unwrap_or_default();
     let (watch, pairs): (Vec<_>, Vec<_>) =
         form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| name == "watch");
     // As Kubernetes reads it: whatever does not say no says yes.
     let watch = watch.first().is_some_and(|(_, value)| !value.eq_ignore_ascii_case("false") && value != "0");
     let verb = match (&parts.method, target.name.is_some()) {
+        (&Method::GET | &Method::HEAD, _) if is_watched && target.subresource.is_some() => {
+            return Err(Status::no_such_path());
+        }
+        (&Method::GET | &Method::HEAD, _) if is_watched => Verb::Watch,
+        _ if is_watched => return Err(Status::method_not_allowed()),
         (&Method::GET | &Method::HEAD, _) if watch && target.subresource.is_none() => Verb::Watch,
         (&Method::GET | &Method::HEAD, true) => Verb::Get,
         (&Method::GET | &Method::HEAD, false) => Verb::List,
@@ -91,19 +102,15 @@ pub(crate) async fn body(
     }
 }
 
-async fn whole(headers: &HeaderMap, mut body: HttpBody) -> Result<Option<Body>, Status> {
+async fn whole(headers: &HeaderMap, body: HttpBody) -> Result<Option<Body>, Status> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
-        drain(body).await;
         return Err(too_large());
     }
-    let bytes = match Limited::new(&mut body, MAX_BODY_BYTES).collect().await {
+    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            drain(body).await;
-            return Err(too_large());
-        }
+        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
         Err(error) => return Err(Status::bad_request(format!("the body did not arrive whole: {error}"))),
     };
     if bytes.is_empty() {
@@ -122,21 +129,6 @@ async fn whole(headers: &HeaderMap, mut body: HttpBody) -> Result<Option<Body>, 
         }
     };
     Ok(Some(Body { media_type, bytes }))
-}
-
-/// Reads on and forgets.
-async fn drain(mut body: HttpBody) {
-    let reading = async {
-        let mut left = MAX_DRAINED_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let size = frame.data_ref().map_or(0, |data| data.len());
-            match left.checked_sub(size) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    drop(tokio::time::timeout(LONGEST_DRAIN, reading).await);
 }
 
 fn too_slow() -> Status {

@@ -32,7 +32,7 @@ pub(crate) struct Served {
 
 impl Served {
     fn new(entry: KindEntry) -> Self {
-        let window = Arc::new(Window::new(entry.kind, Reading::of(&entry)));
+        let window = Arc::new(Window::new(*entry.kept_as(), Reading::of(&entry)));
         let (api_version, references) = (entry.kind.api_version(), references::of(&entry));
         Self { api_version, reset: Reset::new(&entry), references, window, entry }
     }
@@ -71,8 +71,8 @@ impl Served {
         check_segment(namespace.unwrap_or_default())?;
         check_segment(name)?;
         let path = match namespace {
-            Some(namespace) => format!("{}/{namespace}/{name}", directory(self.kind())),
-            None => format!("{}/{name}", directory(self.kind())),
+            Some(namespace) => format!("{}/{namespace}/{name}", directory(self.entry.kept_as())),
+            None => format!("{}/{name}", directory(self.entry.kept_as())),
         };
         Key::new(path).map_err(|error| Status::bad_request(error.to_string()))
     }
@@ -84,8 +84,8 @@ impl Served {
     pub(crate) fn prefix(&self, namespace: Option<&str>) -> Result<Prefix, Status> {
         check_segment(namespace.unwrap_or_default())?;
         let path = match namespace {
-            Some(namespace) => format!("{}/{namespace}", directory(self.kind())),
-            None => directory(self.kind()),
+            Some(namespace) => format!("{}/{namespace}", directory(self.entry.kept_as())),
+            None => directory(self.entry.kept_as()),
         };
         Prefix::new(path).map_err(|error| Status::bad_request(error.to_string()))
     }
@@ -175,7 +175,7 @@ impl Kinds {
         let mut by_place: HashMap<String, Vec<Arc<Served>>> = HashMap::new();
         for served in all.values() {
             let kind = served.kind();
-            by_place.entry(place(kind)).or_default().push(served.clone());
+            by_place.entry(place(served.entry.kept_as())).or_default().push(served.clone());
             by_name.entry((kind.group, kind.version, kind.name)).or_insert_with(|| served.clone());
         }
         Ok(Self { by_path, by_name, by_place, all: all.into_values().collect(), ..Self::default() })
@@ -249,6 +249,9 @@ impl KindTable {
 
     /// Serves these kinds from now on.
     pub(crate) fn replace(&self, kinds: Arc<Kinds>) {
+        if let Some(before) = self.now().openapi.get() {
+            kinds.openapi.get_or_init(|| OpenApi::new(&kinds, Some(before)));
+        }
         self.0.store(kinds);
     }
 }

@@ -46,6 +46,7 @@ mod socket;
 mod status;
 mod stream;
 mod table;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ use crate::registry::{Answer, Call};
 use crate::respond::{self, Wish, accepts_gzip};
 use crate::server::Server;
 use crate::table::Include;
-use crate::{endpoints, incoming, references, socket, stream};
+use crate::{endpoints, incoming, references, socket, stream, unread};
 
 /// How long a request may take that is not a watch or a stream: Kubernetes' limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +34,7 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
     let method = request.method().clone();
     let format = Format::of(request.headers(), request.uri().query());
     let notices = Arc::new(Notices::default());
+    let request = request.map(unread::finish);
     let outcome = AssertUnwindSafe(answer(&server, request, &notices)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
     let mut response = outcome.unwrap_or_else(|status| respond::status(&status, format));

@@ -12,10 +12,6 @@ use crate::fairness::{Fairness, FlowLimits};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 
-/// Requests of all callers together that may have begun and not been answered, those that wait for a seat included: a
-/// bound of memory. More are answered with 429, whoever asks.
-const MAX_REQUESTS: usize = 4_000;
-
 /// What all requests share.
 pub(crate) struct Server {
     pub(crate) registry: Registry,
@@ -27,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     /// Whose turn it is.
     pub(crate) fairness: Fairness,
-    /// Requests that may still begin.
+    /// Requests that may still begin: see [`FlowLimits::requests`].
     pub(crate) slots: Semaphore,
     /// Ends watches when the server stops.
     pub(crate) stopping: CancellationToken,
@@ -45,6 +41,7 @@ impl Server {
         flows: FlowLimits,
         metrics: prometheus_client::registry::Registry,
     ) -> Self {
+        let slots = Semaphore::new(flows.requests);
         let fairness = Fairness::new(flows);
         let metrics = Metrics::new(metrics, audit.as_ref(), &fairness);
         Self {
@@ -54,7 +51,7 @@ impl Server {
             audit,
             metrics,
             fairness,
-            slots: Semaphore::new(MAX_REQUESTS),
+            slots,
             stopping: CancellationToken::new(),
             backend,
         }

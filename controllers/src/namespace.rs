@@ -59,7 +59,8 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         }
     };
     // What lives in namespaces, and what may define kinds that do.
-    let entries = KINDS.iter().filter(|entry| entry.kind.is_namespaced() || entry.defines.is_some());
+    let entries = KINDS.iter().filter(|entry| entry.form.is_none());
+    let entries = entries.filter(|entry| entry.kind.is_namespaced() || entry.defines.is_some());
     let contents = AllKinds::follow(&context, entries, wake, &cancel);
     let executor = Executor {
         client: context.client.clone(),

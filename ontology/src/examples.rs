@@ -40,6 +40,7 @@ pub fn examples() -> Vec<Example> {
         example!("Service", "service"),
         example!("EndpointSlice", "endpointslice"),
         example!("Event", "event"),
+        example!("Event", "event.events.k8s.io"),
         example!("Lease", "lease"),
         example!("Role", "role"),
         example!("ClusterRole", "clusterrole"),

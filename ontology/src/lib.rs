@@ -47,7 +47,7 @@ pub use certificate::*;
 pub use config_map::ConfigMap;
 pub use custom_resource::*;
 pub use endpoint_slice::*;
-pub use event::{Event, EventSeries, EventSource};
+pub use event::{Event, EventSeries, EventSource, ReportedEvent};
 pub use examples::{Example, examples};
 pub use generated::generated;
 pub use int_or_string::IntOrString;
@@ -82,6 +82,7 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<Service>()?.owns::<Service, EndpointSlice>(),
         KindEntry::of::<EndpointSlice>()?,
         KindEntry::of::<Event>()?,
+        KindEntry::of::<ReportedEvent>()?,
         KindEntry::of::<Lease>()?,
         KindEntry::of::<Role>()?,
         KindEntry::of::<ClusterRole>()?,

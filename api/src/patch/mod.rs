@@ -97,10 +97,22 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
         if copied > MAX_COPIED_BYTES {
             return Err(PatchError::CopyTooLarge { got: copied, max: MAX_COPIED_BYTES });
         }
+        if finds_nothing_as_expected(&patched, operation) {
+            continue;
+        }
         json_patch::patch_unsafe(&mut patched, std::slice::from_ref(operation))
             .map_err(|e| failure(index, &e))?;
     }
     Ok(patched)
+}
+
+/// Whether the operation tests that a field of an object, or an item of a list, is `null`, and there is none: that is so to
+/// Kubernetes, if not to RFC 6902. Clients say so that nobody has added the first finalizer since.
+fn finds_nothing_as_expected(object: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let is_there = |path: &str| object.pointer(path).is_some();
+    let parent = test.path.as_str().rsplit_once('/').map(|(parent, _)| parent);
+    test.value.is_null() && !is_there(test.path.as_str()) && parent.is_some_and(is_there)
 }
 
 fn copied_bytes(object: &Value, operation: &PatchOperation) -> usize {
@@ -151,6 +163,22 @@ mod tests {
             json_patch(&object, &patch).unwrap(),
             json!({"spec": {"replicas": 2, "list": [2, 3]}, "metadata": {"a~b/c": 1}, "moved": 1})
         );
+    }
+
+    #[test]
+    fn what_is_not_there_is_null_to_a_test_if_it_could_be_there() {
+        let object = json!({"metadata": {"name": "n"}});
+        let patched = |path: &str| {
+            json_patch(
+                &object,
+                &json!([{"op": "test", "path": path, "value": null}, {"op": "add", "path": "/a", "value": 1}]),
+            )
+        };
+        assert_eq!(patched("/metadata/finalizers").unwrap(), json!({"metadata": {"name": "n"}, "a": 1}));
+        assert!(matches!(patched("/metadata/name"), Err(PatchError::TestFailed { .. })));
+        assert!(patched("/status/finalizers").is_err(), "nothing can be there");
+        let value = json!([{"op": "test", "path": "/metadata/finalizers", "value": []}]);
+        assert!(json_patch(&object, &value).is_err(), "an empty list is something");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Schema, Type};
+use super::{Schema, Type, Types};
 
 impl Schema {
     /// Drops the fields that the schema does not have, and `null`s that only say "absent". What
@@ -15,6 +15,11 @@ impl Schema {
     /// Drops `null`s under named fields that are not `nullable`, where `null` only says "absent".
     pub fn drop_nulls(&self, object: &mut Value) {
         drop_nulls(self.root(), object);
+    }
+
+    /// Makes `null`s in maps of strings the empty string: what Kubernetes' decoder makes of them for compiled types.
+    pub fn empty_nulls(&self, object: &mut Value) {
+        empty_nulls(self.root(), object);
     }
 
     /// Fills absent fields from their `default`s, as Kubernetes does for user-defined kinds: only below
@@ -38,6 +43,18 @@ pub(super) fn prune(ty: Type<'_>, value: &mut Value) {
 fn drop_nulls(ty: Type<'_>, value: &mut Value) {
     retain_values(ty, value);
     each_child(ty, value, &mut drop_nulls);
+}
+
+fn empty_nulls(ty: Type<'_>, value: &mut Value) {
+    if let (Value::Object(object), Some(entries)) = (&mut *value, ty.entries())
+        && entries.types == Types::STRING
+        && !entries.nullable
+    {
+        let entries =
+            object.iter_mut().filter(|(name, value)| value.is_null() && ty.property(name).is_none());
+        entries.for_each(|(_, value)| *value = Value::String(String::new()));
+    }
+    each_child(ty, value, &mut empty_nulls);
 }
 
 fn retain_values(ty: Type<'_>, value: &mut Value) {

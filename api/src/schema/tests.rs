@@ -221,6 +221,24 @@ fn list_and_map_types_are_kept() {
 }
 
 #[test]
+fn null_is_the_empty_string_in_maps_of_strings_and_nowhere_else() {
+    let map = |of: Value| json!({"type": "object", "additionalProperties": of});
+    let schema = Schema::compile(&json!({
+        "type": "object",
+        "properties": {
+            "a": map(json!({"type": "string"})),
+            "b": map(json!({"type": "integer"})),
+            "c": {"type": "array", "items": map(json!({"type": "string"}))},
+            "d": {"type": "string"},
+        }
+    }))
+    .unwrap();
+    let mut object = json!({"a": {"x": null, "y": "1"}, "b": {"x": null}, "c": [{"x": null}], "d": null});
+    schema.empty_nulls(&mut object);
+    assert_eq!(object, json!({"a": {"x": "", "y": "1"}, "b": {"x": null}, "c": [{"x": ""}], "d": null}));
+}
+
+#[test]
 fn defaults_are_filled_below_what_is_there() {
     let schema = Schema::compile(&json!({
         "type": "object",

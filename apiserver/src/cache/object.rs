@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use orch_api::labels::Labels;
-use orch_api::{FieldQuery, KindEntry, LabelQuery, Schema};
+use orch_api::{FieldQuery, Form, Kind, KindEntry, LabelQuery, Schema};
 use orch_store::{Entry, Key, Revision};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -22,6 +22,8 @@ pub(crate) struct Reading {
     selectable: &'static [&'static str],
     /// For kinds that are defined by objects: what was stored may be of another version or older than the schema.
     custom: Option<Custom>,
+    /// For kinds that are forms of another one, which is what is stored: the kind's own names.
+    form: Option<(Form, Kind)>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +41,7 @@ impl Reading {
             document: entry.document.clone(),
             schema: entry.schema.clone(),
         });
-        Self { selectable: entry.selectable, custom }
+        Self { selectable: entry.selectable, custom, form: entry.form.map(|form| (form, entry.kind)) }
     }
 
     /// The fields that selectors may name.
@@ -59,6 +61,11 @@ impl Reading {
     /// # Errors
     /// If it is not an object's JSON.
     pub(crate) fn read(&self, stored: &Bytes) -> Result<Bytes, serde_json::Error> {
+        if let Some((form, kind)) = &self.form {
+            let mut object: Value = serde_json::from_slice(stored)?;
+            form.show(&mut object, kind);
+            return encode(&object).map(Bytes::from);
+        }
         let Some(custom) = &self.custom else { return Ok(stored.clone()) };
         let mut object: Value = serde_json::from_slice(stored)?;
         object["apiVersion"] = custom.api_version.as_str().into();
@@ -258,7 +265,7 @@ mod tests {
         let stored = encode(&object).unwrap();
         assert!(!String::from_utf8(stored.clone()).unwrap().contains("resourceVersion"));
         let key = Key::new("/registry/core/notes/default/n").unwrap();
-        let reading = Reading { selectable: &["data.a"], custom: None };
+        let reading = Reading { selectable: &["data.a"], custom: None, form: None };
         let entry = Entry { key, value: stored.into(), created: Revision(7), modified: Revision(7) };
         let cached = Cached::read(&entry, &reading).unwrap();
         let mut expected = object;

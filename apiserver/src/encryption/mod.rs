@@ -42,7 +42,7 @@ impl EncryptedStore {
     /// If a kind's name cannot be part of a key, which no valid name is.
     pub fn new(inner: Arc<dyn Store>, keys: Keyring, kinds: &[KindEntry]) -> Result<Self, StoreError> {
         let prefix = |entry: &KindEntry| {
-            Prefix::new(directory(&entry.kind)).map_err(|e| StoreError::Invalid { reason: e.to_string() })
+            Prefix::new(directory(entry.kept_as())).map_err(|e| StoreError::Invalid { reason: e.to_string() })
         };
         let sensitive = kinds.iter().filter(|entry| entry.kind.is_sensitive).map(prefix);
         Ok(Self { inner, keys, sensitive: sensitive.collect::<Result<_, _>>()? })

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use http::Response;
 use http::request::Parts;
-use orch_api::{Action, Kind, Subresource, api_version};
+use orch_api::{Kind, Subresource, api_version};
 use serde_json::{Value, json};
 
 use super::Document;
@@ -208,12 +208,8 @@ fn put_names(resource: &mut Value, kind: &Kind) {
 
 fn subresources(served: &Served) -> Vec<(&'static str, Kind, Vec<&'static str>)> {
     let status = served.kind().has_status.then(|| ("status", *served.kind(), STATUS_VERBS.to_vec()));
-    let verbs = |subresource: &Subresource| match subresource.action {
-        Action::Transform(_) => vec!["create", "update"],
-        Action::Scale(_) => STATUS_VERBS.to_vec(),
-        Action::Stream(_) => vec!["create", "get"],
-        Action::Token(_) => vec!["create"],
-    };
+    let verbs =
+        |subresource: &Subresource| subresource.action.verbs().iter().map(|verb| verb.as_str()).collect();
     let others = served.entry.subresources.iter().map(|s| (s.name, s.kind, verbs(s)));
     status.into_iter().chain(others).collect()
 }

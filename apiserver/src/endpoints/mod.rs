@@ -4,6 +4,7 @@ mod discovery;
 mod health;
 mod ontology;
 mod openapi;
+mod openapi_paths;
 mod openapi_proto;
 mod openapi_v2;
 mod review;
@@ -87,7 +88,7 @@ pub(crate) async fn serve(
     }
     let kinds = server.registry.kinds.now();
     let discovery = || kinds.discovery.get_or_init(|| Discovery::new(&kinds));
-    let openapi = || kinds.openapi.get_or_init(|| OpenApi::new(&kinds));
+    let openapi = || kinds.openapi.get_or_init(|| OpenApi::new(&kinds, None));
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Status::method_not_allowed());
     }

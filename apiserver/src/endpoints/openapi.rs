@@ -4,26 +4,45 @@
 //! `$defs` components, and a `$ref` with siblings an `allOf`.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use http::Response;
 use http::request::Parts;
-use orch_api::{Status, Target};
+use orch_api::{Kind, Status};
 use serde_json::{Map, Value, json};
 
+use super::openapi_paths::{put_bodies, put_paths};
 use super::{Document, openapi_proto, openapi_v2};
 use crate::accept;
 use crate::kinds::{Kinds, Served};
 
-/// Every document, ready to be sent.
+/// The documents of a table of kinds. Each is made when it is first read, and again only when a kind of its own is another.
 pub(crate) struct OpenApi {
-    root: Document,
+    /// The list of the others, with their digests.
+    root: OnceLock<Document>,
     /// By path below `/openapi/v3`, such as `apis/orch.dev/v1`.
-    by_path: BTreeMap<String, Document>,
-    /// Made of the others when first asked for.
+    volumes: BTreeMap<String, Arc<Volume>>,
+    /// Made of the others.
     v2: OnceLock<Document>,
     v2_proto: OnceLock<Document>,
+}
+
+/// One version of a group: its kinds, and their document.
+struct Volume {
+    kinds: Vec<Arc<Served>>,
+    document: OnceLock<Document>,
+}
+
+impl Volume {
+    fn document(&self) -> &Document {
+        self.document.get_or_init(|| Document::new(&document(&self.kinds)))
+    }
+
+    fn is_of(&self, kinds: &[Arc<Served>]) -> bool {
+        self.kinds.len() == kinds.len()
+            && self.kinds.iter().zip(kinds).all(|(one, two)| Arc::ptr_eq(one, two))
+    }
 }
 
 /// The media type under which clients ask for OpenAPI 2.0 in protobuf, and the one without the `@` that media types may not have.
@@ -33,29 +52,36 @@ const V2_PROTO: [&str; 2] = [
 ];
 
 impl OpenApi {
-    pub(crate) fn new(kinds: &Kinds) -> Self {
-        let mut versions: BTreeMap<String, Vec<&Served>> = BTreeMap::new();
+    /// The documents of a table that follows another one, of which those stay whose kinds have stayed.
+    pub(crate) fn new(kinds: &Kinds, before: Option<&Self>) -> Self {
+        let mut versions: BTreeMap<String, Vec<Arc<Served>>> = BTreeMap::new();
         for served in kinds.all() {
             let root = if served.kind().group.is_empty() { "api" } else { "apis" };
-            versions.entry(format!("{root}/{}", served.api_version)).or_default().push(served);
+            versions.entry(format!("{root}/{}", served.api_version)).or_default().push(served.clone());
         }
-        let by_path: BTreeMap<String, Document> =
-            versions.iter().map(|(path, kinds)| (path.clone(), Document::new(&document(kinds)))).collect();
-        let paths: Map<String, Value> = by_path
-            .iter()
-            .map(|(path, document)| {
-                (
-                    path.clone(),
-                    json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={}", document.etag)}),
-                )
-            })
-            .collect();
+        let volumes = versions.into_iter().map(|(path, kinds)| {
+            let same =
+                before.and_then(|before| before.volumes.get(&path)).filter(|volume| volume.is_of(&kinds));
+            let volume =
+                same.cloned().unwrap_or_else(|| Arc::new(Volume { kinds, document: OnceLock::new() }));
+            (path, volume)
+        });
         Self {
-            root: Document::new(&json!({"paths": paths})),
-            by_path,
+            root: OnceLock::new(),
+            volumes: volumes.collect(),
             v2: OnceLock::new(),
             v2_proto: OnceLock::new(),
         }
+    }
+
+    fn root(&self) -> &Document {
+        self.root.get_or_init(|| {
+            let paths = self.volumes.iter().map(|(path, volume)| {
+                let url = format!("/openapi/v3/{path}?hash={}", volume.document().etag);
+                (path.clone(), json!({"serverRelativeURL": url}))
+            });
+            Document::new(&json!({"paths": paths.collect::<Map<_, _>>()}))
+        })
     }
 
     /// All of it as OpenAPI 2.0, in JSON or in protobuf.
@@ -68,8 +94,8 @@ impl OpenApi {
             .find(|clause| clause.is_json() || V2_PROTO.iter().any(|name| clause.is(name)));
         let clause = first.ok_or_else(|| accept::not_acceptable(&["application/json", V2_PROTO[1]]))?;
         let read = |document: &Document| serde_json::from_slice(&document.bytes).unwrap_or_default();
-        let json =
-            self.v2.get_or_init(|| Document::new(&openapi_v2::document(self.by_path.values().map(read))));
+        let volumes = || self.volumes.values().map(|volume| read(volume.document()));
+        let json = self.v2.get_or_init(|| Document::new(&openapi_v2::document(volumes())));
         if clause.is_json() {
             return Ok(json.answer(parts, "application/json"));
         }
@@ -79,16 +105,18 @@ impl OpenApi {
 
     /// The document of a path, or none if there is no such path.
     pub(super) fn answer(&self, rest: &[&str], parts: &Parts) -> Option<Response<Body>> {
-        let document = if rest.is_empty() { &self.root } else { self.by_path.get(&rest.join("/"))? };
+        let document =
+            if rest.is_empty() { self.root() } else { self.volumes.get(&rest.join("/"))?.document() };
         Some(document.answer(parts, "application/json"))
     }
 }
 
-fn document(kinds: &[&Served]) -> Value {
+fn document(kinds: &[Arc<Served>]) -> Value {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for served in kinds {
         let name = put_schemas(served, &mut schemas);
         put_paths(served, &name, &mut paths);
+        put_bodies(served, &mut schemas);
     }
     json!({
         "openapi": "3.0.0",
@@ -98,14 +126,12 @@ fn document(kinds: &[&Served]) -> Value {
     })
 }
 
-fn gvk(served: &Served, suffix: &str) -> Value {
-    let kind = served.kind();
+pub(super) fn gvk(kind: &Kind, suffix: &str) -> Value {
     json!({"group": kind.group, "version": kind.version, "kind": format!("{}{suffix}", kind.name)})
 }
 
 /// The name under which a kind's own schema stands: `dev.orch.v1.Workload`.
-fn component(served: &Served, name: &str) -> String {
-    let kind = served.kind();
+pub(super) fn component(kind: &Kind, name: &str) -> String {
     let group = if kind.group.is_empty() { "core" } else { kind.group };
     let reversed: Vec<&str> = group.split('.').rev().collect();
     format!("{}.{}.{name}", reversed.join("."), kind.version)
@@ -119,22 +145,22 @@ fn put_schemas(served: &Served, schemas: &mut Map<String, Value>) -> String {
     let empty = Map::new();
     let definitions = document.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
     for name in definitions.keys() {
-        names.insert(name, component(served, name));
+        names.insert(name, component(served.kind(), name));
     }
-    let name = component(served, kind);
+    let name = component(served.kind(), kind);
     for (definition, schema) in definitions {
         let converted = convert(schema, &names, &name);
         let known = schemas.get(&names[definition.as_str()]);
         if known.is_some_and(|known| *known != converted) {
             // Another kind means something else by the word.
-            names.insert(definition, component(served, &format!("{kind}.{definition}")));
+            names.insert(definition, component(served.kind(), &format!("{kind}.{definition}")));
         }
     }
     for (definition, schema) in definitions {
         schemas.insert(names[definition.as_str()].clone(), convert(schema, &names, &name));
     }
     let mut own = convert(document, &names, &name);
-    own["x-kubernetes-group-version-kind"] = json!([gvk(served, "")]);
+    own["x-kubernetes-group-version-kind"] = json!([gvk(served.kind(), "")]);
     schemas.insert(name.clone(), own);
     let list = json!({
         "type": "object",
@@ -146,13 +172,13 @@ fn put_schemas(served: &Served, schemas: &mut Map<String, Value>) -> String {
             "metadata": {"type": "object"},
             "items": {"type": "array", "items": {"$ref": reference(&name)}},
         },
-        "x-kubernetes-group-version-kind": [gvk(served, "List")],
+        "x-kubernetes-group-version-kind": [gvk(served.kind(), "List")],
     });
-    schemas.insert(component(served, &format!("{kind}List")), list);
+    schemas.insert(component(served.kind(), &format!("{kind}List")), list);
     name
 }
 
-fn reference(name: &str) -> String {
+pub(super) fn reference(name: &str) -> String {
     format!("#/components/schemas/{name}")
 }
 
@@ -256,106 +282,29 @@ fn documented_words(fields: &Map<String, Value>) -> Option<Value> {
     Some(json!({"type": "string", "enum": words, "description": description.trim_start()}))
 }
 
-fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, Value>) {
-    let kind = served.kind();
-    let all = Target::all(kind).to_string();
-    let collection = match kind.is_namespaced() {
-        true => {
-            all.replace(&format!("/{}", kind.plural), &format!("/namespaces/{{namespace}}/{}", kind.plural))
-        }
-        false => all.clone(),
-    };
-    let operation = |action: &str, parameters: &[&str], body: &[&str]| {
-        operation(served, schema, action, parameters, body)
-    };
-    let list = [
-        "labelSelector",
-        "fieldSelector",
-        "limit",
-        "continue",
-        "resourceVersion",
-        "resourceVersionMatch",
-        "watch",
-    ];
-    let write = ["dryRun", "fieldManager", "fieldValidation"];
-    let patch = ["dryRun", "fieldManager", "fieldValidation", "force"];
-    let remove = ["dryRun", "gracePeriodSeconds", "propagationPolicy"];
-    let all_patches = [
-        "application/apply-patch+yaml",
-        "application/json-patch+json",
-        "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
-    ];
-    // kubectl sends what is listed: a strategic merge patch only to kinds that take it.
-    let patches = if served.entry.custom.is_some() { &all_patches[..3] } else { &all_patches };
-    let objects = ["application/json", "application/yaml"];
-    if kind.is_namespaced() {
-        paths.insert(all, json!({"get": operation("list", &list, &[])}));
-    }
-    paths.insert(
-        collection.clone(),
-        json!({
-            "get": operation("list", &list, &[]),
-            "post": operation("post", &write, &objects),
-            "delete": operation("deletecollection", &list, &[]),
-            "parameters": path_parameters(served, false),
-        }),
-    );
-    let item = json!({
-        "get": operation("get", &["resourceVersion"], &[]),
-        "put": operation("put", &write, &objects),
-        "patch": operation("patch", &patch, patches),
-        "delete": operation("delete", &remove, &[]),
-        "parameters": path_parameters(served, true),
-    });
-    paths.insert(format!("{collection}/{{name}}"), item);
-    if kind.has_status {
-        let status = json!({
-            "get": operation("get", &[], &[]),
-            "put": operation("put", &write, &objects),
-            "patch": operation("patch", &patch, patches),
-            "parameters": path_parameters(served, true),
-        });
-        paths.insert(format!("{collection}/{{name}}/status"), status);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use orch_api::{Kind, KindEntry, Schema};
 
-fn path_parameters(served: &Served, named: bool) -> Value {
-    let namespace = served.kind().is_namespaced().then_some("namespace");
-    let names = namespace.into_iter().chain(named.then_some("name"));
-    names
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}}))
-        .collect()
-}
+    use super::*;
 
-fn operation(served: &Served, schema: &str, action: &str, parameters: &[&str], body: &[&str]) -> Value {
-    let parameters: Vec<Value> = parameters
-        .iter()
-        .map(|name| {
-            let of = match *name {
-                "force" | "watch" => "boolean",
-                "limit" | "gracePeriodSeconds" => "integer",
-                _ => "string",
-            };
-            json!({"name": name, "in": "query", "schema": {"type": of, "uniqueItems": true}})
-        })
-        .collect();
-    let answer = match action {
-        "list" | "deletecollection" => component(served, &format!("{}List", served.kind().name)),
-        _ => schema.to_owned(),
-    };
-    let mut operation = json!({
-        "parameters": parameters,
-        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": {"$ref": reference(&answer)}}}}},
-        "x-kubernetes-action": action,
-        "x-kubernetes-group-version-kind": gvk(served, ""),
-    });
-    if !body.is_empty() {
-        let content: Map<String, Value> = body
-            .iter()
-            .map(|media_type| ((*media_type).to_owned(), json!({"schema": {"$ref": reference(schema)}})))
-            .collect();
-        operation["requestBody"] = json!({"required": true, "content": content});
+    fn entry(group: &'static str, description: &str) -> KindEntry {
+        let document = json!({"type": "object", "description": description});
+        let schema = Schema::compile(&document).unwrap();
+        KindEntry::plain(Kind::namespaced(group, "v1", "Thing", "things", "thing"), document, schema)
     }
-    operation
+
+    #[test]
+    fn only_the_documents_of_kinds_that_have_changed_are_made_again() {
+        let before = Kinds::new(vec![entry("a.dev", "one"), entry("b.dev", "one")]).unwrap();
+        let first = OpenApi::new(&before, None);
+        let root = first.root().etag.clone();
+        let changed = Arc::new(Served::replacing(entry("b.dev", "two"), None));
+        let after = Kinds::serving(vec![before.all()[0].clone(), changed]).unwrap();
+        let second = OpenApi::new(&after, Some(&first));
+        let document = |of: &OpenApi, path: &str| std::ptr::from_ref(of.volumes[path].document());
+        assert_eq!(document(&first, "apis/a.dev/v1"), document(&second, "apis/a.dev/v1"));
+        assert_ne!(document(&first, "apis/b.dev/v1"), document(&second, "apis/b.dev/v1"));
+        assert_ne!(second.root().etag, root, "the list tells of it");
+    }
 }

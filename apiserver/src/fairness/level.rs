@@ -248,6 +248,7 @@ mod tests {
     use super::*;
 
     const LIMITS: FlowLimits = FlowLimits {
+        requests: 100,
         seats: 3,
         seats_per_caller: 2,
         queue_per_caller: 4,

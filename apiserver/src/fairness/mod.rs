@@ -39,6 +39,9 @@ const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 /// How much callers may ask at the same time.
 #[derive(Debug, Clone)]
 pub struct FlowLimits {
+    /// Requests of all callers together that may have begun and not been answered, those that wait for a seat included, and
+    /// watches that have begun not: a bound of memory. More are answered with 429, whoever asks.
+    pub requests: usize,
     /// Requests carried out at a time: of the system, and as many again of everybody else.
     pub seats: usize,
     /// Requests of one caller carried out at a time; fewer than `seats`, so that one caller never has all.
@@ -54,6 +57,7 @@ pub struct FlowLimits {
 impl Default for FlowLimits {
     fn default() -> Self {
         Self {
+            requests: 4_000,
             seats: 256,
             seats_per_caller: 128,
             queue_per_caller: 1_024,

@@ -55,6 +55,7 @@ const KINDS: &[((&str, &str), &Message)] = &[
     (("v1", "ServiceAccount"), &SERVICE_ACCOUNT),
     (("v1", "Service"), &SERVICE),
     (("*", "DeleteOptions"), &DELETE_OPTIONS),
+    (("policy/v1", "Eviction"), &EVICTION),
     (("authorization.k8s.io/v1", "SelfSubjectAccessReview"), &ACCESS_REVIEW),
     (("authorization.k8s.io/v1", "SelfSubjectRulesReview"), &RULES_REVIEW),
     (("authentication.k8s.io/v1", "SelfSubjectReview"), &SELF_REVIEW),
@@ -195,6 +196,8 @@ static DELETE_OPTIONS: Message = Message(&[
     f(4, "propagationPolicy", Text),
     f(5, "dryRun", List(&Text)),
 ]);
+static EVICTION: Message =
+    Message(&[f(1, "metadata", Of(&OBJECT_META)), f(2, "deleteOptions", Of(&DELETE_OPTIONS))]);
 static PRECONDITIONS: Message = Message(&[f(1, "uid", Text), f(2, "resourceVersion", Text)]);
 
 static ACCESS_REVIEW: Message =

@@ -18,6 +18,9 @@ pub(super) async fn apply(registry: &Registry, call: &Call, body: &Body) -> Resu
     call.check_kind(&mut config)?;
     call.check_place(&mut config)?;
     let warnings = call.check_fields(&mut config, &repeated)?;
+    if call.kind.entry.custom.is_none() {
+        call.kind.entry.schema.empty_nulls(&mut config);
+    }
     configure(registry, call, config, warnings).await
 }
 

@@ -71,12 +71,11 @@ impl Call {
                 Verb::Get | Verb::Update | Verb::Patch => Ok(()),
                 _ => Err(Status::method_not_allowed()),
             },
-            Some(_) => match (&self.action().ok_or_else(Status::no_such_path)?.action, self.verb()) {
-                (Action::Scale(_), Verb::Get | Verb::Update | Verb::Patch) => Ok(()),
-                (Action::Token(_), Verb::Create) => Ok(()),
-                (Action::Scale(_) | Action::Token(_), _) => Err(Status::method_not_allowed()),
-                _ => Ok(()),
-            },
+            Some(_) => {
+                let subresource = self.action().ok_or_else(Status::no_such_path)?;
+                let is_known = subresource.action.verbs().contains(&self.verb());
+                if is_known { Ok(()) } else { Err(Status::method_not_allowed()) }
+            }
         }
     }
 

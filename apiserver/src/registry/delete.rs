@@ -1,6 +1,6 @@
 //! `delete`: at once, gracefully, or when finalizers let go.
 
-use orch_api::{Body, Deletion, FieldError, Object as _, Propagation, Status, Time, Verb};
+use orch_api::{Deletion, FieldError, Object as _, Propagation, Status, Time, Verb};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -64,19 +64,29 @@ impl Options {
             ..Self::default()
         };
         if let Some(body) = call.request.body.as_ref().filter(|body| !body.bytes.is_empty()) {
-            options.overrule(body)?;
+            options.overrule(decode::object(Some(body))?)?;
         }
-        if options.grace_seconds.is_some_and(|seconds| seconds < 0) {
-            // As Kubernetes: a negative grace period is one second.
-            options.grace_seconds = Some(1);
-        }
-        Ok(options)
+        Ok(options.bounded())
     }
 
-    fn overrule(&mut self, body: &Body) -> Result<(), Status> {
+    /// The options of an eviction.
+    fn of_eviction(call: &Call, eviction: &Value) -> Result<Self, Status> {
+        let mut options = Self { dry_run: call.params().dry_run, ..Self::default() };
+        if let Some(sent) = eviction.get("deleteOptions").filter(|sent| !sent.is_null()) {
+            options.overrule(sent.clone())?;
+        }
+        Ok(options.bounded())
+    }
+
+    fn bounded(self) -> Self {
+        // As Kubernetes: a negative grace period is one second.
+        let grace_seconds = self.grace_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
+        Self { grace_seconds, ..self }
+    }
+
+    fn overrule(&mut self, sent: Value) -> Result<(), Status> {
         let bad = |error: String| Status::bad_request(format!("DeleteOptions: {error}"));
-        let sent = DeleteOptions::deserialize(decode::object(Some(body))?)
-            .map_err(|error| bad(error.to_string()))?;
+        let sent = DeleteOptions::deserialize(sent).map_err(|error| bad(error.to_string()))?;
         if sent.kind.as_deref().is_some_and(|kind| kind != "DeleteOptions") {
             return Err(bad(format!("the body is of kind {:?}", sent.kind.unwrap_or_default())));
         }
@@ -139,6 +149,30 @@ pub(super) async fn delete(registry: &Registry, call: &Call) -> Result<Answer, S
         }
         done => done.answer(Vec::new()),
     }
+}
+
+/// Deletes the object of the path because an `Eviction` of its name was posted. Nothing here says how many may be evicted
+/// at a time: there are no disruption budgets.
+///
+/// # Errors
+/// 400 if the eviction is of another object.
+pub(super) async fn evict(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    let eviction = super::subresource::body(call)?;
+    if eviction.name() != call.name() {
+        return Err(Status::bad_request(format!(
+            "name in URL does not match name in Eviction object: {:?} vs {:?}",
+            call.name(),
+            eviction.name()
+        )));
+    }
+    if let Some(subresource) = call.action() {
+        call.policies.command(call, &subresource.kind, &eviction)?;
+    }
+    let options = Options::of_eviction(call, &eviction)?;
+    registry.remove(call, &options, Time::new(registry.clock.now())).await?;
+    let mut evicted = Status::success(call.kind.kind(), "", "");
+    (evicted.code, evicted.details) = (201, None);
+    Ok(Answer::Status(evicted))
 }
 
 impl Registry {

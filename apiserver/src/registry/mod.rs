@@ -89,10 +89,7 @@ impl Registry {
             (Verb::List, _) => list::list(self, call).await,
             (Verb::Watch, _) => watch::watch(self, call).await,
             (Verb::Create, None) => create::create(self, call).await,
-            (Verb::Create, Some(_)) => match token::bindings(call) {
-                Some(bindings) => token::issue(self, call, bindings).await,
-                None => subresource::transform(self, call).await,
-            },
+            (Verb::Create, Some(_)) => subresource::create(self, call).await,
             (Verb::Update, None) => update::update(self, call).await,
             (Verb::Update, Some("status")) => update::update(self, call).await,
             (Verb::Update, Some(_)) => subresource::transform(self, call).await,

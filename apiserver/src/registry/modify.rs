@@ -174,6 +174,9 @@ fn stored(call: &Call, mut object: Value) -> Result<Bytes, serde_json::Error> {
     if let Some(custom) = &call.kind.entry.custom {
         object["apiVersion"] = (*custom.stored_as).into();
     }
+    if let Some(form) = &call.kind.entry.form {
+        form.keep(&mut object);
+    }
     encode(&object).map(Bytes::from)
 }
 

@@ -5,7 +5,7 @@ use orch_api::{Action, Object as _, Status, Time};
 use serde_json::Value;
 
 use super::change::{Part, Wanted, change, tracked};
-use super::{Answer, Call, Registry, scale};
+use super::{Answer, Call, Registry, delete, scale, token};
 use crate::decode;
 
 /// Reads `status`: the whole object; or `scale`: its numbers. Other subresources cannot be read.
@@ -14,6 +14,15 @@ pub(super) async fn get(registry: &Registry, call: &Call) -> Result<Answer, Stat
         (Some("status"), _) => super::get::get(registry, call).await,
         (_, Some(scale)) => scale::get(registry, call, scale).await,
         _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// Does what a body that is posted asks for.
+pub(super) async fn create(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    match call.action().map(|subresource| &subresource.action) {
+        Some(Action::Token(bindings)) => token::issue(registry, call, bindings).await,
+        Some(Action::Evict) => delete::evict(registry, call).await,
+        _ => transform(registry, call).await,
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orch_api::{
-    Action, FieldError, Kind, Object as _, Reason, Status, Time, TokenBinding, split_api_version,
-};
+use orch_api::{FieldError, Kind, Object as _, Reason, Status, Time, TokenBinding, split_api_version};
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Registry, Written};
@@ -58,14 +56,6 @@ pub(super) async fn issue(
     request["status"] = json!({"token": token, "expirationTimestamp": expires.to_string()});
     let bytes = serde_json::to_vec(&request).map_err(Status::internal)?.into();
     Ok(Answer::Object(Written { code: 201, bytes, warnings: Vec::new() }))
-}
-
-/// The action of the call's subresource, if it issues tokens.
-pub(super) fn bindings(call: &Call) -> Option<&'static [TokenBinding]> {
-    match call.action()?.action {
-        Action::Token(bindings) => Some(bindings),
-        _ => None,
-    }
 }
 
 fn seconds(request: &Value) -> Result<i64, Status> {

@@ -19,6 +19,27 @@ fn map(data: Value) -> Value {
 }
 
 #[tokio::test]
+async fn null_in_a_map_is_the_empty_string() {
+    let host = Host::start().await;
+    let path = format!("{MAPS}/a");
+    let config = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "a", "labels": {"l": null}}, "data": {"k": null, "m": "1"},
+    });
+    let made = host.apply(&path, "one", config.clone()).await.is(201);
+    assert_eq!(
+        (&made["data"], &made["metadata"]["labels"]),
+        (&json!({"k": "", "m": "1"}), &json!({"l": ""}))
+    );
+    let again = host.apply(&path, "one", config).await.is(200);
+    assert_eq!(again, made, "applied again, it changes nothing");
+    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "2"}});
+    host.apply(&path, "two", other).await.fails(409, "Conflict", ".data.k");
+    let posted = host.post(MAPS, json!({"metadata": {"name": "b"}, "data": {"k": null}})).await.is(201);
+    assert_eq!(posted["data"], json!({"k": ""}));
+}
+
+#[tokio::test]
 async fn what_several_own_goes_with_the_last_of_them() {
     let host = Host::start().await;
     let path = format!("{MAPS}/shared");

@@ -61,6 +61,41 @@ async fn delete_options_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
+async fn an_eviction_deletes_as_its_options_say() {
+    let host = Host::start().await;
+    let mut running = pod("p");
+    running["spec"]["nodeName"] = "n".into();
+    host.post(PODS, running).await.is(201);
+    let path = format!("{PODS}/p/eviction");
+    let eviction = |name: &str, options: Value| json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}, "deleteOptions": options});
+    host.post(&path, eviction("q", Value::Null)).await.fails(
+        400,
+        "BadRequest",
+        "does not match name in Eviction",
+    );
+    host.post(&path, json!({"kind": "Binding", "metadata": {"name": "p"}})).await.fails(
+        400,
+        "BadRequest",
+        "kind",
+    );
+    let other = json!({"preconditions": {"uid": "another"}});
+    host.post(&path, eviction("p", other)).await.fails(409, "Conflict", "UID in precondition: another");
+    host.get(&path).await.fails(405, "MethodNotAllowed", "");
+    for (query, options) in [("?dryRun=All", Value::Null), ("", json!({"dryRun": ["All"]}))] {
+        host.post(&format!("{path}{query}"), eviction("p", options)).await.is(201);
+        let kept = host.get(&format!("{PODS}/p")).await.is(200);
+        assert_eq!(kept["metadata"].get("deletionTimestamp"), None, "{query}");
+    }
+    let evicted = host.post(&path, eviction("p", json!({"gracePeriodSeconds": 7}))).await.is(201);
+    assert_eq!((text(&evicted["kind"]), text(&evicted["status"])), ("Status", "Success"));
+    let dying = host.get(&format!("{PODS}/p")).await.is(200);
+    assert_eq!(dying["metadata"]["deletionGracePeriodSeconds"], 7);
+    host.post(&format!("{PODS}/none/eviction"), eviction("none", Value::Null))
+        .await
+        .fails(404, "NotFound", "");
+}
+
+#[tokio::test]
 async fn finalizers_hold_an_object_until_the_last_is_gone() {
     let host = Host::start().await;
     let mut held = map("a", json!({}));

@@ -105,6 +105,15 @@ async fn openapi_describes_every_kind_and_what_its_operations_take() {
         for parameter in ["fieldValidation", "dryRun", "fieldManager"] {
             assert!(!find(&patch["parameters"], "name", parameter).is_null(), "{kind}: {parameter}");
         }
+        for subresource in &entry.subresources {
+            let object = format!("/{path}/{place}{}/{{name}}", kind.plural);
+            let told = &document["paths"][format!("{object}/{}", subresource.name)];
+            let gvk = json!({"group": subresource.kind.group, "version": subresource.kind.version, "kind": subresource.kind.name});
+            let mut verbs: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
+            verbs.retain(|name| *name != "parameters");
+            assert_eq!(verbs.len(), subresource.action.verbs().len(), "{kind}/{}: {told}", subresource.name);
+            assert!(verbs.iter().all(|verb| told[verb]["x-kubernetes-group-version-kind"] == gvk), "{told}");
+        }
     }
     host.get("/openapi/v3/apis/nobody.dev/v1").await.fails(404, "NotFound", "");
 }

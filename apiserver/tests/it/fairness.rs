@@ -75,6 +75,35 @@ async fn a_caller_with_500_requests_keeps_no_other_waiting() {
     assert_eq!(figure(&host, "apiserver_flowcontrol_rejected_requests_total").await, 6);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_requests_may_be_under_way_and_no_more() {
+    let (host, store) = start(FlowLimits { requests: 2, ..FlowLimits::default() }).await;
+    let client = host.user("alice", &["dev"]);
+    // Watches that have begun do not count.
+    let path = format!("{MAPS}?watch=1");
+    let watches = [get(&host, &client, &path).await, get(&host, &client, &path).await];
+    store.set_commits_stalled(true);
+    let writes = join_all((0..2).map(|number| create(&host, &client, format!("m{number}"))));
+    let refused = async {
+        loop {
+            let reply = get(&host, &client, "/livez").await;
+            if reply.status() == 429 {
+                return reply;
+            }
+        }
+    };
+    let others = async {
+        let refused = tokio::time::timeout(DEADLINE, refused).await.expect("nobody is refused");
+        assert_eq!(refused.headers()["retry-after"], "1");
+        Reply::of(refused).await.fails(429, "TooManyRequests", "please try again later");
+        store.set_commits_stalled(false);
+    };
+    let (written, ()) = tokio::join!(writes, others);
+    assert!(written.iter().all(|answer| answer.status() == 201), "{written:?}");
+    assert_eq!(get(&host, &client, "/livez").await.status(), 200);
+    drop(watches);
+}
+
 #[tokio::test]
 async fn a_caller_may_have_so_many_watches() {
     let flows = FlowLimits { long_running_per_caller: 2, ..FlowLimits::default() };

@@ -53,6 +53,69 @@ async fn a_body_that_takes_too_long_is_answered_408_and_holds_nothing() {
     host.post(MAPS, map("a", json!({}))).await.is(201);
 }
 
+/// A frame of HTTP/2: its type, flags and payload.
+type Frame = (u8, u8, Vec<u8>);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+
+async fn send(stream: &mut TlsStream<TcpStream>, (kind, flags, payload): Frame, id: u32) {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let frame = [&length[1..], &[kind, flags], &id.to_be_bytes(), &payload].concat();
+    stream.write_all(&frame).await.unwrap();
+}
+
+async fn receive(stream: &mut TlsStream<TcpStream>) -> Frame {
+    let mut head = [0; 9];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut head)).await.expect("a frame").unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; usize::try_from(length).unwrap()];
+    stream.read_exact(&mut payload).await.unwrap();
+    (head[3], head[4], payload)
+}
+
+/// Curl 7.88 forgets an answer if its stream is reset while it still sends, although with `NO_ERROR`.
+#[tokio::test]
+async fn who_is_refused_before_the_body_is_read_may_send_it_and_is_not_reset() {
+    let host = Host::start().await;
+    let mut tls = client_config(host.authority.certificate_pem(), None).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(host.address).await.unwrap();
+    let stream = TlsConnector::from(Arc::new(tls)).connect("localhost".try_into().unwrap(), stream);
+    let mut stream = stream.await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    send(&mut stream, (SETTINGS, 0, Vec::new()), 0).await;
+    // HPACK: `:method POST` and `:scheme https` by index, then `:path` and `:authority` as text.
+    let text = |name: u8, text: &str| [&[name, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let headers = [vec![0x83, 0x87], text(4, MAPS), text(1, "localhost")].concat();
+    send(&mut stream, (HEADERS, END_HEADERS, headers), 1).await;
+    loop {
+        let (kind, flags, payload) = receive(&mut stream).await;
+        assert_ne!(kind, RST_STREAM, "reset before the answer: {payload:?}");
+        if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
+            break;
+        }
+    }
+    // The server has answered whatever was asked before the ping, with the reset if there is one.
+    for (round, flags) in [0, END_STREAM].into_iter().enumerate() {
+        send(&mut stream, (DATA, flags, b"{}".to_vec()), 1).await;
+        send(&mut stream, (PING, 0, vec![u8::try_from(round).unwrap(); 8]), 0).await;
+        loop {
+            let (kind, flags, payload) = receive(&mut stream).await;
+            assert_ne!(kind, RST_STREAM, "reset in round {round}: {payload:?}");
+            if kind == PING && flags & ACK != 0 {
+                break;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn headers_and_urls_are_bounded_in_size_and_number() {
     let host = Host::start().await;

@@ -14,6 +14,7 @@ mod encryption;
 mod expiry;
 mod fairness;
 mod faults;
+mod forms;
 mod host;
 mod impersonation;
 mod limits;

@@ -53,6 +53,27 @@ async fn a_watch_resumes_after_a_revision_without_a_gap() {
 }
 
 #[tokio::test]
+async fn the_old_paths_of_watches_are_served() {
+    let host = Host::start().await;
+    host.post(MAPS, map("a", json!({}))).await.is(201);
+    host.post(MAPS, map("b", json!({}))).await.is(201);
+    let old = |path: &str| path.replace("/api/v1/", "/api/v1/watch/");
+    let mut of_one = host.watch(&old(&format!("{MAPS}/b"))).await;
+    assert_eq!(of_one.brief().await, "ADDED b");
+    let mut of_all = host.watch("/api/v1/watch/configmaps?fieldSelector=metadata.namespace%3Ddefault").await;
+    assert_eq!([of_all.brief().await, of_all.brief().await], ["ADDED a", "ADDED b"]);
+    host.merge(&format!("{MAPS}/a"), json!({"data": {"x": "1"}})).await.is(200);
+    host.delete(&format!("{MAPS}/b")).await.is(200);
+    assert_eq!(of_one.brief().await, "DELETED b");
+    assert_eq!(of_all.brief().await, "MODIFIED a");
+    let mut of_namespaces = host.watch("/api/v1/watch/namespaces/default").await;
+    assert_eq!(of_namespaces.brief().await, "ADDED default");
+    host.post(&old(MAPS), map("c", json!({}))).await.fails(405, "MethodNotAllowed", "");
+    host.get(&old(&format!("{PODS}/p/status"))).await.fails(404, "NotFound", "");
+    host.get("/api/v1/watch/nonsense").await.fails(404, "NotFound", "");
+}
+
+#[tokio::test]
 async fn an_object_that_enters_or_leaves_the_selection_is_added_or_deleted() {
     let host = Host::start().await;
     let from = host.store.revision().await.unwrap();

@@ -161,7 +161,7 @@ fn remember_gone(kinds: &AllKinds, absent: &Absent, change: &Change<'_, PartialO
 
 /// Events are left out: they own nothing, belong to nothing, and there are many.
 fn collected() -> impl Iterator<Item = &'static KindEntry> {
-    KINDS.iter().filter(|entry| entry.kind != Event::KIND)
+    KINDS.iter().filter(|entry| entry.kind != Event::KIND && entry.form.is_none())
 }
 
 /// The kind that a reference names, whatever the version.

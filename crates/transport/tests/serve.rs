@@ -142,6 +142,44 @@ async fn headers_and_patience_are_bounded() {
     assert_eq!(tokio::time::timeout(DEADLINE, silent.read(&mut byte)).await.unwrap().unwrap_or(0), 0);
 }
 
+/// Reads what the server sends over HTTP/2 until there is a question for a sign of life. None if the connection ends first.
+async fn ping(stream: &mut TlsStream<TcpStream>) -> Option<[u8; 8]> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.ok()?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).await.ok()?;
+        if (head[3], head[4]) == (PING, 0) {
+            return payload.try_into().ok();
+        }
+    }
+}
+
+const PING: u8 = 6;
+const ACK: u8 = 1;
+
+#[tokio::test]
+async fn a_silent_peer_over_http2_is_asked_for_a_sign_of_life_and_cut_without_one() {
+    let server = Server::start(Limits { keep_alive: Duration::from_millis(200), ..Limits::default() }).await;
+    let begin = async || {
+        let mut stream = server.connect(None, "h2").await.unwrap();
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        stream.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat()).await.unwrap();
+        stream
+    };
+    let (mut silent, mut living) = (begin().await, begin().await);
+    let within =
+        async |stream: &mut TlsStream<TcpStream>| tokio::time::timeout(DEADLINE, ping(stream)).await.unwrap();
+    assert!(within(&mut silent).await.is_some(), "it is not asked");
+    assert_eq!(within(&mut silent).await, None, "it is not cut");
+    for round in 0..5 {
+        let asked = within(&mut living).await;
+        let asked = asked.unwrap_or_else(|| panic!("one that answers is cut in round {round}"));
+        let answer = [&[0, 0, 8, PING, ACK, 0, 0, 0, 0][..], &asked].concat();
+        living.write_all(&answer).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn more_connections_than_allowed_wait_for_one_to_end() {
     let server = Server::start(Limits { connections: 1, ..Limits::default() }).await;

@@ -5,9 +5,10 @@ use std::fmt::Debug;
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::api::events::v1 as events;
 use k8s_openapi::api::rbac::v1 as rbac;
 use orch_api::schema::{Type, Types};
-use orch_ontology::examples;
+use orch_ontology::{KINDS, examples};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -31,6 +32,7 @@ fn through_kubernetes(kind: &str, object: &Value) -> Value {
         "ServiceAccount" => through::<core::ServiceAccount>(object),
         "Service" => through::<core::Service>(object),
         "EndpointSlice" => through::<discovery::EndpointSlice>(object),
+        "Event" if object["apiVersion"] == "events.k8s.io/v1" => through::<events::Event>(object),
         "Event" => through::<core::Event>(object),
         "Role" => through::<rbac::Role>(object),
         "ClusterRole" => through::<rbac::ClusterRole>(object),
@@ -75,6 +77,17 @@ fn no_field_is_named_or_shaped_differently() {
         let errors = entry(kind).schema.check(&object);
         assert_eq!(errors, [], "{kind}");
     }
+}
+
+#[test]
+fn a_form_is_shaped_as_in_kubernetes() {
+    let form = KINDS.iter().find(|entry| entry.form.is_some()).unwrap();
+    let object = sample(form.schema.root(), "");
+    assert_eq!(through_kubernetes(form.kind.name, &object), object);
+    let mut kept = object.clone();
+    form.form.unwrap().keep(&mut kept);
+    assert_eq!(through_kubernetes(form.kind.name, &kept), kept);
+    assert_eq!(form.schema.check(&object), []);
 }
 
 #[test]

@@ -22,7 +22,10 @@ fn entry(kind: &str) -> &'static KindEntry {
 
 /// What the server does with an object: the schema's check, then the kind's defaults and validation.
 fn admit(object: &mut Value, old: Option<&Value>) -> Result<(), Vec<FieldError>> {
-    let entry = entry(object["kind"].as_str().unwrap_or_default());
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let versioned =
+        |entry: &&KindEntry| entry.kind.name == kind && object["apiVersion"] == entry.kind.api_version();
+    let entry = KINDS.iter().find(versioned).unwrap_or_else(|| entry(kind));
     match entry.schema.check(object) {
         errors if errors.is_empty() => (entry.admit)(object, old),
         errors => Err(errors),

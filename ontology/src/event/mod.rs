@@ -1,5 +1,7 @@
 //! [`Event`]: something that happened to an object, told to people.
 
+mod reported;
+
 use jiff::{SignedDuration, Timestamp};
 use orch_api::{
     ApiVersion, Column, FieldError, Kind, KindName, Metadata, MicroTime, Resource, Time, age, names,
@@ -7,6 +9,8 @@ use orch_api::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use reported::ReportedEvent;
 
 use crate::ObjectReference;
 use crate::syntax::invalid_each;
