@@ -6,6 +6,39 @@ use std::path::Path;
 use crate::clients::PROGRAMS;
 use crate::kubectl_table::{TABLES, VERSIONS};
 
+/// What kube-rs does, and the test in `tests/tests/kube_rs/` that shows it, as `file::test`.
+const KUBE_RS: &[Row] = &[
+    (
+        "typed objects: every verb, every kind of patch, apply, conflicts, dry run",
+        "objects::objects_are_made_changed_applied_and_deleted",
+    ),
+    (
+        "pages, watches from a revision, `deletecollection`",
+        "objects::collections_are_paged_watched_and_deleted",
+    ),
+    (
+        "discovery, plain and aggregated; dynamic objects",
+        "objects::kinds_are_discovered_and_used_without_their_types",
+    ),
+    (
+        "`status` and `scale` of a kind that is derived from a Rust type",
+        "objects::status_and_scale_are_apart_from_the_object",
+    ),
+    ("conditions waited for, eviction", "objects::a_pod_is_waited_for_and_evicted"),
+    (
+        "reflectors on lists and on streaming lists",
+        "operator::a_reflector_s_store_follows_lists_and_streaming_lists",
+    ),
+    (
+        "a `Recorder`, which writes `events.k8s.io/v1` with series",
+        "operator::a_recorder_s_events_are_those_that_kubectl_shows",
+    ),
+    (
+        "a `Controller` with owned objects and a finalizer",
+        "operator::a_controller_reconciles_what_it_owns_and_cleans_up",
+    ),
+];
+
 /// A part of the wire: what is served, and the test in `apiserver/tests/it/` that shows it, as `file::test`.
 type Row = (&'static str, &'static str);
 
@@ -33,6 +66,7 @@ const WRITES: &[Row] = &[
         "apply: list items by key, atomic values",
         "applies::list_items_are_owned_by_key_and_atomic_values_whole",
     ),
+    ("`null` in maps of strings is the empty string", "applies::null_in_a_map_is_the_empty_string"),
     (
         "apply: beside updates; `managedFields` cleared",
         "applies::updates_and_applies_of_one_manager_are_apart",
@@ -104,6 +138,10 @@ const DELETES: &[Row] = &[
         "`DeleteOptions` in body or query; 422 for what contradicts itself",
         "deletes::delete_options_that_make_no_sense_are_refused",
     ),
+    (
+        "`eviction` of pods; there are no disruption budgets",
+        "deletes::an_eviction_deletes_as_its_options_say",
+    ),
     ("finalizers", "deletes::finalizers_hold_an_object_until_the_last_is_gone"),
     ("`deletecollection` with selectors", "deletes::a_collection_is_deleted_by_selector"),
     (
@@ -117,6 +155,10 @@ const DELETES: &[Row] = &[
 ];
 
 const READS: &[Row] = &[
+    (
+        "`events.k8s.io/v1` and `v1`: the same Events in either form",
+        "forms::events_are_the_same_objects_in_either_form",
+    ),
     (
         "`limit` and `continue`: pages of one revision, `remainingItemCount`",
         "lists::pages_show_one_revision_whatever_happens_meanwhile",
@@ -141,6 +183,7 @@ const WATCHES: &[Row] = &[
         "selectors: objects enter as ADDED and leave as DELETED",
         "watches::an_object_that_enters_or_leaves_the_selection_is_added_or_deleted",
     ),
+    ("`/api/v1/watch/…`, in place of the parameter", "watches::the_old_paths_of_watches_are_served"),
     (
         "`sendInitialEvents`, ended by the `k8s.io/initial-events-end` bookmark; booleans as Kubernetes reads them",
         "watches::initial_events_end_with_a_marked_bookmark",
@@ -324,6 +367,10 @@ fn put_clients(page: &mut String) {
     for (client, program, test) in PROGRAMS {
         let _ = writeln!(page, "| {client} | `{program}` | `{test}` |");
     }
+    page.push_str("\nkube-rs 5, in `tests/tests/kube_rs/`:\n\n| what it does | test |\n|---|---|\n");
+    for (what, test) in KUBE_RS {
+        let _ = writeln!(page, "| {what} | `{test}` |");
+    }
     page.push_str(
         "\nschemathesis makes up requests from `/openapi/v3` and finds no answer that is the server's failure: \
          `fuzzing::made_up_requests_are_answered`.\n",
@@ -346,6 +393,12 @@ fn the_compatibility_page_is_in_step() {
 
 #[test]
 fn the_compatibility_page_names_tests_that_there_are() {
+    for (what, test) in KUBE_RS {
+        let (file, name) = test.split_once("::").unwrap();
+        let path = root().join(format!("tests/tests/kube_rs/{file}.rs"));
+        let source = std::fs::read_to_string(path).unwrap();
+        assert!(source.contains(&format!("async fn {name}(")), "{what}: there is no test {test}");
+    }
     for (what, test) in WIRE.iter().flat_map(|(_, rows)| *rows) {
         let (file, name) = test.split_once("::").unwrap();
         let source = std::fs::read_to_string(root().join(format!("apiserver/tests/it/{file}.rs"))).unwrap();

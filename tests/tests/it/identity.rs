@@ -153,7 +153,7 @@ fn whoami(url: &str, authority: &Path, token: &str, pid: Option<&str>) -> (Strin
         }
         None => Command::new("curl"),
     };
-    command.args(["--http1.1", "--silent", "--show-error", "--write-out", "\n%{http_code}", "--data", "{}"]);
+    command.args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--data", "{}"]);
     command.args(["--header", "Content-Type: application/json", "--header", &authorization]).arg("--cacert");
     let answer = Run::new(command.arg(authority).arg(url), "").ok();
     let (body, code) = answer.rsplit_once('\n').unwrap();
