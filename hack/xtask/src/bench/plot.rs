@@ -23,6 +23,8 @@ pub(crate) fn draw(file: &Path, title: &str, over: &str, curves: &[Curve]) -> Re
         points().map(of).fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
     };
     let ((left, right), (low, high)) = (bounds(|point| point.0), bounds(|point| point.1));
+    // Whole decades, so that there are lines to read values from.
+    let (low, high) = (10_f64.powf(low.log10().floor()), 10_f64.powf(high.log10().ceil()));
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -31,11 +33,14 @@ pub(crate) fn draw(file: &Path, title: &str, over: &str, curves: &[Curve]) -> Re
         let mut chart = ChartBuilder::on(&area)
             .caption(title, ("sans-serif", 18))
             .margin(16)
+            .margin_right(36)
             .x_label_area_size(44)
             .y_label_area_size(72)
-            .build_cartesian_2d((left..right).log_scale(), (low / 2.0..high * 2.0).log_scale())
+            .build_cartesian_2d((left..right).log_scale(), (low..high).log_scale())
             .map_err(|error| failed(&error))?;
-        chart.configure_mesh().x_desc(over).y_desc("µs").draw().map_err(|error| failed(&error))?;
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc(over).y_desc("µs").x_label_formatter(&short).y_label_formatter(&short);
+        mesh.draw().map_err(|error| failed(&error))?;
         for (curve, color) in curves.iter().zip(COLORS) {
             let line = LineSeries::new(curve.points.iter().copied(), color.stroke_width(2)).point_size(3);
             let drawn = chart.draw_series(line).map_err(|error| failed(&error))?;
@@ -52,4 +57,9 @@ pub(crate) fn draw(file: &Path, title: &str, over: &str, curves: &[Curve]) -> Re
         area.present().map_err(|error| failed(&error))?;
     }
     std::fs::write(file, svg).with_context(|| file.display().to_string())
+}
+
+/// A power of ten as people write it: `100`, `10k`.
+fn short(value: &f64) -> String {
+    if *value >= 1000.0 { format!("{:.0}k", value / 1000.0) } else { format!("{value:.0}") }
 }
