@@ -38,6 +38,8 @@ pub struct KindEntry {
     pub status_on_create: bool,
     /// Whether a delete is answered with the object; see [`Resource::RETURNS_DELETED`].
     pub returns_deleted: bool,
+    /// Whether one request may delete many objects; see [`Resource::DELETES_COLLECTIONS`].
+    pub deletes_collections: bool,
     /// Until when an object is kept; see [`Resource::EXPIRES`].
     pub expires: Option<fn(&Value) -> Option<Timestamp>>,
     /// Where a new object says who makes it; see [`Resource::REQUESTER`].
@@ -105,6 +107,7 @@ impl KindEntry {
             selectable: K::SELECTABLE,
             status_on_create: K::STATUS_ON_CREATE,
             returns_deleted: K::RETURNS_DELETED,
+            deletes_collections: K::DELETES_COLLECTIONS,
             expires: K::EXPIRES,
             requester: K::REQUESTER,
             prerequisite: K::PREREQUISITE,
@@ -127,6 +130,7 @@ impl KindEntry {
             owns: Vec::new(),
             status_on_create: false,
             returns_deleted: false,
+            deletes_collections: true,
             expires: None,
             requester: None,
             prerequisite: None,
@@ -264,13 +268,24 @@ impl Subresource {
     pub fn scale(scale: Scale) -> Self {
         Self { name: "scale", kind: Scale::KIND, action: Action::Scale(scale) }
     }
+
+    /// What may be asked of the subresource of objects of a kind: a view of the object is put in its place, a command is
+    /// posted. Everything else is 405.
+    pub fn verbs(&self, of: &Kind) -> &'static [Verb] {
+        match self.action {
+            Action::Transform(_) if self.kind == *of => &[Verb::Update],
+            Action::Transform(_) | Action::Token(_) | Action::Evict => &[Verb::Create],
+            Action::Scale(_) => &[Verb::Get, Verb::Patch, Verb::Update],
+            Action::Stream(_) => &[Verb::Create, Verb::Get],
+        }
+    }
 }
 
 /// What a request to a subresource does.
 #[derive(Clone)]
 pub enum Action {
-    /// `create` (and `update`) turn the stored object and the request's body into the object to store. Pure. The body has
-    /// been checked against nothing but JSON's syntax. What comes out is stored as it is: the rules for ordinary updates
+    /// `create` (`update`, if the body is of the object's own kind) turns the stored object and the request's body into the
+    /// object to store. Pure. The body has been checked against nothing but JSON's syntax. What comes out is stored as it is: the rules for ordinary updates
     /// ([`Resource::prepare`], [`Resource::validate`]) are not applied, because going beyond them is what it is for.
     Transform(fn(object: &Value, body: &Value, now: Timestamp) -> Result<Value, Status>),
     /// `get`, `update` and `patch` see an `autoscaling/v1` Scale in place of the object.
@@ -282,18 +297,6 @@ pub enum Action {
     Token(&'static [TokenBinding]),
     /// `create` deletes the object, as the `deleteOptions` in the body say.
     Evict,
-}
-
-impl Action {
-    /// What may be asked of the subresource. Everything else is 405.
-    pub fn verbs(&self) -> &'static [Verb] {
-        match self {
-            Self::Transform(_) => &[Verb::Create, Verb::Update],
-            Self::Scale(_) => &[Verb::Get, Verb::Patch, Verb::Update],
-            Self::Stream(_) => &[Verb::Create, Verb::Get],
-            Self::Token(_) | Self::Evict => &[Verb::Create],
-        }
-    }
 }
 
 /// A kind whose objects tokens can be bound to.

@@ -65,7 +65,7 @@ pub use object::Object;
 pub use quantity::Quantity;
 pub use relation::{MatchLabels, Owns, Ref, References, RelationVerb, RunsOn, Selector};
 pub use request::{
-    Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch,
+    Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch, parse_dry_run,
 };
 pub use resource::{ApiVersion, Deletion, KindName, Prerequisite, Resource};
 pub use scale::{Scale, SelectorOf};

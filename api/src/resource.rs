@@ -30,6 +30,9 @@ pub trait Resource:
     /// does so for some kinds, and typed clients expect it of them.
     const RETURNS_DELETED: bool = false;
 
+    /// Whether one request may delete many objects: `deletecollection`. No for kinds of which each carries much with it.
+    const DELETES_COLLECTIONS: bool = true;
+
     /// Until when an object is kept, from its JSON, for kinds whose objects are kept for a while only. The server deletes
     /// what is over within minutes, many at a time.
     const EXPIRES: Option<fn(&serde_json::Value) -> Option<jiff::Timestamp>> = None;

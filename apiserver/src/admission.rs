@@ -33,7 +33,7 @@ pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> R
     }
     let shape = kind.entry.schema.check_values(object);
     wrong_types(kind, &shape)?;
-    let mut errors = metadata::validate(kind.kind(), object, old);
+    let mut errors = metadata::validate(kind, object, old);
     errors.extend(shape);
     if errors.is_empty() {
         errors = (kind.entry.admit)(object, old).err().unwrap_or_default();

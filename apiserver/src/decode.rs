@@ -3,6 +3,7 @@
 use orch_api::{Body, MediaType, Status};
 use serde_json::Value;
 
+use crate::incoming::unknown_format;
 use crate::protobuf;
 
 mod unique;
@@ -35,13 +36,7 @@ pub(crate) fn object_with_repeated(body: Option<&Body>) -> Result<Decoded, Statu
         MediaType::Json => json(&body.bytes)?,
         MediaType::Yaml => yaml(&body.bytes)?,
         MediaType::Protobuf => Decoded { value: protobuf::decode(&body.bytes)?, repeated: Vec::new() },
-        other => {
-            let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-            return Err(Status::unsupported_media_type(format!(
-                "the body of the request was in an unknown format - accepted media types include: {accepted}, not {}",
-                other.as_str()
-            )));
-        }
+        other => return Err(unknown_format(&MediaType::OBJECTS, other.as_str())),
     };
     match decoded.value {
         Value::Object(_) => Ok(decoded),

@@ -92,17 +92,18 @@ pub(crate) fn request(parts: &Parts, (target, is_watched): (Target, bool)) -> Re
 /// 413 if it is too large, 415 if its media type is unknown, 400 if it does not arrive whole,
 /// 408 if it has not arrived in [`BODY_TIMEOUT`]: whoever sends byte by byte holds nothing for ever.
 pub(crate) async fn body(
+    verb: Verb,
     headers: &HeaderMap,
     body: HttpBody,
     clock: &dyn Clock,
 ) -> Result<Option<Body>, Status> {
     tokio::select! {
-        read = whole(headers, body) => read,
+        read = whole(verb, headers, body) => read,
         () = clock.sleep(BODY_TIMEOUT) => Err(too_slow()),
     }
 }
 
-async fn whole(headers: &HeaderMap, body: HttpBody) -> Result<Option<Body>, Status> {
+async fn whole(verb: Verb, headers: &HeaderMap, body: HttpBody) -> Result<Option<Body>, Status> {
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
@@ -121,14 +122,21 @@ async fn whole(headers: &HeaderMap, body: HttpBody) -> Result<Option<Body>, Stat
         Some(value) => {
             let text = value.to_str().unwrap_or_default();
             MediaType::parse(text).ok_or_else(|| {
-                Status::unsupported_media_type(format!(
-                    "the body of the request was in an unknown format - accepted media types include: \
-                     application/json, application/yaml, application/vnd.kubernetes.protobuf, not {text}"
-                ))
+                let accepted: &[MediaType] =
+                    if verb == Verb::Patch { &MediaType::PATCHES } else { &MediaType::OBJECTS };
+                unknown_format(accepted, text)
             })?
         }
     };
     Ok(Some(Body { media_type, bytes }))
+}
+
+/// 415, with what is understood.
+pub(crate) fn unknown_format(accepted: &[MediaType], found: &str) -> Status {
+    let accepted = accepted.iter().map(|accepted| accepted.as_str()).collect::<Vec<_>>().join(", ");
+    Status::unsupported_media_type(format!(
+        "the body of the request was in an unknown format - accepted media types include: {accepted}, not {found}"
+    ))
 }
 
 fn too_slow() -> Status {

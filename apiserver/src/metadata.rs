@@ -5,14 +5,31 @@ use orch_api::{FieldError, FieldPath, Kind, Metadata, NameSyntax, Object as _, n
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use crate::kinds::Served;
+
 /// The most bytes that all annotations of an object may have together.
 const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
 /// What only the server sets, and never changes.
 const IMMUTABLE: [&str; 6] =
     ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
 
+/// The finalizers that the system itself knows: all others say whose they are.
+const STANDARD_FINALIZERS: [&str; 4] =
+    ["kubernetes", "orphan", "foregroundDeletion", "customresourcecleanup.apiextensions.k8s.io"];
+/// What goes by itself owns nothing: the version and kind of events.
+const EPHEMERAL: (&str, &str) = ("v1", "Event");
+
 /// Everything that is wrong with the metadata of an object, or with its change from `old`.
-pub(crate) fn validate(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+pub(crate) fn validate(kind: &Served, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = problems(kind.kind(), object, old);
+    if kind.entry.custom.is_none() {
+        errors.extend(unqualified_finalizers(object));
+    }
+    errors
+}
+
+/// What is wrong with the metadata of an object of any kind.
+fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = FieldPath::new("metadata");
     let metadata = match Metadata::deserialize(&object["metadata"]) {
         Ok(metadata) => metadata,
@@ -42,7 +59,7 @@ fn name(kind: &Kind, metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
         }
     };
     let mut errors = Vec::new();
-    if let Some(prefix) = metadata.generate_name.as_deref().filter(|_| metadata.name.is_empty()) {
+    if let Some(prefix) = metadata.generate_name.as_deref().filter(|prefix| !prefix.is_empty()) {
         // A prefix may end with a dash: something follows.
         let probe = format!("{}a", prefix.strip_suffix('-').unwrap_or(prefix));
         let problems = rule(&probe).into_iter();
@@ -94,6 +111,10 @@ fn owners(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
                 errors.push(FieldError::invalid(path.child(field), value.as_str(), detail));
             }
         }
+        if (&*owner.api_version, &*owner.kind) == EPHEMERAL {
+            let detail = format!("/{}, Kind={} is disallowed from being an owner", EPHEMERAL.0, EPHEMERAL.1);
+            errors.push(FieldError::invalid(path, serde_json::json!(owner), detail));
+        }
     }
     let managing: Vec<_> =
         metadata.owner_references.iter().filter(|owner| owner.controller == Some(true)).collect();
@@ -102,16 +123,16 @@ fn owners(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
             "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
             first.name, second.name
         );
-        errors.push(FieldError::invalid(path, Value::Null, detail));
+        errors.push(FieldError::invalid(path, serde_json::json!(metadata.owner_references), detail));
     }
     errors
 }
 
 fn finalizers(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for (index, finalizer) in metadata.finalizers.iter().enumerate() {
+    for finalizer in &metadata.finalizers {
         let problems = names::qualified_name(finalizer).into_iter();
-        errors.extend(problems.map(|p| FieldError::invalid(path.index(index), finalizer.as_str(), p)));
+        errors.extend(problems.map(|p| FieldError::invalid(path, finalizer.as_str(), p)));
     }
     let has = |name: &str| metadata.finalizers.iter().any(|finalizer| finalizer == name);
     if has("orphan") && has("foregroundDeletion") {
@@ -119,6 +140,18 @@ fn finalizers(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
         errors.push(FieldError::invalid(path, serde_json::json!(metadata.finalizers), detail));
     }
     errors
+}
+
+/// Finalizers of built-in kinds that do not say whose they are.
+fn unqualified_finalizers(object: &Value) -> Vec<FieldError> {
+    let path = FieldPath::new("metadata.finalizers");
+    let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten().enumerate();
+    let unqualified = finalizers.filter_map(|(index, finalizer)| {
+        let name = finalizer.as_str()?;
+        (!name.contains('/') && !STANDARD_FINALIZERS.contains(&name)).then(|| (path.index(index), name))
+    });
+    let detail = "name is neither a standard finalizer name nor is it fully qualified";
+    unqualified.map(|(path, name)| FieldError::invalid(path, name, detail)).collect()
 }
 
 fn immutable(object: &Value, old: &Value, path: &FieldPath) -> Vec<FieldError> {
@@ -160,7 +193,7 @@ mod tests {
 
     fn problems(metadata: Value, old: Option<Value>) -> Vec<String> {
         let old = old.map(|old| json!({"metadata": old}));
-        validate(&NOTE, &json!({"metadata": metadata}), old.as_ref())
+        super::problems(&NOTE, &json!({"metadata": metadata}), old.as_ref())
             .iter()
             .map(ToString::to_string)
             .collect()
@@ -180,7 +213,16 @@ mod tests {
             ),
             (
                 json!({"name": "a", "namespace": "a", "finalizers": ["a/b/c"]}),
-                "metadata.finalizers[0]: Invalid value: \"a/b/c\"",
+                "metadata.finalizers: Invalid value: \"a/b/c\"",
+            ),
+            (
+                json!({"name": "a", "generateName": "A", "namespace": "a"}),
+                "metadata.generateName: Invalid value: \"A\": a lowercase RFC 1123 subdomain",
+            ),
+            (
+                json!({"name": "a", "namespace": "a", "ownerReferences": [{"apiVersion": "v1", "kind": "Event", "name": "n", "uid": "u"}]}),
+                "metadata.ownerReferences[0]: Invalid value: {\"apiVersion\":\"v1\",\"kind\":\"Event\",\"name\":\"n\",\"uid\":\"u\"}: \
+                 /v1, Kind=Event is disallowed from being an owner",
             ),
             (
                 json!({"name": "a", "namespace": "a", "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "n", "uid": ""}]}),
@@ -195,6 +237,16 @@ mod tests {
             let problems = problems(metadata, None);
             assert!(problems.len() == 1 && problems[0].starts_with(expected), "{expected}: {problems:?}");
         }
+    }
+
+    #[test]
+    fn finalizers_of_built_in_kinds_say_whose_they_are() {
+        let finalizers = json!({"metadata": {"finalizers": ["orphan", "a.b/c", "mine"]}});
+        let errors: Vec<String> =
+            unqualified_finalizers(&finalizers).iter().map(ToString::to_string).collect();
+        let expected = "metadata.finalizers[2]: Invalid value: \"mine\": \
+                        name is neither a standard finalizer name nor is it fully qualified";
+        assert_eq!(errors, [expected]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ async fn dispatch(
         Verb::Watch => socket::upgrade(&mut parts).await?,
         _ => None,
     };
-    call.request.body = incoming::body(&parts.headers, body, &*server.registry.clock).await?;
+    call.request.body = incoming::body(call.verb(), &parts.headers, body, &*server.registry.clock).await?;
     // A body that comes slowly keeps no seat. The seat is kept until the answer is ready to be sent.
     let _seat = server.fairness.seat(&call.identity).await?;
     let mut answer = match (serve(server, &call, record).await?, socket) {

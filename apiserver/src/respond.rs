@@ -219,7 +219,8 @@ fn gzip(pieces: &[Bytes]) -> std::io::Result<Bytes> {
 }
 
 fn watch(watch: Watch, wish: Wish, stopping: &CancellationToken) -> Response<Body> {
-    let content_type = wish.view.content_type(true);
+    // Each event has its kind in it; the stream is called JSON, whatever is in it.
+    let content_type = View::Json.content_type(true);
     let lines = events(watch, wish, stopping).map(|lines| {
         Ok::<_, std::convert::Infallible>(match <[Bytes; 1]>::try_from(lines) {
             Ok([one]) => one,

@@ -39,6 +39,8 @@ impl Resource for Namespace {
 
     const SELECTABLE: &'static [&'static str] = &["status.phase"];
 
+    const DELETES_COLLECTIONS: bool = false;
+
     fn metadata(&self) -> &Metadata {
         &self.metadata
     }

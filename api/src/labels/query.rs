@@ -48,7 +48,7 @@ pub enum Operator {
 
 /// Why a label selector cannot be used; the message is Kubernetes'. A `400`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unable to parse requirement: {0}")]
+#[error("{0}")]
 pub struct LabelQueryError(String);
 
 impl LabelQuery {
@@ -85,7 +85,7 @@ impl Requirement {
     fn checked(key: &str, operator: Operator, mut values: Vec<String>) -> Result<Self, LabelQueryError> {
         let key_error = names::qualified_name(key).into_iter().next();
         if let Some(problem) = key_error {
-            return Err(LabelQueryError(FieldError::invalid("key", key, problem).to_string()));
+            return Err(refused(&FieldError::invalid(FieldPath::root(), key, problem)));
         }
         values.sort();
         values.dedup();
@@ -94,11 +94,10 @@ impl Requirement {
             let path = FieldPath::new("values").index(index);
             if compares && value.parse::<i64>().is_err() {
                 let detail = "for 'Gt', 'Lt' operators, the value must be an integer";
-                return Err(LabelQueryError(FieldError::invalid(path, value.as_str(), detail).to_string()));
+                return Err(refused(&FieldError::invalid(path, value.as_str(), detail)));
             }
             if let Some(problem) = names::label_value(value).into_iter().next() {
-                let error = FieldError::invalid(path.key(key), value.as_str(), problem);
-                return Err(LabelQueryError(error.to_string()));
+                return Err(refused(&FieldError::invalid(path.key(key), value.as_str(), problem)));
             }
         }
         Ok(Self { key: key.to_owned(), operator, values })
@@ -160,8 +159,10 @@ impl FromStr for LabelQuery {
     fn from_str(selector: &str) -> Result<Self, LabelQueryError> {
         let mut tokens = Tokens { rest: selector };
         let mut requirements = Vec::new();
-        if tokens.peek() == Token::End {
-            return Ok(Self::default());
+        match tokens.peek() {
+            Token::End => return Ok(Self::default()),
+            Token::Word(_) | Token::Not => {}
+            other => return Err(between(other, "!, identifier, or 'end of string'")),
         }
         loop {
             requirements.push(tokens.requirement()?);
@@ -170,10 +171,10 @@ impl FromStr for LabelQuery {
                 Token::Comma => {
                     let next = tokens.peek();
                     if !matches!(next, Token::Word(_) | Token::Not) {
-                        return Err(unexpected(next, "identifier after ','"));
+                        return Err(between(next, "identifier after ','"));
                     }
                 }
-                other => return Err(unexpected(other, "',' or 'end of string'")),
+                other => return Err(between(other, "',' or 'end of string'")),
             }
         }
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
@@ -298,11 +299,18 @@ impl<'a> Tokens<'a> {
     fn values(&mut self) -> Result<Vec<String>, LabelQueryError> {
         match self.next() {
             Token::Open => {}
-            other => return Err(unexpected(other, "'('")),
+            other => {
+                return Err(LabelQueryError(format!("{UNPARSED}found '{}' expected: '('", other.text())));
+            }
         }
         let mut values = Vec::new();
         let mut value = String::new();
         loop {
+            let expected = match (value.is_empty(), values.is_empty()) {
+                (false, _) => "',' or ')'",
+                (true, true) => "',', ')' or identifier",
+                (true, false) => "',', or identifier",
+            };
             match self.next() {
                 Token::Word(word) if value.is_empty() => value = word.to_owned(),
                 Token::Comma => values.push(std::mem::take(&mut value)),
@@ -310,12 +318,24 @@ impl<'a> Tokens<'a> {
                     values.push(value);
                     return Ok(values);
                 }
-                other => return Err(unexpected(other, "',', or ')'")),
+                other => return Err(unexpected(other, expected)),
             }
         }
     }
 }
 
+/// How Kubernetes begins to say what is wrong within a requirement.
+const UNPARSED: &str = "unable to parse requirement: ";
+
+fn refused(error: &FieldError) -> LabelQueryError {
+    LabelQueryError(format!("{UNPARSED}{error}"))
+}
+
 fn unexpected(found: Token<'_>, expected: &str) -> LabelQueryError {
+    LabelQueryError(format!("{UNPARSED}found '{}', expected: {expected}", found.text()))
+}
+
+/// As [`unexpected`], between requirements.
+fn between(found: Token<'_>, expected: &str) -> LabelQueryError {
     LabelQueryError(format!("found '{}', expected: {expected}", found.text()))
 }

@@ -61,13 +61,15 @@ fn queries_print_canonically() {
 #[test]
 fn malformed_queries_are_explained() {
     for (query, message) in [
-        ("x=y,", "unable to parse requirement: found '', expected: identifier after ','"),
-        ("x,,y", "unable to parse requirement: found ',', expected: identifier after ','"),
-        ("x in", "unable to parse requirement: found '', expected: '('"),
-        ("x in (a", "unable to parse requirement: found '', expected: ',', or ')'"),
+        ("x=y,", "found '', expected: identifier after ','"),
+        ("x,,y", "found ',', expected: identifier after ','"),
+        ("x in", "unable to parse requirement: found '' expected: '('"),
+        ("x in (a", "unable to parse requirement: found '', expected: ',' or ')'"),
+        ("x in (a,", "unable to parse requirement: found '', expected: ',', or identifier"),
+        ("x in (", "unable to parse requirement: found '', expected: ',', ')' or identifier"),
         ("x=(a)", "unable to parse requirement: found '(', expected: identifier"),
         ("x y", "unable to parse requirement: found 'y', expected: in, notin, =, ==, !=, gt, lt"),
-        ("=y", "unable to parse requirement: found '=', expected: identifier"),
+        ("=y", "found '=', expected: !, identifier, or 'end of string'"),
         (
             "x>a",
             "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators, the value must be an integer",
@@ -75,6 +77,9 @@ fn malformed_queries_are_explained() {
     ] {
         assert_eq!(query.parse::<LabelQuery>().unwrap_err().to_string(), message, "{query}");
     }
+    let key = "-a=b".parse::<LabelQuery>().unwrap_err().to_string();
+    let begins = "unable to parse requirement: <nil>: Invalid value: \"-a\": name part must consist of";
+    assert!(key.starts_with(begins), "{key}");
     for query in ["a$b=c", "x=-", "a/b/c", "x in (a b)", "x in ((a)", "x!", "x=y z"] {
         assert!(query.parse::<LabelQuery>().is_err(), "{query}");
     }

@@ -35,6 +35,12 @@ pub enum MediaType {
 }
 
 impl MediaType {
+    /// The media types of objects.
+    pub const OBJECTS: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
+    /// The media types of patches, the strategic merge patch, which not every kind takes, last.
+    pub const PATCHES: [Self; 4] =
+        [Self::JsonPatch, Self::MergePatch, Self::Apply, Self::StrategicMergePatch];
+
     const ALL: [(Self, &'static str); 7] = [
         (Self::Json, "application/json"),
         (Self::Yaml, "application/yaml"),

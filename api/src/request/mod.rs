@@ -6,7 +6,7 @@ mod params;
 use std::fmt;
 
 pub use body::{Body, MediaType, Patch};
-pub use params::{FieldValidation, Params, Propagation, VersionMatch};
+pub use params::{FieldValidation, Params, Propagation, VersionMatch, parse_dry_run};
 
 use crate::{FieldError, Kind, Status, Target};
 

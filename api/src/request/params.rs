@@ -1,5 +1,7 @@
 //! [`Params`]: how to carry a request out, as its query says.
 
+use std::num::IntErrorKind;
+
 use super::Verb;
 use crate::{FieldError, Status};
 
@@ -52,9 +54,13 @@ impl Params {
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, Status> {
         let mut params = Self::default();
-        let mut seen = Vec::new();
+        let (mut seen, mut dry_run) = (Vec::new(), Vec::new());
         for (name, value) in pairs {
             let (name, value) = (name.as_ref(), value.as_ref());
+            if name == "dryRun" && reads(verb, name) {
+                dry_run.push(value.to_owned());
+                continue;
+            }
             match KNOWN.iter().position(|known| *known == name).filter(|_| reads(verb, name)) {
                 None => params.other.push((name.to_owned(), value.to_owned())),
                 Some(known) if seen.contains(&known) => {}
@@ -64,13 +70,13 @@ impl Params {
                 }
             }
         }
+        params.dry_run = parse_dry_run(verb, &dry_run)?;
         Ok(params)
     }
 
     fn set(&mut self, verb: Verb, name: &str, value: &str) -> Result<(), Status> {
         let text = || (!value.is_empty()).then(|| value.to_owned());
         match name {
-            "dryRun" => self.dry_run = parse_dry_run(verb, value)?,
             "fieldManager" => self.field_manager = manager(verb, value)?,
             "fieldValidation" => {
                 self.field_validation = given(value, |word| FieldValidation::parse(verb, word))?
@@ -78,7 +84,7 @@ impl Params {
             "force" => self.force = boolean(value),
             "labelSelector" => self.label_selector = text(),
             "fieldSelector" => self.field_selector = text(),
-            "limit" => self.limit = positive(name, value)?,
+            "limit" => self.limit = positive(value)?,
             "continue" => self.cont = text(),
             "resourceVersion" => self.resource_version = text(),
             "resourceVersionMatch" => {
@@ -86,8 +92,8 @@ impl Params {
             }
             "sendInitialEvents" => self.send_initial_events = Some(boolean(value)),
             "allowWatchBookmarks" => self.allow_watch_bookmarks = boolean(value),
-            "timeoutSeconds" => self.timeout_seconds = positive(name, value)?,
-            "gracePeriodSeconds" => self.grace_period_seconds = given(value, |v| number(name, v))?,
+            "timeoutSeconds" => self.timeout_seconds = positive(value)?,
+            "gracePeriodSeconds" => self.grace_period_seconds = given(value, number)?,
             "propagationPolicy" => self.propagation = given(value, |word| Propagation::parse(verb, word))?,
             _ => self.other.push((name.to_owned(), value.to_owned())),
         }
@@ -123,11 +129,14 @@ fn given<T>(value: &str, parse: impl FnOnce(&str) -> Result<T, Status>) -> Resul
     if value.is_empty() { Ok(None) } else { parse(value).map(Some) }
 }
 
-fn parse_dry_run(verb: Verb, value: &str) -> Result<bool, Status> {
-    match value {
-        "" => Ok(false),
-        "All" => Ok(true),
-        other => Err(unsupported(verb, "dryRun", other, &["All"])),
+/// Whether nothing is to be stored, as the words of `dryRun` say: none, or all of them `All`.
+///
+/// # Errors
+/// 422 about the options of `verb`, as Kubernetes answers: whoever asks for another kind of trial must not find that it counted.
+pub fn parse_dry_run(verb: Verb, words: &[String]) -> Result<bool, Status> {
+    match words.iter().all(|word| word == "All") {
+        true => Ok(!words.is_empty()),
+        false => Err(verb.invalid_options(FieldError::not_supported("dryRun", words, &["All"]))),
     }
 }
 
@@ -136,8 +145,8 @@ fn boolean(value: &str) -> bool {
 }
 
 /// A number of which zero and less mean that there is no limit.
-fn positive(name: &str, value: &str) -> Result<Option<u64>, Status> {
-    let number = given(value, |value| number::<i64>(name, value))?;
+fn positive(value: &str) -> Result<Option<u64>, Status> {
+    let number = given(value, number)?;
     Ok(number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
 }
 
@@ -161,8 +170,7 @@ fn manager(verb: Verb, name: &str) -> Result<Option<String>, Status> {
 }
 
 /// The parameters that are not passed through.
-const KNOWN: [&str; 15] = [
-    "dryRun",
+const KNOWN: [&str; 14] = [
     "fieldManager",
     "fieldValidation",
     "force",
@@ -194,10 +202,14 @@ fn reads(verb: Verb, name: &str) -> bool {
     }
 }
 
-fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, Status> {
-    value
-        .parse()
-        .map_err(|_| Status::bad_request(format!("{name}: {value:?} is not a whole number in range")))
+fn number(value: &str) -> Result<i64, Status> {
+    value.parse().map_err(|error: std::num::ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: {why}"))
+    })
 }
 
 fn unsupported(verb: Verb, name: &str, value: &str, supported: &[&str]) -> Status {
@@ -237,7 +249,7 @@ pub enum VersionMatch {
 }
 
 macro_rules! wire_words {
-    ($type:ident, $param:literal, $($variant:ident),*) => {
+    ($type:ident, $param:literal, [$($variant:ident),*] $(, $told:literal)?) => {
         impl $type {
             /// The word on the wire.
             pub fn as_str(self) -> &'static str {
@@ -251,16 +263,16 @@ macro_rules! wire_words {
             pub fn parse(verb: Verb, word: &str) -> Result<Self, Status> {
                 match word {
                     $(stringify!($variant) => Ok(Self::$variant),)*
-                    _ => Err(unsupported(verb, $param, word, &[$(stringify!($variant)),*])),
+                    _ => Err(unsupported(verb, $param, word, &[$(stringify!($variant),)* $($told)?])),
                 }
             }
         }
     };
 }
 
-wire_words!(Propagation, "propagationPolicy", Orphan, Background, Foreground);
-wire_words!(FieldValidation, "fieldValidation", Ignore, Warn, Strict);
-wire_words!(VersionMatch, "resourceVersionMatch", Exact, NotOlderThan);
+wire_words!(Propagation, "propagationPolicy", [Foreground, Background, Orphan], "nil");
+wire_words!(FieldValidation, "fieldValidation", [Ignore, Warn, Strict]);
+wire_words!(VersionMatch, "resourceVersionMatch", [Exact, NotOlderThan], "");
 
 #[cfg(test)]
 mod tests {
@@ -313,7 +325,13 @@ mod tests {
                 ("dryRun", "Server"),
                 422,
                 "PatchOptions.meta.k8s.io \"\" is invalid: \
-                 dryRun: Unsupported value: \"Server\": supported values: \"All\"",
+                 dryRun: Unsupported value: [\"Server\"]: supported values: \"All\"",
+            ),
+            (
+                ("dryRun", ""),
+                422,
+                "PatchOptions.meta.k8s.io \"\" is invalid: \
+                 dryRun: Unsupported value: [\"\"]: supported values: \"All\"",
             ),
             (
                 ("fieldValidation", "strict"),
@@ -332,7 +350,19 @@ mod tests {
             status.message.contains("fieldManager: Too long: may not be more than 128 bytes"),
             "{status}"
         );
-        let status = Params::parse(Verb::List, [("limit", "many")]).unwrap_err();
-        assert_eq!((status.code, &*status.message), (400, "limit: \"many\" is not a whole number in range"));
+        for (text, why) in [("many", "invalid syntax"), ("99999999999999999999", "value out of range")] {
+            let status = Params::parse(Verb::List, [("limit", text)]).unwrap_err();
+            let message = format!("strconv.ParseInt: parsing {text:?}: {why}");
+            assert_eq!((status.code, status.message), (400, message));
+        }
+        let words = [("dryRun", "All"), ("dryRun", "None")];
+        assert_eq!(Params::parse(Verb::Create, words).unwrap_err().code, 422);
+        for (word, supported) in [
+            (("propagationPolicy", "x"), "\"Foreground\", \"Background\", \"Orphan\", \"nil\""),
+            (("resourceVersionMatch", "x"), "\"Exact\", \"NotOlderThan\", \"\""),
+        ] {
+            let status = Params::parse(Verb::DeleteCollection, [word]).unwrap_err();
+            assert!(status.message.ends_with(&format!("supported values: {supported}")), "{status}");
+        }
     }
 }

@@ -9,11 +9,13 @@ use http::request::Parts;
 use orch_api::{Kind, Subresource, api_version};
 use serde_json::{Value, json};
 
-use super::Document;
+use super::{Document, review};
 use crate::accept::clauses;
 use crate::kinds::{Kinds, Served};
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// Those of kinds of which only one object at a time is deleted.
+const SINGLE_VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// Every discovery document, ready to be sent.
@@ -24,15 +26,36 @@ pub(crate) struct Discovery {
     aggregated: BTreeMap<(&'static str, &'static str), Document>,
 }
 
-/// The kinds of one group, by version.
-type Versions<'a> = BTreeMap<&'a str, Vec<&'a Served>>;
+/// The resources of one group, by version.
+type Versions<'a> = BTreeMap<&'a str, Vec<Listed>>;
+
+/// What is told of a kind, or of a question that callers may ask.
+struct Listed {
+    kind: Kind,
+    verbs: &'static [&'static str],
+    /// Their names, kinds and verbs.
+    subresources: Vec<(&'static str, Kind, Vec<&'static str>)>,
+}
+
+impl Listed {
+    fn of(served: &Served) -> Self {
+        let verbs: &[_] = if served.entry.deletes_collections { &VERBS } else { &SINGLE_VERBS };
+        Self { kind: *served.kind(), verbs, subresources: subresources(served) }
+    }
+
+    /// A question: it is answered, and nothing of it is kept.
+    fn question(kind: Kind) -> Self {
+        Self { kind, verbs: &["create"], subresources: Vec::new() }
+    }
+}
 
 impl Discovery {
     pub(crate) fn new(kinds: &Kinds) -> Self {
         let mut groups: BTreeMap<&str, Versions<'_>> = BTreeMap::new();
-        for served in kinds.all() {
-            let kind = served.kind();
-            groups.entry(kind.group).or_default().entry(kind.version).or_default().push(served);
+        let served = kinds.all().iter().map(|served| Listed::of(served));
+        for listed in served.chain(review::kinds().map(Listed::question)) {
+            let kind = listed.kind;
+            groups.entry(kind.group).or_default().entry(kind.version).or_default().push(listed);
         }
         let core = groups.remove("").unwrap_or_default();
         let mut plain = BTreeMap::new();
@@ -113,7 +136,7 @@ fn group(group: &str, versions: &Versions<'_>) -> Value {
 }
 
 /// The versions in Kubernetes' order of preference: `v2`, `v1`, `v1beta2`, `v1alpha1`, then other names by alphabet.
-fn preferred<'v, 'a>(versions: &'v Versions<'a>) -> impl Iterator<Item = (&'a str, &'v Vec<&'a Served>)> {
+fn preferred<'v, 'a>(versions: &'v Versions<'a>) -> impl Iterator<Item = (&'a str, &'v Vec<Listed>)> {
     let mut versions: Vec<_> = versions.iter().map(|(version, kinds)| (*version, kinds)).collect();
     versions.sort_by_key(|(version, _)| (Reverse(maturity(version)), *version));
     versions.into_iter()
@@ -132,17 +155,16 @@ fn maturity(version: &str) -> Option<(u8, u64, u64)> {
     Some((stage, major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn resources(group: &str, version: &str, kinds: &[&Served]) -> Value {
+fn resources(group: &str, version: &str, kinds: &[Listed]) -> Value {
     let mut list = Vec::new();
-    for served in kinds {
-        let kind = served.kind();
+    for Listed { kind, verbs, subresources } in kinds {
         let mut resource = json!({
             "name": kind.plural, "singularName": kind.singular, "namespaced": kind.is_namespaced(), "kind": kind.name,
-            "verbs": VERBS,
+            "verbs": verbs,
         });
         put_names(&mut resource, kind);
         list.push(resource);
-        for (name, of, verbs) in subresources(served) {
+        for (name, of, verbs) in subresources {
             let mut resource = json!({
                 "name": format!("{}/{name}", kind.plural), "singularName": "", "namespaced": kind.is_namespaced(),
                 "kind": of.name, "verbs": verbs,
@@ -161,7 +183,7 @@ fn aggregate<'a>(format: &str, groups: impl IntoIterator<Item = (&'a str, &'a Ve
     let items = groups.into_iter().filter(|(_, versions)| !versions.is_empty()).map(|(group, versions)| {
         let versions: Vec<Value> = preferred(versions)
             .map(|(version, kinds)| {
-                let resources: Vec<Value> = kinds.iter().map(|served| aggregated_resource(served)).collect();
+                let resources: Vec<Value> = kinds.iter().map(aggregated_resource).collect();
                 json!({"version": version, "resources": resources, "freshness": "Current"})
             })
             .collect();
@@ -176,16 +198,15 @@ fn aggregate<'a>(format: &str, groups: impl IntoIterator<Item = (&'a str, &'a Ve
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{format}"), "metadata": {}, "items": items})
 }
 
-fn aggregated_resource(served: &Served) -> Value {
-    let kind = served.kind();
+fn aggregated_resource(Listed { kind, verbs, subresources }: &Listed) -> Value {
     let mut resource = json!({
-        "resource": kind.plural, "responseKind": names(kind), "singularResource": kind.singular, "verbs": VERBS,
+        "resource": kind.plural, "responseKind": names(kind), "singularResource": kind.singular, "verbs": verbs,
         "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
     });
     put_names(&mut resource, kind);
-    let subresources: Vec<Value> = subresources(served)
-        .into_iter()
-        .map(|(name, of, verbs)| json!({"subresource": name, "responseKind": names(&of), "verbs": verbs}))
+    let subresources: Vec<Value> = subresources
+        .iter()
+        .map(|(name, of, verbs)| json!({"subresource": name, "responseKind": names(of), "verbs": verbs}))
         .collect();
     if !subresources.is_empty() {
         resource["subresources"] = subresources.into();
@@ -208,8 +229,9 @@ fn put_names(resource: &mut Value, kind: &Kind) {
 
 fn subresources(served: &Served) -> Vec<(&'static str, Kind, Vec<&'static str>)> {
     let status = served.kind().has_status.then(|| ("status", *served.kind(), STATUS_VERBS.to_vec()));
-    let verbs =
-        |subresource: &Subresource| subresource.action.verbs().iter().map(|verb| verb.as_str()).collect();
+    let verbs = |subresource: &Subresource| {
+        subresource.verbs(served.kind()).iter().map(|verb| verb.as_str()).collect()
+    };
     let others = served.entry.subresources.iter().map(|s| (s.name, s.kind, verbs(s)));
     status.into_iter().chain(others).collect()
 }

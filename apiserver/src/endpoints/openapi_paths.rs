@@ -49,15 +49,15 @@ pub(super) fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, V
     if kind.is_namespaced() {
         paths.insert(all, json!({"get": about.operation("list", &LIST, &[])}));
     }
-    paths.insert(
-        collection.clone(),
-        json!({
-            "get": about.operation("list", &LIST, &[]),
-            "post": about.operation("post", &WRITE, &OBJECTS),
-            "delete": about.operation("deletecollection", &LIST, &[]),
-            "parameters": path_parameters(served, false),
-        }),
-    );
+    let mut many = json!({
+        "get": about.operation("list", &LIST, &[]),
+        "post": about.operation("post", &WRITE, &OBJECTS),
+        "parameters": path_parameters(served, false),
+    });
+    if served.entry.deletes_collections {
+        many["delete"] = about.operation("deletecollection", &LIST, &[]);
+    }
+    paths.insert(collection.clone(), many);
     let object = format!("{collection}/{{name}}");
     let item = json!({
         "get": about.operation("get", &["resourceVersion"], &[]),
@@ -75,7 +75,7 @@ pub(super) fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, V
         let about = About { kind: &subresource.kind, body: &body, list: &list };
         let told = match subresource.action {
             Action::Stream(_) => stream(served, subresource),
-            _ => about.subresource(served, subresource.action.verbs()),
+            _ => about.subresource(served, subresource.verbs(kind)),
         };
         paths.insert(format!("{object}/{}", subresource.name), told);
     }
@@ -121,7 +121,7 @@ fn patches(served: &Served) -> &'static [&'static str] {
 /// A stream of bytes, in one or both directions.
 fn stream(served: &Served, subresource: &Subresource) -> Value {
     let mut told = Map::new();
-    for verb in subresource.action.verbs() {
+    for verb in subresource.verbs(served.kind()) {
         let operation = json!({
             "responses": {"200": {"description": "OK", "content": {"*/*": {"schema": {"type": "string"}}}}},
             "x-kubernetes-action": "connect",

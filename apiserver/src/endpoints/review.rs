@@ -20,28 +20,57 @@ use crate::{decode, incoming};
 
 /// Each review: its kind, and what it is about.
 const REVIEWS: [(Kind, Review); 6] = [
-    (about("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews"), Review::SelfIdentity),
-    (about("authentication.k8s.io", "TokenReview", "tokenreviews"), Review::Token),
     (
-        about("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
+        about("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
+        Review::SelfIdentity,
+    ),
+    (about("authentication.k8s.io", "TokenReview", "tokenreviews", "tokenreview"), Review::Token),
+    (
+        about(
+            "authorization.k8s.io",
+            "SelfSubjectAccessReview",
+            "selfsubjectaccessreviews",
+            "selfsubjectaccessreview",
+        ),
         Review::SelfAccess,
     ),
-    (about("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews"), Review::SelfRules),
-    (about("authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews"), Review::Access),
+    (
+        about(
+            "authorization.k8s.io",
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+            "selfsubjectrulesreview",
+        ),
+        Review::SelfRules,
+    ),
+    (
+        about("authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
+        Review::Access,
+    ),
     (
         Kind::namespaced(
             "authorization.k8s.io",
             "v1",
             "LocalSubjectAccessReview",
             "localsubjectaccessreviews",
-            "",
+            "localsubjectaccessreview",
         ),
         Review::Access,
     ),
 ];
 
-const fn about(group: &'static str, name: &'static str, plural: &'static str) -> Kind {
-    Kind::cluster(group, "v1", name, plural, "")
+const fn about(
+    group: &'static str,
+    name: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+) -> Kind {
+    Kind::cluster(group, "v1", name, plural, singular)
+}
+
+/// The kinds of the reviews.
+pub(super) fn kinds() -> impl Iterator<Item = Kind> {
+    REVIEWS.into_iter().map(|(kind, _)| kind)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +118,7 @@ pub(crate) async fn review(
     if parts.method != Method::POST {
         return Err(Status::method_not_allowed());
     }
-    request.body = incoming::body(&parts.headers, body, &*server.registry.clock).await?;
+    request.body = incoming::body(request.verb, &parts.headers, body, &*server.registry.clock).await?;
     let answer = seated(server, identity, &request).await?;
     Ok(json_response(201, "application/json", answer.into()))
 }

@@ -59,6 +59,9 @@ impl Call {
             (_, _, false, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete) => {
                 return Err(Status::method_not_allowed());
             }
+            (_, _, false, Verb::DeleteCollection) if !self.kind.entry.deletes_collections => {
+                return Err(Status::method_not_allowed());
+            }
             (_, _, true, Verb::List | Verb::DeleteCollection) => return Err(Status::method_not_allowed()),
             (_, _, true, Verb::Create) if target.subresource.is_none() => {
                 return Err(Status::method_not_allowed());
@@ -73,7 +76,7 @@ impl Call {
             },
             Some(_) => {
                 let subresource = self.action().ok_or_else(Status::no_such_path)?;
-                let is_known = subresource.action.verbs().contains(&self.verb());
+                let is_known = subresource.verbs(self.kind.kind()).contains(&self.verb());
                 if is_known { Ok(()) } else { Err(Status::method_not_allowed()) }
             }
         }
@@ -138,7 +141,7 @@ impl Call {
             self.params().label_selector.as_deref().unwrap_or_default().parse().map_err(|e| bad(&e))?;
         let mut fields: FieldQuery =
             self.params().field_selector.as_deref().unwrap_or_default().parse().map_err(|e| bad(&e))?;
-        fields.check(|field| self.kind.is_selectable(field)).map_err(|e| bad(&e))?;
+        self.check_selected(&fields)?;
         for term in fields.terms.iter_mut().filter(|term| term.value == "false") {
             // A compiled type has no other word for false than to leave the field out.
             if self.kind.is_flag(&term.field) {
@@ -149,6 +152,23 @@ impl Call {
             fields.terms.extend(FieldQuery::equals("metadata.name", self.name()).terms);
         }
         Ok(Query { prefix, labels, fields })
+    }
+
+    /// Refuses fields that the kind does not select by. Kinds that select by nothing of their own say so in other words.
+    fn check_selected(&self, fields: &FieldQuery) -> Result<(), Status> {
+        let entry = &self.kind.entry;
+        let unknown = fields.terms.iter().find(|term| !self.kind.is_selectable(&term.field));
+        match unknown {
+            Some(term) if entry.custom.is_none() && entry.selectable.is_empty() => {
+                Err(Status::bad_request(format!(
+                    "{:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                    term.field
+                )))
+            }
+            _ => fields
+                .check(|field| self.kind.is_selectable(field))
+                .map_err(|error| Status::bad_request(error.to_string())),
+        }
     }
 
     /// The object that the body holds: of the right kind, for the right place, without unknown fields. What was dropped
@@ -207,14 +227,24 @@ impl Call {
             }
             (Some(expected), "") => object["metadata"]["namespace"] = expected.into(),
             (Some(expected), found) if expected != found => {
-                return Err(Status::bad_request(
-                    "the namespace of the provided object does not match the namespace sent on the request",
-                ));
+                return Err(Status::bad_request(match self.verb() {
+                    Verb::Update => format!(
+                        "the namespace of the object ({found}) does not match the namespace on the request ({expected})"
+                    ),
+                    _ => "the namespace of the provided object does not match the namespace sent on the request"
+                        .to_owned(),
+                }));
             }
             _ => {}
         }
         if !self.name().is_empty() {
             match object.name() {
+                "" if self.verb() == Verb::Update => {
+                    return Err(Status::bad_request(format!(
+                        "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                        self.name()
+                    )));
+                }
                 "" => object["metadata"]["name"] = self.name().into(),
                 found if found != self.name() => {
                     return Err(Status::bad_request(format!(

@@ -181,19 +181,21 @@ fn keep_server_fields(old: &Value, new: &mut Value) {
     let empty = Map::new();
     let from = old["metadata"].as_object().unwrap_or(&empty);
     let Some(to) = new.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    if let Some(made) = from.get("creationTimestamp") {
+        // Another one is not refused, but ignored, as in Kubernetes.
+        to.insert("creationTimestamp".into(), made.clone());
+    }
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if let Some(value) = from.get(field).filter(|_| !to.contains_key(field)) {
             to.insert(field.into(), value.clone());
         }
     }
     // The same moment in other words (`+00:00` for `Z`, as the Python client writes it) is no change.
     let moment = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    for field in ["creationTimestamp", "deletionTimestamp"] {
-        if let (Some(ours), Some(theirs)) = (from.get(field), to.get(field))
-            && moment(ours).is_some_and(|at| moment(theirs) == Some(at))
-        {
-            to.insert(field.into(), ours.clone());
-        }
+    if let (Some(ours), Some(theirs)) = (from.get("deletionTimestamp"), to.get("deletionTimestamp"))
+        && moment(ours).is_some_and(|at| moment(theirs) == Some(at))
+    {
+        to.insert("deletionTimestamp".into(), ours.clone());
     }
     to.remove("selfLink");
     for field in ["generation", "resourceVersion"] {

@@ -1,6 +1,7 @@
 //! `create`: a new object.
 
 use orch_api::{Object as _, Reason, Status, StatusDetails, Time};
+use orch_store::Key;
 use serde_json::Value;
 
 use super::{Answer, Call, Registry, Written};
@@ -44,6 +45,8 @@ pub(super) async fn insert(
     } else {
         String::new()
     };
+    // What says nothing is not there for whoever completes the object, either.
+    call.kind.entry.schema.drop_nulls(&mut object);
     set_metadata(call, &mut object, now)?;
     admission::namespace_accepts(registry, call, object.name()).await?;
     admission::note_requester(call, &mut object);
@@ -61,11 +64,20 @@ pub(super) async fn insert(
         let key = call.kind.key(call.namespace(), &name)?;
         match registry.insert(call, &key, admitted).await? {
             Some(bytes) => return Ok(Answer::Object(Written { code: 201, bytes, warnings })),
-            None if generate.is_empty() => return Err(Status::already_exists(call.kind.kind(), &name)),
+            None if generate.is_empty() => return Err(taken_name(call, &key, &name)),
             None => taken = name,
         }
     }
     Err(names_taken(call, taken))
+}
+
+/// The name is taken: for good, or until the object that has it is gone.
+fn taken_name(call: &Call, key: &Key, name: &str) -> Status {
+    let mut status = Status::already_exists(call.kind.kind(), name);
+    if call.kind.window.get(key).is_some_and(|object| object.is_terminating) {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
 }
 
 /// Tried again, another name may be free: the caller is told when. `last` is the last name that was tried.

@@ -1,6 +1,6 @@
 //! `delete`: at once, gracefully, or when finalizers let go.
 
-use orch_api::{Deletion, FieldError, Object as _, Propagation, Status, Time, Verb};
+use orch_api::{Deletion, FieldError, Object as _, Propagation, Status, Time, Verb, parse_dry_run};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -100,21 +100,14 @@ impl Options {
             let why = "orphanDependents and deletionPropagation cannot be both set";
             return Err(Verb::Delete.invalid_options(FieldError::invalid(
                 "propagationPolicy",
-                Value::Null,
+                sent.propagation_policy.unwrap_or_default(),
                 why,
             )));
         }
         let orphan =
             sent.orphan_dependents.map(|yes| if yes { Propagation::Orphan } else { Propagation::Background });
         self.propagation = policy.or(orphan).or(self.propagation);
-        match sent.dry_run.unwrap_or_default().as_slice() {
-            [] => {}
-            [all] if all == "All" => self.dry_run = true,
-            other => {
-                let error = FieldError::not_supported("dryRun", other.to_vec(), &["All"]);
-                return Err(Verb::Delete.invalid_options(error));
-            }
-        }
+        self.dry_run |= parse_dry_run(Verb::Delete, &sent.dry_run.unwrap_or_default())?;
         let preconditions = sent.preconditions.unwrap_or_default();
         (self.uid, self.resource_version) = (preconditions.uid, preconditions.resource_version);
         Ok(())
@@ -197,6 +190,10 @@ fn decide(call: &Call, current: &Current, options: &Options, now: Time) -> Resul
         Deletion::Now | Deletion::Held => 0,
     };
     if seconds == 0 && !finalizers && deletion != Deletion::Held {
+        if deletion != Deletion::Now {
+            // The last state says that it had no time left.
+            mark(&mut object, seconds, now);
+        }
         return Ok(Outcome::Remove(object));
     }
     mark(&mut object, seconds, now);

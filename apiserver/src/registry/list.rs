@@ -216,8 +216,10 @@ impl Token {
     }
 
     fn decode(text: &str, query: &Query) -> Result<(Option<Revision>, Key), Status> {
-        let bad =
-            || Status::bad_request("continue key is not valid: it was not made by this server for this list");
+        let bad = || {
+            let why = "continue key is not valid: it was not made by this server for this list";
+            Status::bad_request(format!("invalid continue token: {why}"))
+        };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
         let token: Self = serde_json::from_slice(&bytes).map_err(|_| bad())?;
         let key = Key::new(format!("{}{}", query.prefix, token.start)).map_err(|_| bad())?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::change::{Part, Wanted, change, tracked};
 use super::{Answer, Call, Registry};
 use crate::decode::{self, Decoded};
+use crate::incoming::unknown_format;
 
 /// Changes the object as the body says.
 pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, Status> {
@@ -26,7 +27,7 @@ pub(super) async fn patch(registry: &Registry, call: &Call) -> Result<Answer, St
 fn check_media_type(call: &Call, media_type: MediaType) -> Result<(), Status> {
     let accepted = accepted(call);
     match media_type {
-        other if !accepted.contains(&other) => return Err(unsupported(other, accepted)),
+        other if !accepted.contains(&other) => return Err(unknown_format(accepted, other.as_str())),
         MediaType::Apply => return Ok(()),
         _ => {}
     }
@@ -94,15 +95,6 @@ pub(super) fn failed(call: &Call, error: &PatchError) -> Status {
 /// The types of patches of a kind. A strategic merge patch follows what a kind's author wrote into a Rust type: custom kinds
 /// have none.
 fn accepted(call: &Call) -> &'static [MediaType] {
-    const ALL: [MediaType; 4] =
-        [MediaType::JsonPatch, MediaType::MergePatch, MediaType::Apply, MediaType::StrategicMergePatch];
-    if call.kind.entry.custom.is_some() { &ALL[..3] } else { &ALL }
-}
-
-fn unsupported(media_type: MediaType, accepted: &[MediaType]) -> Status {
-    let accepted = accepted.iter().map(|accepted| accepted.as_str()).collect::<Vec<_>>().join(", ");
-    Status::unsupported_media_type(format!(
-        "the body of the request was in an unknown format - accepted media types include: {accepted}, not {}",
-        media_type.as_str()
-    ))
+    let [most @ .., _] = &MediaType::PATCHES;
+    if call.kind.entry.custom.is_some() { most } else { &MediaType::PATCHES }
 }

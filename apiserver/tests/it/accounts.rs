@@ -18,6 +18,13 @@ async fn a_pod_gets_its_account_and_a_token_of_it() {
     assert_eq!(volume["name"], mount["name"]);
     assert_eq!(volume["projected"]["defaultMode"], 0o644);
     assert_eq!(volume["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3_607);
+    // What says nothing is not in the way.
+    let mut quiet = pod("quiet");
+    quiet["spec"]["volumes"] = Value::Null;
+    quiet["spec"]["containers"][0]["volumeMounts"] = Value::Null;
+    let quiet = host.post(PODS, quiet).await.is(201);
+    assert_eq!(quiet["spec"]["serviceAccountName"], "default");
+    assert_eq!(quiet["spec"]["containers"][0]["volumeMounts"][0]["mountPath"], MOUNT);
     // What is there is not completed again.
     let merged =
         host.merge(&format!("{PODS}/web"), json!({"metadata": {"labels": {"a": "b"}}})).await.is(200);

@@ -141,8 +141,9 @@ async fn updates_and_applies_of_one_manager_are_apart() {
     let host = Host::start().await;
     let path = format!("{MAPS}/m");
     host.apply(&path, "one", map(json!({"a": "1"}))).await.is(201);
-    let updated =
-        host.put(&format!("{path}?fieldManager=one"), map(json!({"a": "1", "u": "1"}))).await.is(200);
+    let mut wanted = map(json!({"a": "1", "u": "1"}));
+    wanted["metadata"] = json!({"name": "m"});
+    let updated = host.put(&format!("{path}?fieldManager=one"), wanted).await.is(200);
     let found: Vec<_> = managers(&updated).into_iter().map(|(manager, how, ..)| (manager, how)).collect();
     assert_eq!(found, [("one", "Apply"), ("one", "Update")]);
     // An update owns what it changes: an apply of something else conflicts with it, even of the same name.

@@ -56,14 +56,19 @@ async fn selectors_select() {
     }
     for (query, message) in [
         ("labelSelector=a%20b", "unable to parse requirement"),
-        ("fieldSelector=spec.nodeName%3Dx", "field label not supported: spec.nodeName"),
+        (
+            "fieldSelector=spec.nodeName%3Dx",
+            "\"spec.nodeName\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+        ),
         ("fieldSelector=metadata.name", "invalid selector"),
-        ("limit=many", "limit"),
+        ("limit=many", "strconv.ParseInt: parsing \"many\": invalid syntax"),
         ("resourceVersion=new", "resourceVersion"),
-        ("continue=garbage", "continue key is not valid"),
+        ("continue=garbage", "invalid continue token: continue key is not valid"),
     ] {
         host.get(&format!("{MAPS}?{query}")).await.fails(400, "BadRequest", message);
     }
+    let unknown = host.get(&format!("{PODS}?fieldSelector=spec.x%3Dy")).await;
+    unknown.fails(400, "BadRequest", "field label not supported: spec.x");
     for (query, message) in [
         (
             "resourceVersionMatch=Exact",

@@ -42,7 +42,8 @@ async fn scaling_is_checked_and_a_dry_run_scales_nothing() {
     negative.fails(422, "Invalid", "Scale.autoscaling \"web\" is invalid: spec.replicas: Invalid value: -1");
     host.merge(SCALE, json!({"spec": {"replicas": "many"}})).await.fails(400, "BadRequest", "spec.replicas");
     host.put(SCALE, json!({"kind": "Workload"})).await.fails(400, "BadRequest", "kind");
-    let odd = json!({"spec": {"replicas": 1, "replicaz": 2}});
+    host.put(SCALE, json!({"spec": {}})).await.fails(400, "BadRequest", "name must be provided");
+    let odd = json!({"metadata": {"name": "web"}, "spec": {"replicas": 1, "replicaz": 2}});
     host.put(SCALE, odd.clone()).await.fails(400, "BadRequest", "unknown field \"spec.replicaz\"");
     host.merge(SCALE, odd.clone()).await.fails(422, "Invalid", "unknown field \"spec.replicaz\"");
     let warned = host.put(&format!("{SCALE}?fieldValidation=Warn&dryRun=All"), odd).await;
@@ -83,6 +84,7 @@ async fn subresources_know_only_their_verbs() {
     host.merge(&format!("{PODS}/p/binding"), json!({})).await.fails(405, "MethodNotAllowed", "");
     host.post(&format!("{WORKLOADS}/web/status"), json!({})).await.fails(405, "MethodNotAllowed", "");
     host.get(&format!("{PODS}/p/scale")).await.fails(404, "NotFound", "");
+    host.put(&format!("{PODS}/p/log"), json!({})).await.fails(405, "MethodNotAllowed", "");
     let listed = host.get("/apis/orch.dev/v1").await.is(200);
     let listed = listed["resources"].as_array().unwrap();
     let scale = listed.iter().find(|resource| resource["name"] == "workloads/scale").unwrap();
@@ -91,4 +93,10 @@ async fn subresources_know_only_their_verbs() {
         ("autoscaling", "v1", "Scale")
     );
     assert_eq!(scale["verbs"], json!(["get", "patch", "update"]));
+    let core = host.get("/api/v1").await.is(200);
+    let verbs = |name: &str| {
+        core["resources"].as_array().unwrap().iter().find(|r| r["name"] == name).map(|r| r["verbs"].clone())
+    };
+    assert_eq!(verbs("pods/binding"), Some(json!(["create"])));
+    assert_eq!(verbs("namespaces/finalize"), Some(json!(["update"])));
 }

@@ -98,7 +98,9 @@ async fn a_watch_can_be_a_table_whose_columns_come_once() {
     host.post(MAPS, map("a", json!({}))).await.is(201);
     host.post(MAPS, map("b", json!({}))).await.is(201);
     let request = host.request(Method::GET, &format!("{MAPS}?watch=1")).header("accept", TABLE);
-    let mut lines = crate::host::Lines::of(request.send().await.unwrap());
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let mut lines = crate::host::Lines::of(response);
     let first = lines.next().await.unwrap();
     assert_eq!((text(&first["type"]), text(&first["object"]["kind"])), ("ADDED", "Table"));
     assert!(!first["object"]["columnDefinitions"].as_array().unwrap().is_empty());

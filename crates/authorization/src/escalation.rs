@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orch_api::{
-    Asked, Attributes, Authorizer, Change, Kind, Object as _, Reason, Resource, ResourceAttributes, Status,
+    Asked, Attributes, Authorizer, Change, Kind, Object as _, Resource, ResourceAttributes, Status,
 };
 use orch_ontology::{ClusterRole, ClusterRoleBinding, PolicyRule, RBAC_GROUP, Role, RoleBinding, RoleRef};
 use serde::Deserialize;
@@ -67,10 +67,7 @@ impl<A: Authorizer> Check<'_, A> {
             return Ok(());
         }
         let rules = self.snapshot.role(is_namespaced.then_some(new.namespace()), &role.name);
-        let rules = rules.ok_or_else(|| {
-            let message = crate::rbac::missing(is_namespaced, &role.name);
-            Status::failure(Reason::NotFound, message)
-        })?;
+        let rules = rules.ok_or_else(|| Status::not_found(&kind, &role.name))?;
         self.confirm(&rules, new).map_err(|why| self.forbidden(new, why))
     }
 

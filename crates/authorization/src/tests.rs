@@ -349,7 +349,7 @@ fn a_binding_gives_no_more_than_its_writer_has() {
         );
     }
     let missing = write(&cluster, "ann", None, &bind("a", ("Role", "nothing"))).unwrap_err();
-    assert_eq!(missing, r#"role.rbac.authorization.k8s.io "nothing" not found"#);
+    assert_eq!(missing, r#"roles.rbac.authorization.k8s.io "nothing" not found"#);
 }
 
 #[test]

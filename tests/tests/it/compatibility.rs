@@ -275,6 +275,7 @@ const IDENTITY: &[Row] = &[
         "reviews: SubjectAccess, LocalSubjectAccess, SelfSubjectAccess, SelfSubjectRules, SelfSubject",
         "attacks/reviews::reviews_say_what_is_decided_and_to_whom_they_may",
     ),
+    ("reviews in discovery", "discovery::questions_are_listed_and_namespaces_go_one_by_one"),
     (
         "`CertificateSigningRequest`: who asks is said by the server",
         "attacks/certificates::who_asks_for_a_certificate_is_said_by_the_server",

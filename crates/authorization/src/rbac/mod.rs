@@ -11,7 +11,6 @@ use orch_api::Followed;
 use parking_lot::{Mutex, MutexGuard};
 
 use objects::Objects;
-pub(crate) use objects::missing;
 pub(crate) use snapshot::Snapshot;
 
 /// All roles and bindings.

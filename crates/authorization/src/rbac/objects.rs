@@ -137,8 +137,8 @@ impl Objects {
     }
 }
 
-/// That there is no such role, as Kubernetes' listers say it.
-pub(crate) fn missing(is_namespaced: bool, name: &str) -> String {
+/// That there is no such role, as Kubernetes' listers say it: in decisions, of which the kind is part of the reason.
+fn missing(is_namespaced: bool, name: &str) -> String {
     let kind = if is_namespaced { "role" } else { "clusterrole" };
     format!("{kind}.rbac.authorization.k8s.io {name:?} not found")
 }
