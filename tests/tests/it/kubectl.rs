@@ -28,9 +28,12 @@ fn kubectl_discovers_and_explains_the_kinds() {
     let expected = [
         "admissionregistration.k8s.io/v1",
         "apiextensions.k8s.io/v1",
+        "authentication.k8s.io/v1",
+        "authorization.k8s.io/v1",
         "certificates.k8s.io/v1",
         "coordination.k8s.io/v1",
         "discovery.k8s.io/v1",
+        "events.k8s.io/v1",
         "orch.dev/v1",
         "rbac.authorization.k8s.io/v1",
         "v1",
