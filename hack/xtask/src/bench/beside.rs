@@ -127,6 +127,8 @@ async fn figures(make: &Make<'_>) -> Result<Figures> {
     figures.push(time("the same, p99", fan_out.latency.quantile(0.99)));
     figures.push(rate("events to 1,000 watchers, sustained", fan_out.per_second));
     figures.push(time("CPU for an event to a watcher", fan_out.cpu));
+    // Without the watchers.
+    let server = make.start_again(server, &etcd).await?;
     fill(&server, FEW..MANY).await?;
     let server = make.start_again(server, &etcd).await?;
     lists_once(&server).await?;

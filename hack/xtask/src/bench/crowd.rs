@@ -7,7 +7,7 @@ use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::load::Outcome;
+use super::load::{self, Outcome};
 use super::reads::path;
 use super::report::{Report, millis};
 use super::server::Server;
@@ -22,11 +22,11 @@ const SLOW_A_CONNECTION: usize = 50;
 /// More changes than the server keeps for those that are behind.
 const CHANGES: usize = 20_000;
 const CLIENTS: usize = 16;
-/// Between two looks at the memory, and requests before each: allocators give back what is free when they are used.
-const SETTLE: Duration = Duration::from_secs(2);
-const REQUESTS: usize = 200;
-/// Memory that falls by less than this has settled.
+/// Between two looks at the memory.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Memory that falls by less than this, so often, has settled.
 const STILL_MEBIBYTES: f64 = 2.0;
+const STILL_ROUNDS: usize = 3;
 /// So little fits before a slow watcher's stream is full.
 const SLOW_WINDOW_BYTES: u32 = 16 * 1024;
 
@@ -73,21 +73,23 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The server's memory once it no longer falls.
+/// The server's memory once it no longer falls, under a light load: allocators give back what is free as they are used.
 async fn settled(server: &Server) -> Result<f64> {
-    let wire = Wire::connect(&server.connection()?).await?;
-    let mut before = f64::INFINITY;
-    loop {
-        for _ in 0..REQUESTS {
-            wire.send(Method::GET, &format!("{COLLECTION}?limit=1"), "").await?;
-        }
-        tokio::time::sleep(SETTLE).await;
+    let (mut lowest, mut still) = (f64::INFINITY, 0);
+    while still < STILL_ROUNDS {
+        load::run_for(Duration::ZERO, SETTLE, CLIENTS, {
+            let wire = Wire::connect(&server.connection()?).await?;
+            move |_, _| {
+                let wire = wire.clone();
+                async move { wire.send(Method::GET, &format!("{COLLECTION}?limit=1"), "").await.map(drop) }
+            }
+        })
+        .await?;
         let now = server.resident_mebibytes()?;
-        if now > before - STILL_MEBIBYTES {
-            return Ok(now);
-        }
-        before = now;
+        still = if now < lowest - STILL_MEBIBYTES { 0 } else { still + 1 };
+        lowest = lowest.min(now);
     }
+    Ok(lowest)
 }
 
 async fn slow(server: &Server, from: &str) -> Result<Vec<Incoming>> {

@@ -50,8 +50,23 @@ impl Outcome {
     }
 }
 
-/// Runs `request` from `clients` tasks, each handed its client's number and a number unique in the run.
+/// Runs `request` from `clients` tasks, each handed its client's number and a number unique in the run: after a warm-up, for
+/// some seconds.
 pub(crate) async fn run<F, R>(clients: usize, request: F) -> Result<Outcome>
+where
+    F: Fn(usize, usize) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<()>> + Send,
+{
+    run_for(WARM_UP, MEASURE, clients, request).await
+}
+
+/// The same for other times.
+pub(crate) async fn run_for<F, R>(
+    warm_up: Duration,
+    measure: Duration,
+    clients: usize,
+    request: F,
+) -> Result<Outcome>
 where
     F: Fn(usize, usize) -> R + Send + Sync + 'static,
     R: Future<Output = Result<()>> + Send,
@@ -64,7 +79,7 @@ where
         let (request, next, measuring) = (request.clone(), next.clone(), measuring.clone());
         tasks.spawn(async move {
             let mut latencies = Vec::new();
-            while start.elapsed() < WARM_UP + MEASURE {
+            while start.elapsed() < warm_up + measure {
                 let began = Instant::now();
                 request(client, next.fetch_add(1, Ordering::Relaxed)).await?;
                 if measuring.load(Ordering::Relaxed) {
@@ -74,7 +89,7 @@ where
             Ok::<_, anyhow::Error>(latencies)
         });
     }
-    tokio::time::sleep(WARM_UP).await;
+    tokio::time::sleep(warm_up).await;
     measuring.store(true, Ordering::Relaxed);
     let began = Instant::now();
     let mut latencies = Vec::new();
