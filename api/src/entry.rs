@@ -285,8 +285,9 @@ impl Subresource {
 #[derive(Clone)]
 pub enum Action {
     /// `create` (`update`, if the body is of the object's own kind) turns the stored object and the request's body into the
-    /// object to store. Pure. The body has been checked against nothing but JSON's syntax. What comes out is stored as it is: the rules for ordinary updates
-    /// ([`Resource::prepare`], [`Resource::validate`]) are not applied, because going beyond them is what it is for.
+    /// object to store. Pure. The body has been checked against nothing but JSON's syntax. What comes out is stored as it
+    /// is: the rules for ordinary updates ([`Resource::prepare`], [`Resource::validate`]) are not applied, because going
+    /// beyond them is what it is for.
     Transform(fn(object: &Value, body: &Value, now: Timestamp) -> Result<Value, Status>),
     /// `get`, `update` and `patch` see an `autoscaling/v1` Scale in place of the object.
     Scale(Scale),
