@@ -20,7 +20,6 @@ pub(crate) struct Change {
     pub(crate) object: Option<Arc<Cached>>,
     /// What it was.
     pub(crate) previous: Option<Arc<Cached>>,
-    departed: OnceLock<Bytes>,
     lines: [OnceLock<Bytes>; 3],
 }
 
@@ -30,7 +29,7 @@ impl Change {
         object: Option<Arc<Cached>>,
         previous: Option<Arc<Cached>>,
     ) -> Self {
-        Self { revision, object, previous, departed: OnceLock::new(), lines: Default::default() }
+        Self { revision, object, previous, lines: Default::default() }
     }
 
     /// Where the object is kept.
@@ -50,17 +49,11 @@ impl Change {
         }
     }
 
-    /// The object that an event of this type carries: for `DELETED` the last state seen, as of this revision.
+    /// The object that an event of this type carries: for `DELETED` the last state seen, as of this revision. The bytes are
+    /// those of the event's line.
     pub(crate) fn object(&self, event: EventType) -> Bytes {
-        let gone = || {
-            self.departed.get_or_init(|| {
-                self.previous.as_ref().map(|previous| previous.wire_as_of(self.revision)).unwrap_or_default()
-            })
-        };
-        match (event, &self.object) {
-            (EventType::Deleted, _) | (_, None) => gone().clone(),
-            (_, Some(object)) => object.wire(),
-        }
+        let line = self.line(event);
+        line.slice(prefix(event).len()..line.len() - SUFFIX.len())
     }
 
     /// The event as a line of a watch.
@@ -70,7 +63,16 @@ impl Change {
             EventType::Modified => 1,
             EventType::Deleted | EventType::Bookmark | EventType::Error => 2,
         };
-        self.lines[slot].get_or_init(|| line(event, &self.object(event))).clone()
+        self.lines[slot].get_or_init(|| line(event, &self.wire(event))).clone()
+    }
+
+    fn wire(&self, event: EventType) -> Bytes {
+        match (event, &self.object) {
+            (EventType::Deleted, _) | (_, None) => {
+                self.previous.as_ref().map(|previous| previous.wire_as_of(self.revision)).unwrap_or_default()
+            }
+            (_, Some(object)) => object.wire(),
+        }
     }
 
     /// The size of what the object is now, or was.
@@ -81,20 +83,25 @@ impl Change {
 
 /// An event as a line of a watch: `{"type":"ADDED","object":{…}}`.
 pub(crate) fn line(event: EventType, object: &[u8]) -> Bytes {
-    let name = match event {
-        EventType::Added => "ADDED",
-        EventType::Modified => "MODIFIED",
-        EventType::Deleted => "DELETED",
-        EventType::Bookmark => "BOOKMARK",
-        EventType::Error => "ERROR",
-    };
-    let mut line = BytesMut::with_capacity(object.len() + 40);
-    line.put_slice(b"{\"type\":\"");
-    line.put_slice(name.as_bytes());
-    line.put_slice(b"\",\"object\":");
+    let prefix = prefix(event);
+    let mut line = BytesMut::with_capacity(prefix.len() + object.len() + SUFFIX.len());
+    line.put_slice(prefix.as_bytes());
     line.put_slice(object);
-    line.put_slice(b"}\n");
+    line.put_slice(SUFFIX);
     line.freeze()
+}
+
+const SUFFIX: &[u8] = b"}\n";
+
+/// What comes before the object in an event's line.
+fn prefix(event: EventType) -> &'static str {
+    match event {
+        EventType::Added => r#"{"type":"ADDED","object":"#,
+        EventType::Modified => r#"{"type":"MODIFIED","object":"#,
+        EventType::Deleted => r#"{"type":"DELETED","object":"#,
+        EventType::Bookmark => r#"{"type":"BOOKMARK","object":"#,
+        EventType::Error => r#"{"type":"ERROR","object":"#,
+    }
 }
 
 /// The reader has fallen out of the ring, or the ring was replaced: it must list again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, unfold};
+use futures::stream::{self, BoxStream, unfold};
 use futures::{FutureExt as _, StreamExt as _};
 use orch_api::{Clock, EventType, FieldError, INITIAL_EVENTS_END, Reason, Status, Verb, VersionMatch};
 use orch_store::Revision;
@@ -117,7 +117,10 @@ pub(super) async fn watch(registry: &Registry, call: &Call) -> Result<Answer, St
         Start::After(revision) => {
             registry.cache.loaded().await;
             registry.cache.wait_for(revision).await?;
-            after(window, &query, revision)?
+            match after(window, &query, revision) {
+                Ok(started) => started,
+                Err(oldest) => return Ok(failed(call, too_old(revision, oldest))),
+            }
         }
     };
     let params = call.params();
@@ -155,12 +158,13 @@ fn present(window: &Arc<Window>, query: &Query) -> (VecDeque<Item>, Started) {
     (snapshot.objects.into_iter().map(Item::Present).collect(), Started { cursor, start: snapshot.revision })
 }
 
+/// What comes after a revision; or the oldest revision that works.
 fn after(
     window: &Arc<Window>,
     query: &Query,
     revision: Revision,
-) -> Result<(VecDeque<Item>, Started), Status> {
-    let (backlog, cursor) = window.watch(query, revision).map_err(|oldest| too_old(revision, oldest))?;
+) -> Result<(VecDeque<Item>, Started), Revision> {
+    let (backlog, cursor) = window.watch(query, revision)?;
     let items = backlog.into_iter().filter_map(|change| item(window, query, change)).collect();
     Ok((items, Started { cursor, start: revision }))
 }
@@ -171,6 +175,12 @@ fn item(window: &Window, query: &Query, change: Arc<Change>) -> Option<Item> {
     }
     let selects = |object: &Cached| object.matches(&query.labels, &query.fields, window.selectable());
     change.event(selects).map(|event| Item::Change(change, event))
+}
+
+/// A watch that has failed: as in Kubernetes, what goes wrong once a watch has been understood is an event of it.
+fn failed(call: &Call, status: Status) -> Answer {
+    let events = stream::iter([vec![Item::Error(Box::new(status))]]).boxed();
+    Answer::Watch(Watch { kind: call.kind.clone(), events, leave: None })
 }
 
 fn too_old(asked: Revision, oldest: Revision) -> Status {

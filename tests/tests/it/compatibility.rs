@@ -192,7 +192,7 @@ const WATCHES: &[Row] = &[
         "`allowWatchBookmarks`, `timeoutSeconds`",
         "watches::a_quiet_watch_gets_bookmarks_and_ends_when_its_time_is_up",
     ),
-    ("410 for forgotten revisions", "watches::a_watch_from_before_the_kept_history_is_gone"),
+    ("410 for forgotten revisions, as an event", "watches::a_watch_from_before_the_kept_history_is_gone"),
     ("one object, by its path", "watches::a_single_object_is_watched_by_its_path"),
     ("over a WebSocket", "watches::a_watch_travels_over_a_websocket"),
 ];
