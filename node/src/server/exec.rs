@@ -1,37 +1,30 @@
 //! `GET …/exec`: a process inside a container over a WebSocket.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::{
         Path, RawQuery, State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
     response::Response,
 };
-use futures::{
-    SinkExt, StreamExt,
-    stream::{SplitSink, SplitStream},
-};
+use futures::{StreamExt, stream::SplitStream};
 use orch_api::{Reason, Status};
 use orch_runtime::{ContainerId, ExecRequest, ExecSession, RuntimeError, TerminalSize};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::{Mutex, mpsc},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{
     Failure, Server,
-    channels::{self, Input, PROTOCOLS, STDERR, STDOUT},
+    channels::{self, STDERR, STDOUT},
     containers::choose,
+    conversation::{Output, accept, input, is_true},
     pairs,
 };
 use crate::{agent::chain, plan::is_running};
 
 /// How long output is waited for that others than the process itself still may write.
 const DRAIN: Duration = Duration::from_secs(5);
-const BLOCK_BYTES: usize = 32 << 10;
 /// Until the client says what size its terminal has.
 const TERMINAL: TerminalSize = TerminalSize { columns: 80, rows: 24 };
 
@@ -49,17 +42,7 @@ pub(super) async fn exec(
     let Some(run) = run.map(|run| run.id.clone()) else {
         return Err(Status::failure(Reason::NotFound, format!("container not found ({container:?})")).into());
     };
-    let upgrade = upgrade.map_err(|_| {
-        Status::bad_request(
-            "exec is served over WebSocket only, with sub-protocol v5.channel.k8s.io or v4.channel.k8s.io",
-        )
-    })?;
-    let upgrade = upgrade.protocols(PROTOCOLS);
-    if upgrade.selected_protocol().is_none() {
-        let message =
-            format!("none of the sub-protocols asked for is served, which are: {}", PROTOCOLS.join(", "));
-        return Err(Status::bad_request(message).into());
-    }
+    let upgrade = accept(upgrade, "exec")?;
     Ok(upgrade.on_upgrade(move |socket| serve(server, run, asked, socket)))
 }
 
@@ -77,7 +60,6 @@ struct Asked {
 impl Asked {
     fn parse(query: &[(String, String)]) -> Result<Self, Status> {
         let mut asked = Self::default();
-        let is_true = |value: &str| matches!(value, "true" | "True" | "TRUE" | "t" | "T" | "1");
         for (name, value) in query {
             match name.as_str() {
                 "container" => asked.container = Some(value.clone()).filter(|name| !name.is_empty()),
@@ -107,7 +89,7 @@ async fn serve(server: Server, run: ContainerId, asked: Asked, socket: WebSocket
     };
     let session = server.shared.runtime.exec(&run, request).await;
     let (sink, stream) = socket.split();
-    let output = Output(Mutex::new(sink));
+    let output = Output::new(sink);
     let last = match session {
         Err(error) => Some(failed(&error)),
         Ok(session) => converse(session, &asked, &output, stream).await,
@@ -152,65 +134,5 @@ async fn converse(
     tokio::select! {
         code = process => Some(code.map_or_else(|error| failed(&error), channels::ended)),
         () = input(stream, stdin, resize) => None,
-    }
-}
-
-/// What goes to the client.
-struct Output(Mutex<SplitSink<WebSocket, Message>>);
-
-impl Output {
-    async fn send(&self, message: Vec<u8>) -> Result<(), axum::Error> {
-        self.0.lock().await.send(Message::Binary(message.into())).await
-    }
-
-    /// A close frame without a code is an error to kubectl.
-    async fn close(&self) {
-        let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
-        self.0.lock().await.send(Message::Close(Some(normal))).await.unwrap_or_default();
-    }
-
-    /// Sends a stream until it ends. Reads it in any case: the process would block otherwise.
-    async fn pump(&self, channel: u8, mut stream: Pin<Box<dyn AsyncRead + Send>>, mut is_wanted: bool) {
-        let mut block = vec![0; BLOCK_BYTES];
-        while let Ok(read @ 1..) = stream.read(&mut block).await {
-            // A client that is gone ends the conversation elsewhere.
-            is_wanted = is_wanted && self.send(channels::message(channel, &block[..read])).await.is_ok();
-        }
-    }
-}
-
-/// Passes on what the client sends. Returns when it is gone.
-async fn input(
-    mut stream: SplitStream<WebSocket>,
-    mut stdin: Option<Pin<Box<dyn AsyncWrite + Send>>>,
-    resize: Option<mpsc::Sender<TerminalSize>>,
-) {
-    while let Some(Ok(message)) = stream.next().await {
-        let data = match &message {
-            Message::Binary(data) => channels::read(data),
-            Message::Close(_) => return,
-            _ => Input::Other,
-        };
-        match data {
-            Input::Stdin(data) => {
-                let Some(open) = &mut stdin else { continue };
-                let written = async {
-                    open.write_all(data).await?;
-                    open.flush().await
-                };
-                // The process does not read any more, and may well go on.
-                if written.await.is_err() {
-                    stdin = None;
-                }
-            }
-            Input::EndOfStdin => stdin = None,
-            Input::Resize(size) => {
-                if let Some(resize) = &resize {
-                    // Only the latest size matters, and there will be another.
-                    let _ = resize.try_send(size);
-                }
-            }
-            Input::Other => {}
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod channels;
 mod containers;
+mod conversation;
 mod exec;
 mod log;
 

@@ -1,0 +1,119 @@
+//! What a process and a client say to each other over a WebSocket, in Kubernetes' channel protocol.
+
+use std::pin::Pin;
+
+use axum::extract::{
+    WebSocketUpgrade,
+    ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+};
+use futures::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use orch_api::Status;
+use orch_runtime::TerminalSize;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::{Mutex, mpsc},
+};
+
+use super::{
+    Failure,
+    channels::{self, Input, PROTOCOLS},
+};
+
+const BLOCK_BYTES: usize = 32 << 10;
+
+/// The upgrade, if it is one to a WebSocket with a protocol that is served. `what` is the subresource.
+pub(super) fn accept(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    what: &str,
+) -> Result<WebSocketUpgrade, Failure> {
+    let upgrade = upgrade.map_err(|_| {
+        let message = format!(
+            "{what} is served over WebSocket only, with sub-protocol v5.channel.k8s.io or v4.channel.k8s.io"
+        );
+        Status::bad_request(message)
+    })?;
+    let upgrade = upgrade.protocols(PROTOCOLS);
+    if upgrade.selected_protocol().is_none() {
+        let message =
+            format!("none of the sub-protocols asked for is served, which are: {}", PROTOCOLS.join(", "));
+        return Err(Status::bad_request(message).into());
+    }
+    Ok(upgrade)
+}
+
+/// A boolean of a query, as Kubernetes reads it.
+pub(super) fn is_true(value: &str) -> bool {
+    matches!(value, "true" | "True" | "TRUE" | "t" | "T" | "1")
+}
+
+/// What goes to the client.
+pub(super) struct Output(Mutex<SplitSink<WebSocket, Message>>);
+
+impl Output {
+    pub(super) fn new(sink: SplitSink<WebSocket, Message>) -> Self {
+        Self(Mutex::new(sink))
+    }
+
+    pub(super) async fn send(&self, message: Vec<u8>) -> Result<(), axum::Error> {
+        self.0.lock().await.send(Message::Binary(message.into())).await
+    }
+
+    /// A close frame without a code is an error to kubectl.
+    pub(super) async fn close(&self) {
+        let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
+        self.0.lock().await.send(Message::Close(Some(normal))).await.unwrap_or_default();
+    }
+
+    /// Sends a stream until it ends. Reads it in any case: the process would block otherwise.
+    pub(super) async fn pump(
+        &self,
+        channel: u8,
+        mut stream: Pin<Box<dyn AsyncRead + Send>>,
+        mut is_wanted: bool,
+    ) {
+        let mut block = vec![0; BLOCK_BYTES];
+        while let Ok(read @ 1..) = stream.read(&mut block).await {
+            // A client that is gone ends the conversation elsewhere.
+            is_wanted = is_wanted && self.send(channels::message(channel, &block[..read])).await.is_ok();
+        }
+    }
+}
+
+/// Passes on what the client sends. Returns when it is gone.
+pub(super) async fn input(
+    mut stream: SplitStream<WebSocket>,
+    mut stdin: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    resize: Option<mpsc::Sender<TerminalSize>>,
+) {
+    while let Some(Ok(message)) = stream.next().await {
+        let data = match &message {
+            Message::Binary(data) => channels::read(data),
+            Message::Close(_) => return,
+            _ => Input::Other,
+        };
+        match data {
+            Input::Stdin(data) => {
+                let Some(open) = &mut stdin else { continue };
+                let written = async {
+                    open.write_all(data).await?;
+                    open.flush().await
+                };
+                // The process does not read any more, and may well go on.
+                if written.await.is_err() {
+                    stdin = None;
+                }
+            }
+            Input::EndOfStdin => stdin = None,
+            Input::Resize(size) => {
+                if let Some(resize) = &resize {
+                    // Only the latest size matters, and there will be another.
+                    let _ = resize.try_send(size);
+                }
+            }
+            Input::Other => {}
+        }
+    }
+}
