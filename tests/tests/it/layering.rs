@@ -12,7 +12,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-ontology", &["orch-api", "orch-cel"]),
     ("orch-store", &[]),
     ("orch-transport", &[]),
-    ("orch-client", &["orch-api"]),
+    ("orch-spdy", &[]),
+    ("orch-client", &["orch-api", "orch-spdy"]),
     ("orch-controller-runtime", &["orch-api"]),
     ("orch-admission", &["orch-api", "orch-cel", "orch-ontology"]),
     ("orch-authorization", &["orch-api", "orch-ontology"]),
@@ -23,7 +24,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-controllers", &["orch-api", "orch-ontology", "orch-controller-runtime", "orch-scheduler"]),
     (
         "orch-node",
-        &["orch-api", "orch-ontology", "orch-controller-runtime", "orch-runtime", "orch-transport"],
+        &[
+            "orch-api",
+            "orch-ontology",
+            "orch-controller-runtime",
+            "orch-runtime",
+            "orch-spdy",
+            "orch-transport",
+        ],
     ),
 ];
 
