@@ -1,4 +1,4 @@
-//! Running a command in a container: WebSockets with Kubernetes' channel protocol, `v5.channel.k8s.io`.
+//! Running a command in a container, or taking part in what its own process does: WebSockets with Kubernetes' channel protocol, `v5.channel.k8s.io`.
 //!
 //! Each binary message begins with a byte that names its channel: 0 standard input, 1 standard output, 2 standard error,
 //! 3 the outcome as a [`Status`], 4 the size of the terminal, 255 the end of another channel.
@@ -9,17 +9,11 @@ use std::sync::Arc;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{SinkExt, StreamExt};
-use http::header::AUTHORIZATION;
 use orch_api::{Status, Target};
-use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::http::failure;
+use crate::socket::Socket;
 use crate::{HttpClient, unreachable};
 
 const PROTOCOL: &str = "v5.channel.k8s.io";
@@ -74,13 +68,9 @@ impl<I, O, E> Streams<I, O, E> {
     }
 }
 
-/// A byte stream, with or without TLS.
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
 /// A command that is running in a container.
 pub struct Exec {
-    socket: WebSocketStream<Box<dyn Io>>,
+    socket: Socket,
     server: Arc<str>,
 }
 
@@ -90,36 +80,21 @@ impl HttpClient {
     /// # Errors
     /// As [`orch_api::Client::send`]: no such pod or container, not allowed, no server.
     pub async fn exec(&self, pod: Target, options: &ExecOptions) -> Result<Exec, Status> {
-        let url = reqwest::Url::parse_with_params(&self.url(&pod.subresource("exec")), query(options))
-            .map_err(|error| Status::bad_request(format!("{} is not an address: {error}", self.server())))?;
-        let stream = self.dial(&url).await?;
-        let mut request = ClientRequestBuilder::new(websocket_uri(&url)?).with_sub_protocol(PROTOCOL);
-        if let Some(authorization) = self.authorization().await?
-            && let Ok(value) = authorization.to_str()
-        {
-            request = request.with_header(AUTHORIZATION.as_str(), value);
-        }
-        let (socket, response) = tokio_tungstenite::client_async(request, stream)
-            .await
-            .map_err(|error| refused(self.server(), error))?;
-        match response.headers().get("sec-websocket-protocol").map(|chosen| chosen.as_bytes()) {
-            Some(chosen) if chosen == PROTOCOL.as_bytes() => Ok(Exec { socket, server: self.server.clone() }),
-            _ => Err(Status::internal(format!("the server does not speak {PROTOCOL}"))),
-        }
+        self.run_over(pod.subresource("exec"), options).await
     }
 
-    async fn dial(&self, url: &reqwest::Url) -> Result<Box<dyn Io>, Status> {
-        let failed = |error: std::io::Error| unreachable::status(self.server(), &error);
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let tcp = TcpStream::connect((host.as_str(), url.port_or_known_default().unwrap_or(443)))
-            .await
-            .map_err(failed)?;
-        tcp.set_nodelay(true).map_err(failed)?;
-        if url.scheme() == "http" {
-            return Ok(Box::new(tcp));
-        }
-        let name = ServerName::try_from(host).map_err(|error| Status::bad_request(error.to_string()))?;
-        Ok(Box::new(TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(failed)?))
+    /// Takes part in what a container's own process reads and writes: `command` means nothing. It has no exit code: it ends with
+    /// 0 when the container has ended, or, where others may attach after us, when the input has.
+    ///
+    /// # Errors
+    /// As [`orch_api::Client::send`]: no such pod or container, not allowed, no server.
+    pub async fn attach(&self, pod: Target, options: &ExecOptions) -> Result<Exec, Status> {
+        self.run_over(pod.subresource("attach"), options).await
+    }
+
+    async fn run_over(&self, target: Target, options: &ExecOptions) -> Result<Exec, Status> {
+        let socket = self.websocket(&target, &query(options), PROTOCOL).await?;
+        Ok(Exec { socket, server: self.server.clone() })
     }
 }
 
@@ -130,21 +105,6 @@ fn query(options: &ExecOptions) -> Vec<(&'static str, &str)> {
     query.push(("stdout", "true"));
     query.push(if options.tty { ("tty", "true") } else { ("stderr", "true") });
     query
-}
-
-fn websocket_uri(url: &reqwest::Url) -> Result<http::Uri, Status> {
-    let text = url.as_str().replacen("http", "ws", 1);
-    text.parse().map_err(|error| Status::bad_request(format!("{text} is not an address: {error}")))
-}
-
-fn refused(server: &str, error: Error) -> Status {
-    match error {
-        Error::Http(response) => {
-            let code = response.status().as_u16();
-            failure(code, response.into_body().unwrap_or_default().as_slice())
-        }
-        error => unreachable::status(server, &error),
-    }
 }
 
 impl Exec {
