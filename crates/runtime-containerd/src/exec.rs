@@ -298,7 +298,7 @@ impl Session {
 }
 
 /// The process's input. When it is dropped or shut down, the shim is told, which otherwise holds it open.
-struct Input {
+pub(crate) struct Input {
     pipe: Option<pipe::Sender>,
     closed: Option<oneshot::Sender<()>>,
 }
@@ -326,6 +326,12 @@ impl AsyncWrite for Input {
 }
 
 impl Input {
+    /// The input, and what resolves once it is dropped or shut down.
+    pub(crate) fn new(pipe: pipe::Sender) -> (Self, oneshot::Receiver<()>) {
+        let (closed, input_closed) = oneshot::channel();
+        (Self { pipe: Some(pipe), closed: Some(closed) }, input_closed)
+    }
+
     fn close(&mut self) {
         drop(self.pipe.take());
         if let Some(closed) = self.closed.take() {

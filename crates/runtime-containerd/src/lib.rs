@@ -19,6 +19,7 @@
 //! `runtime.rs` lists the verbs; `sandbox/mod.rs` and `container/` carry them out; `image/mod.rs` is about images.
 #![deny(missing_docs)]
 
+mod attach;
 mod cgroups;
 mod config;
 mod connection;

@@ -11,7 +11,7 @@ use std::{
 use nix::{
     errno::Errno,
     mount::{MntFlags, MsFlags, mount, umount2},
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, setns, unshare},
     sys::statfs::{NSFS_MAGIC, statfs},
     unistd::sethostname,
 };
@@ -58,6 +58,25 @@ pub(crate) async fn create(dir: &Path, network: Network, hostname: &str) -> Resu
         .map_err(|error| RuntimeError::failed("start a thread", error))?;
     let created = created.await.map_err(|error| RuntimeError::failed("create namespaces", error))?;
     created.map_err(|error| RuntimeError::failed("create namespaces", error))
+}
+
+/// Makes something inside the sandbox's network: sockets stay in the one that they were made in.
+pub(crate) async fn in_network<T: Send + 'static>(
+    dir: &Path,
+    make: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let network = path(dir, "net");
+    let (done, made) = tokio::sync::oneshot::channel();
+    // A thread of its own, as above.
+    std::thread::Builder::new().name("sandbox-network".into()).spawn(move || {
+        let made = fs::File::open(network).and_then(|network| {
+            setns(network, CloneFlags::CLONE_NEWNET)?;
+            make()
+        });
+        // Nobody waiting is fine.
+        let _ = done.send(made);
+    })?;
+    made.await.map_err(std::io::Error::other)?
 }
 
 fn pin(dir: &Path, network: Network, hostname: &str) -> std::io::Result<()> {

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
 use futures::{StreamExt as _, stream::BoxStream};
 use orch_runtime::{
-    ContainerId, ContainerSpec, ContainerStats, ExecRequest, ExecSession, ImageStatus, Observed, PullOptions,
-    Runtime, RuntimeError, RuntimeEvent, SandboxId, SandboxSpec, SandboxStatus, Version,
+    AttachSession, Connection as Connected, ContainerId, ContainerSpec, ContainerStats, ExecRequest,
+    ExecSession, ImageStatus, Observed, PullOptions, Runtime, RuntimeError, RuntimeEvent, SandboxId,
+    SandboxSpec, SandboxStatus, Version,
 };
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -95,6 +96,14 @@ impl Runtime for ContainerdRuntime {
 
     async fn exec(&self, id: &ContainerId, request: ExecRequest) -> Result<ExecSession, RuntimeError> {
         self.core.exec(id, request).await
+    }
+
+    async fn attach(&self, id: &ContainerId, stdin: bool) -> Result<AttachSession, RuntimeError> {
+        self.core.attach(id, stdin).await
+    }
+
+    async fn connect(&self, id: &SandboxId, port: u16) -> Result<Connected, RuntimeError> {
+        self.core.connect(id, port).await
     }
 
     async fn image_status(&self, image: &str) -> Result<Option<ImageStatus>, RuntimeError> {

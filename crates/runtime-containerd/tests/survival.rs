@@ -13,7 +13,8 @@ use nix::{
     unistd::Pid,
 };
 use orch_runtime::{
-    ContainerId, ContainerState, Runtime, RuntimeError, RuntimeEvent, SandboxState, conformance, reason,
+    ContainerId, ContainerState, Runtime, RuntimeError, RuntimeEvent, SandboxState, Stdin, conformance,
+    reason,
 };
 use orch_runtime_containerd::PrivateContainerd;
 
@@ -203,4 +204,34 @@ async fn a_sandbox_that_lost_its_namespaces_is_made_anew() {
     assert_eq!((after.state, after.ips.len(), after.created_at), (SandboxState::Ready, 1, before.created_at));
     let ipam = files(&node.dir.path().join("state/ipam").join(node.host.bridge()));
     assert_eq!(ipam.iter().filter(|name| name.starts_with("10.")).count(), 1, "{ipam:?}");
+}
+
+/// Loggers of this node's containers.
+fn loggers(node: &Node) -> Vec<String> {
+    let processes = files(Path::new("/proc"));
+    let commands = processes.iter().filter_map(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).ok());
+    let commands = commands.map(|command| String::from_utf8_lossy(&command).into_owned());
+    let dir = node.dir.path().to_string_lossy().into_owned();
+    commands.filter(|command| command.contains("log-pipe") && command.contains(&dir)).collect()
+}
+
+#[tokio::test]
+async fn the_logger_of_an_interactive_container_ends_with_it_or_with_the_failed_start() {
+    let node = Node::start().await;
+    let container = run(&node, "talks", "cat", |_, container| container.stdin = Stdin::Open).await;
+    assert_eq!(loggers(&node).len(), 1);
+    let runtime = node.runtime();
+    let mut absent = container.clone();
+    (absent.id, absent.command) = (ContainerId::of_pod("talks", "absent", 0), vec!["/nonexistent".into()]);
+    absent.terminal = true;
+    runtime.create_container(&absent).await.unwrap();
+    match runtime.start_container(&absent.id).await.unwrap_err() {
+        RuntimeError::StartFailed { .. } => {}
+        other => panic!("{other:?}"),
+    }
+    let only = async || (loggers(&node).len() == 1).then_some(());
+    eventually("only the logger of what runs is there", only).await;
+    runtime.remove_sandbox(&container.sandbox).await.unwrap();
+    eventually("no logger is there", async || loggers(&node).is_empty().then_some(())).await;
+    assert_eq!(files(&node.dir.path().join("state/streams")), [""; 0]);
 }

@@ -43,6 +43,24 @@ pub struct ContainerSpec {
     /// File that gets its output in CRI format (`<RFC 3339 time> stdout|stderr F|P <text>`), appended; its directory must
     /// exist. `None` discards the output.
     pub log_path: Option<PathBuf>,
+    /// What its first process reads; an input needs a `log_path`.
+    #[serde(default)]
+    pub stdin: Stdin,
+    /// Runs it on a terminal, which needs a `log_path`; standard error is then part of standard output.
+    #[serde(default)]
+    pub terminal: bool,
+}
+
+/// What a container's first process reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    /// Nothing: it is at its end.
+    #[default]
+    Empty,
+    /// What those who attach write, one after the other. It never ends.
+    Open,
+    /// What the first who attaches writes. Without a terminal it ends with that one.
+    Once,
 }
 
 /// An environment variable.

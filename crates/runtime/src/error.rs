@@ -39,6 +39,16 @@ pub enum RuntimeError {
         /// The container.
         id: String,
     },
+    /// Nothing in the sandbox takes connections to the port.
+    #[error("failed to connect to localhost:{port} inside namespace {id}, {message}")]
+    Refused {
+        /// The sandbox.
+        id: String,
+        /// The port.
+        port: u16,
+        /// What each address answered, for people.
+        message: String,
+    },
     /// Neither here (`create_container`) nor in the registry (`pull_image`): pull it, or fix the reference.
     #[error("image {image:?} not found")]
     ImageNotFound {
@@ -115,6 +125,7 @@ impl RuntimeError {
             Self::Unavailable { .. }
             | Self::Failed { .. }
             | Self::Network { .. }
+            | Self::Refused { .. }
             | Self::StartFailed { .. } => true,
             Self::PullFailed { retryable, .. } => *retryable,
             Self::NotFound { .. }

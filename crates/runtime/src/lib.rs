@@ -22,6 +22,7 @@
 //! [`Runtime`], then [`SandboxSpec`] and [`ContainerSpec`], then [`RuntimeError`].
 #![deny(missing_docs)]
 
+mod attach;
 pub mod conformance;
 mod container;
 mod error;
@@ -33,9 +34,10 @@ mod runtime;
 mod sandbox;
 mod simulated;
 
+pub use attach::{AttachSession, Connection, Duplex};
 pub use container::{
     Capability, ContainerSpec, ContainerState, ContainerStats, ContainerStatus, EnvVar, Exit, Mount,
-    Propagation, Resources, Security, User, reason,
+    Propagation, Resources, Security, Stdin, User, reason,
 };
 pub use error::{Object, RuntimeError};
 pub use event::RuntimeEvent;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
-    ContainerId, ContainerSpec, ContainerStats, ContainerStatus, ExecRequest, ExecSession, ImageStatus,
-    PullOptions, RuntimeError, RuntimeEvent, SandboxId, SandboxSpec, SandboxStatus,
+    AttachSession, Connection, ContainerId, ContainerSpec, ContainerStats, ContainerStatus, ExecRequest,
+    ExecSession, ImageStatus, PullOptions, RuntimeError, RuntimeEvent, SandboxId, SandboxSpec, SandboxStatus,
 };
 
 /// Runs sandboxes, containers and images on one node.
@@ -62,6 +62,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// Starts a process inside a running container. Fails with `NotFound` or `NotRunning`, and with `StartFailed` when the
     /// executable cannot run.
     async fn exec(&self, id: &ContainerId, request: ExecRequest) -> Result<ExecSession, RuntimeError>;
+
+    /// Takes part in the output, and with `stdin` in the input, of a running container's first process. Any number may at the same
+    /// time. Fails with `NotFound` or `NotRunning`, and with `Failed` when its output goes nowhere.
+    async fn attach(&self, id: &ContainerId, stdin: bool) -> Result<AttachSession, RuntimeError>;
+
+    /// Connects to a TCP port inside the sandbox, as one of its processes would to `localhost`. Fails with `NotFound`, and with
+    /// `Refused` when nothing listens.
+    async fn connect(&self, id: &SandboxId, port: u16) -> Result<Connection, RuntimeError>;
 
     /// The image known by this reference (`busybox`, `host:5000/a/b:tag`, `host/a@sha256:…`), or `None` if it is not
     /// present. Never asks a registry.

@@ -8,6 +8,7 @@ mod settle;
 mod spec;
 mod start;
 mod stop;
+mod streams;
 mod user;
 
 use containerd_client::{

@@ -39,6 +39,9 @@ pub(super) fn environment(spec: &ContainerSpec, image: &Config, hostname: Option
     if let Some(hostname) = hostname {
         set(format!("HOSTNAME={hostname}"));
     }
+    if spec.terminal {
+        set("TERM=xterm".to_owned());
+    }
     image.iter().for_each(|entry| set(entry.clone()));
     spec.env.iter().for_each(|EnvVar { name, value }| set(format!("{name}={value}")));
     environment

@@ -26,6 +26,7 @@ impl Core {
             let delete = self.connection.request(DeleteContainerRequest { id: id.to_string() });
             self.connection.containers().delete(delete).await.found("delete container")?;
         }
+        self.release_streams(id);
         // What an agent that died in the middle of an exec left.
         let _ = std::fs::remove_dir_all(self.config.state_dir.join("exec").join(id.as_str()));
         self.remove_snapshot(id.as_str()).await

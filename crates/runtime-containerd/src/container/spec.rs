@@ -8,7 +8,7 @@ use orch_runtime::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{process, user::Ids};
+use super::{process, streams::is_interactive, user::Ids};
 use crate::{namespaces, sandbox::files};
 
 /// Makes the containers of a sandbox share one shim.
@@ -110,7 +110,7 @@ pub(super) fn runtime_spec(input: &Input<'_>) -> Result<Value, RuntimeError> {
     let capabilities = capabilities(security)?;
     let hostname = (sandbox.network == Network::Pod).then_some(sandbox.hostname.as_str());
     let mut process = json!({
-        "terminal": false,
+        "terminal": container.terminal,
         "user": { "uid": ids.uid, "gid": ids.gid, "additionalGids": ids.groups },
         "args": process::arguments(container, input.image)?,
         "env": process::environment(container, input.image, hostname),
@@ -148,6 +148,9 @@ fn check(container: &ContainerSpec) -> Result<(), RuntimeError> {
             let message = format!("{:?} is not an environment variable", variable.name);
             return Err(RuntimeError::invalid(format!("container.env[{n}]"), message));
         }
+    }
+    if is_interactive(container) && container.log_path.is_none() {
+        return Err(RuntimeError::invalid("container.log_path", "an input or a terminal needs one"));
     }
     Ok(())
 }

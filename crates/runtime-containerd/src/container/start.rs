@@ -4,12 +4,10 @@ use containerd_client::services::v1::{CreateTaskRequest, StartRequest};
 use jiff::Timestamp;
 use orch_runtime::{ContainerId, Exit, RuntimeError, reason};
 
-use super::{not_found, record::ContainerRecord, record::Run};
+use super::{not_found, record::ContainerRecord, record::Run, streams::is_interactive};
 use crate::{
-    config::LoggerCommand,
     connection::{error, is_local},
     core::Core,
-    logger::LoggerConfig,
 };
 use tonic::{Code, Status};
 
@@ -34,6 +32,7 @@ impl Core {
             Err(status) => {
                 // Whatever is half there would be in the way of the next try.
                 self.delete_task(id, &record.fixed.spec.sandbox).await?;
+                self.release_streams(id);
                 Err(error("start container", status))
             }
         }
@@ -47,13 +46,19 @@ impl Core {
 
     async fn launch(&self, record: &ContainerRecord) -> Result<(), Status> {
         let id = record.id();
-        let rootfs = self.rootfs(id.as_str()).await.map_err(|error| Status::aborted(error.to_string()))?;
-        let output = record.fixed.spec.log_path.as_ref().map(|path| logger_uri(&self.config.logger, path));
+        let spec = &record.fixed.spec;
+        let failed = |error: &dyn std::fmt::Display| Status::aborted(error.to_string());
+        let rootfs = self.rootfs(id.as_str()).await.map_err(|error| failed(&error))?;
+        let resumes = is_interactive(spec) && self.task(id).await.map_err(|error| failed(&error))?.is_some();
+        let streams = self.task_streams(spec, resumes).await;
+        let streams = streams.map_err(|error| failed(&format!("prepare its streams: {error}")))?;
         let create = CreateTaskRequest {
             container_id: id.to_string(),
             rootfs,
-            stdout: output.clone().unwrap_or_default(),
-            stderr: output.unwrap_or_default(),
+            stdin: streams.stdin,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+            terminal: spec.terminal,
             options: Some(self.runtime_options()),
             ..CreateTaskRequest::default()
         };
@@ -63,7 +68,7 @@ impl Core {
             self.connection.request(StartRequest { container_id: id.to_string(), exec_id: String::new() });
         let mut tasks = self.connection.tasks();
         let (saved, started) = tokio::join!(self.save_run(id, &run), tasks.start(start));
-        saved.map_err(|error| Status::aborted(error.to_string()))?;
+        saved.map_err(|error| failed(&error))?;
         started.map(drop)
     }
 
@@ -100,6 +105,7 @@ impl Core {
         };
         self.save_run(record.id(), &Run { started_at: None, exit: Some(exit) }).await?;
         self.delete_task(record.id(), &record.fixed.spec.sandbox).await?;
+        self.release_streams(record.id());
         Ok(RuntimeError::StartFailed { id: record.id().to_string(), message })
     }
 }
@@ -115,41 +121,4 @@ fn is_shim_leaving(status: &Status) -> bool {
     let message = status.message();
     !is_local(status)
         && ["ttrpc: closed", "connection refused", "connection reset"].iter().any(|m| message.contains(m))
-}
-
-/// containerd 1.6 makes arguments of the query in no particular order: one key and its value are two arguments in order.
-fn logger_uri(logger: &LoggerCommand, path: &std::path::Path) -> String {
-    let config = LoggerConfig {
-        path: path.to_owned(),
-        max_file_bytes: logger.max_file_bytes,
-        max_files: logger.max_files,
-    };
-    let config = serde_json::to_string(&config).unwrap_or_default();
-    let binary = percent_encode(&logger.binary.to_string_lossy(), "/");
-    format!("binary://{binary}?{}={}", percent_encode(&logger.subcommand, ""), percent_encode(&config, ""))
-}
-
-fn percent_encode(text: &str, keep: &str) -> String {
-    let encode = |byte: u8| match char::from(byte) {
-        c if c.is_ascii_alphanumeric() || "-._~".contains(c) || keep.contains(c) => c.to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_loggers_configuration_survives_the_uri() {
-        let logger = LoggerCommand::new("/opt/my orchd", "log-pipe");
-        let uri = logger_uri(&logger, "/var/log/ä&b.log".as_ref());
-        let (binary, query) = uri.split_once('?').unwrap();
-        assert_eq!(binary, "binary:///opt/my%20orchd");
-        let (subcommand, config) = query.split_once('=').unwrap();
-        assert_eq!(subcommand, "log-pipe");
-        assert!(config.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)), "{config}");
-        assert!(config.contains("%C3%A4%26b.log"), "{config}");
-    }
 }

@@ -82,7 +82,13 @@ mod tests {
     use super::*;
 
     fn log(dir: &Path, max_file_bytes: u64) -> Log {
-        Log::open(LoggerConfig { path: dir.join("0.log"), max_file_bytes, max_files: 3 })
+        Log::open(LoggerConfig {
+            path: dir.join("0.log"),
+            max_file_bytes,
+            max_files: 3,
+            dir: None,
+            fifos: false,
+        })
     }
 
     #[test]

@@ -15,6 +15,7 @@
     reason = "tests, called only by tests; their names say what they test"
 )]
 
+mod attaching;
 mod containers;
 mod images;
 mod processes;
@@ -24,10 +25,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::{containers::*, images::*, processes::*, sandboxes::*};
+pub use self::{attaching::*, containers::*, images::*, processes::*, sandboxes::*};
 use crate::{
     ContainerId, ContainerSpec, ContainerState, ContainerStatus, Exit, Network, PodIdentity, PullOptions,
-    Resources, Runtime, SandboxId, SandboxSpec, Security,
+    Resources, Runtime, SandboxId, SandboxSpec, Security, Stdin,
 };
 
 /// Longest that anything asked for may take to be observed. Generous: machines that run tests are busy.
@@ -40,7 +41,7 @@ pub trait Harness: Send + Sync {
     fn runtime(&self) -> Arc<dyn Runtime>;
     /// The runtime as an agent has it that was killed and started again: a new client of the same node.
     async fn restarted(&mut self) -> Arc<dyn Runtime>;
-    /// A reference that can be pulled; its image has `sh`, `sleep`, `echo`, `cat`.
+    /// A reference that can be pulled; its image has `sh`, `sleep`, `echo`, `cat`, `nc`.
     fn image(&self) -> String;
     /// A reference that its registry does not know.
     fn missing_image(&self) -> String;
@@ -77,6 +78,12 @@ macro_rules! conformance_tests {
             exec_returns_output_and_code
             exec_reads_its_input
             exec_needs_a_running_container
+            those_who_attach_see_and_say_what_they_like
+            what_is_said_once_ends_with_who_said_it
+            a_restarted_agent_attaches_again
+            attaching_needs_a_running_container
+            a_port_of_the_sandbox_is_connected_to
+            a_port_that_nobody_listens_on_is_refused
             an_image_is_pulled_listed_and_removed
             a_missing_image_is_not_found
             one_image_can_be_pulled_many_times_at_once
@@ -128,6 +135,8 @@ pub fn container(pod: &SandboxSpec, image: &str, command: &[&str]) -> ContainerS
         resources: Resources::default(),
         security: Security::default(),
         log_path: None,
+        stdin: Stdin::Empty,
+        terminal: false,
     }
 }
 

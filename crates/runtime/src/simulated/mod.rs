@@ -1,5 +1,6 @@
 //! A runtime that plays containers instead of running them.
 
+mod attach;
 mod exec;
 mod images;
 mod program;
@@ -28,7 +29,8 @@ const EVENTS_KEPT: usize = 256;
 ///
 /// Clones share one node, so a clone is what a restarted agent sees.
 ///
-/// Commands do what they say if they are simple (`echo`, `sleep`, `exit` and the like, also in `sh -c`); all else runs until stopped.
+/// Commands do what they say if they are simple (`echo`, `cat`, `sleep`, `exit` and the like, also in `sh -c`); all else is a server:
+/// it runs until stopped, and answers on every port of its sandbox with what it is sent.
 /// [`Script::behaviours`] overrides this.
 #[derive(Clone)]
 pub struct SimulatedRuntime {

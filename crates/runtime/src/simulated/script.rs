@@ -29,6 +29,8 @@ pub enum Verb {
     StopContainer,
     RemoveContainer,
     Exec,
+    Attach,
+    Connect,
     ImageStatus,
     PullImage,
     ListImages,

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
-use super::{Behaviour, SimulatedRuntime, Verb, exec, images, program::Program};
+use super::{Behaviour, SimulatedRuntime, Verb, attach, exec, images, program::Program};
 use crate::{
-    ContainerId, ContainerSpec, ContainerState, ContainerStats, ExecRequest, ExecSession, ImageStatus,
-    Observed, PullOptions, Runtime, RuntimeError, RuntimeEvent, SandboxId, SandboxSpec, SandboxStatus,
-    Version,
+    AttachSession, Connection, ContainerId, ContainerSpec, ContainerState, ContainerStats, ExecRequest,
+    ExecSession, ImageStatus, Observed, PullOptions, Runtime, RuntimeError, RuntimeEvent, SandboxId,
+    SandboxSpec, SandboxStatus, Version,
 };
 
 #[async_trait]
@@ -104,6 +104,22 @@ impl Runtime for SimulatedRuntime {
         Ok(exec::session(&request, program))
     }
 
+    async fn attach(&self, id: &ContainerId, stdin: bool) -> Result<AttachSession, RuntimeError> {
+        self.enter(Verb::Attach, id.as_str()).await?;
+        attach::session(&mut self.shared.world.lock(), id, stdin)
+    }
+
+    async fn connect(&self, id: &SandboxId, port: u16) -> Result<Connection, RuntimeError> {
+        self.enter(Verb::Connect, id.as_str()).await?;
+        match self.shared.world.lock().serves(id)? {
+            true => Ok(attach::echo()),
+            false => {
+                let message = "IPv4: connection refused".to_owned();
+                Err(RuntimeError::Refused { id: id.to_string(), port, message })
+            }
+        }
+    }
+
     async fn image_status(&self, image: &str) -> Result<Option<ImageStatus>, RuntimeError> {
         self.enter(Verb::ImageStatus, image).await?;
         Ok(self.shared.world.lock().images.get(&images::full_reference(image)).cloned())
@@ -174,13 +190,40 @@ impl SimulatedRuntime {
 
     /// Lets a started program run its course.
     fn play(&self, id: &ContainerId, program: Program) {
-        self.write_log(id, &program.output);
+        self.write(id, &program.output);
+        if program.copies_input && self.copy_input(id, &program) {
+            return;
+        }
         let Some(time) = program.ends_after else { return };
         let (runtime, id) = (self.clone(), id.clone());
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
             runtime.finish(&id, program.code, program.out_of_memory);
         });
+    }
+
+    /// What the process writes reaches the log, and those who are attached.
+    pub(super) fn write(&self, id: &ContainerId, lines: &[String]) {
+        self.write_log(id, lines);
+        let world = self.shared.world.lock();
+        let output = world.container(id).ok().and_then(|container| container.output.as_ref());
+        for line in lines {
+            // Nobody attached is fine.
+            output.into_iter().for_each(|output| drop(output.send(format!("{line}\n").into())));
+        }
+    }
+
+    /// Lets a program that copies its input do so until that ends, if the container has any.
+    fn copy_input(&self, id: &ContainerId, program: &Program) -> bool {
+        let Some(mut lines) = attach::input(&mut self.shared.world.lock(), id) else { return false };
+        let (runtime, id, code) = (self.clone(), id.clone(), program.code);
+        tokio::spawn(async move {
+            while let Some(line) = lines.next().await {
+                runtime.write(&id, &[line]);
+            }
+            runtime.finish(&id, code, false);
+        });
+        true
     }
 
     /// A log that cannot be written is lost, as it is on a real node whose disk is full.

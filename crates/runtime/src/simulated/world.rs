@@ -5,14 +5,18 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::program::Program;
 use crate::{
     ContainerId, ContainerSpec, ContainerState, ContainerStatus, Exit, ImageStatus, Network, Object,
     Observed, RuntimeError, SandboxId, SandboxSpec, SandboxState, SandboxStatus, reason,
 };
+
+/// Pieces of output that someone who is attached may fall behind.
+const OUTPUT_KEPT: usize = 64;
 
 pub(super) struct World {
     base_ip: u32,
@@ -27,6 +31,10 @@ pub(super) struct Container {
     pub(super) program: Program,
     /// Turns true when it exits; closed when it is removed.
     pub(super) exited: watch::Sender<bool>,
+    /// What its process writes, until it exits.
+    pub(super) output: Option<broadcast::Sender<Bytes>>,
+    /// What its process reads, until that ends.
+    pub(super) input: Option<mpsc::Sender<Bytes>>,
 }
 
 impl World {
@@ -108,7 +116,14 @@ impl World {
             created_at: now,
             state: ContainerState::Created,
         };
-        let container = Container { spec: spec.clone(), status, program, exited: watch::channel(false).0 };
+        let container = Container {
+            spec: spec.clone(),
+            status,
+            program,
+            exited: watch::channel(false).0,
+            output: Some(broadcast::channel(OUTPUT_KEPT).0),
+            input: None,
+        };
         self.containers.insert(spec.id.clone(), container);
         Ok(())
     }
@@ -117,6 +132,22 @@ impl World {
         self.containers
             .get(id)
             .ok_or_else(|| RuntimeError::NotFound { object: Object::Container, id: id.to_string() })
+    }
+
+    pub(super) fn container_mut(&mut self, id: &ContainerId) -> Option<&mut Container> {
+        self.containers.get_mut(id)
+    }
+
+    /// Whether something in the sandbox runs that takes connections.
+    pub(super) fn serves(&self, id: &SandboxId) -> Result<bool, RuntimeError> {
+        if self.sandboxes.get(id).is_none_or(|sandbox| sandbox.state != SandboxState::Ready) {
+            return Err(RuntimeError::NotFound { object: Object::Sandbox, id: id.to_string() });
+        }
+        let is_server = |container: &Container| {
+            let is_running = matches!(container.status.state, ContainerState::Running { .. });
+            container.spec.sandbox == *id && is_running && container.program.ends_after.is_none()
+        };
+        Ok(self.containers.values().any(is_server))
     }
 
     /// The container's program if this call is what started it.
@@ -165,6 +196,7 @@ impl World {
             message: String::new(),
         });
         container.exited.send_replace(true);
+        (container.output, container.input) = (None, None);
         true
     }
 
