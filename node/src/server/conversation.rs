@@ -1,6 +1,6 @@
 //! What a process and a client say to each other over a WebSocket, in Kubernetes' channel protocol.
 
-use std::pin::Pin;
+use std::{io, pin::Pin};
 
 use axum::extract::{
     WebSocketUpgrade,
@@ -57,14 +57,20 @@ impl Output {
         Self(Mutex::new(sink))
     }
 
-    pub(super) async fn send(&self, message: Vec<u8>) -> Result<(), axum::Error> {
+    async fn send(&self, message: Vec<u8>) -> Result<(), axum::Error> {
         self.0.lock().await.send(Message::Binary(message.into())).await
     }
 
     /// A close frame without a code is an error to kubectl.
-    pub(super) async fn close(&self) {
+    async fn close(&self) {
         let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
         self.0.lock().await.send(Message::Close(Some(normal))).await.unwrap_or_default();
+    }
+
+    /// The last message, and the end. A client that is gone needs neither.
+    pub(super) async fn last(&self, message: Vec<u8>) {
+        self.send(message).await.unwrap_or_default();
+        self.close().await;
     }
 
     /// Sends a stream until it ends. Reads it in any case: the process would block otherwise.
@@ -73,25 +79,37 @@ impl Output {
         channel: u8,
         mut stream: Pin<Box<dyn AsyncRead + Send>>,
         mut is_wanted: bool,
-    ) {
+    ) -> io::Result<()> {
         let mut block = vec![0; BLOCK_BYTES];
-        while let Ok(read @ 1..) = stream.read(&mut block).await {
+        loop {
+            let read = stream.read(&mut block).await?;
+            let Some(data @ [_, ..]) = block.get(..read) else { return Ok(()) };
             // A client that is gone ends the conversation elsewhere.
-            is_wanted = is_wanted && self.send(channels::message(channel, &block[..read])).await.is_ok();
+            is_wanted = is_wanted && self.send(channels::message(channel, data)).await.is_ok();
         }
     }
 }
 
-/// Passes on what the client sends. Returns when it is gone.
+/// Who has nothing more to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The client is gone.
+    Client,
+    /// Its input has ended, and it need not stay without.
+    Input,
+}
+
+/// Passes on what the client sends. Returns when it is gone, or, unless it `stays` then, when its input has ended.
 pub(super) async fn input(
     mut stream: SplitStream<WebSocket>,
     mut stdin: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     resize: Option<mpsc::Sender<TerminalSize>>,
-) {
+    stays: bool,
+) -> Left {
     while let Some(Ok(message)) = stream.next().await {
         let data = match &message {
             Message::Binary(data) => channels::read(data),
-            Message::Close(_) => return,
+            Message::Close(_) => return Left::Client,
             _ => Input::Other,
         };
         match data {
@@ -106,7 +124,8 @@ pub(super) async fn input(
                     stdin = None;
                 }
             }
-            Input::EndOfStdin => stdin = None,
+            Input::EndOfStdin if stays => stdin = None,
+            Input::EndOfStdin => return Left::Input,
             Input::Resize(size) => {
                 if let Some(resize) = &resize {
                     // Only the latest size matters, and there will be another.
@@ -116,4 +135,5 @@ pub(super) async fn input(
             Input::Other => {}
         }
     }
+    Left::Client
 }

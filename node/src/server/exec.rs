@@ -96,8 +96,7 @@ async fn serve(server: Server, run: ContainerId, asked: Asked, socket: WebSocket
     };
     // A client that is gone needs no last word.
     if let Some(last) = last {
-        output.send(last).await.unwrap_or_default();
-        output.close().await;
+        output.last(last).await;
     }
 }
 
@@ -115,7 +114,11 @@ async fn converse(
 ) -> Option<Vec<u8>> {
     let ExecSession { stdin, stdout, stderr, resize, mut exit } = session;
     let mut pumps = std::pin::pin!(async {
-        tokio::join!(output.pump(STDOUT, stdout, asked.stdout), output.pump(STDERR, stderr, asked.stderr));
+        // A stream that breaks has ended.
+        let _ = tokio::join!(
+            output.pump(STDOUT, stdout, asked.stdout),
+            output.pump(STDERR, stderr, asked.stderr)
+        );
     });
     let process = async {
         let mut is_drained = false;
@@ -133,6 +136,6 @@ async fn converse(
     };
     tokio::select! {
         code = process => Some(code.map_or_else(|error| failed(&error), channels::ended)),
-        () = input(stream, stdin, resize) => None,
+        _ = input(stream, stdin, resize, true) => None,
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Nobody but the API server may connect: whether a person may read a log or run a command is decided there.
 
+mod attach;
 mod channels;
 mod containers;
 mod conversation;
 mod exec;
 mod log;
+mod portforward;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -74,6 +76,14 @@ impl Server {
         Router::new()
             .route("/api/v1/namespaces/{namespace}/pods/{name}/log", get(log::log))
             .route("/api/v1/namespaces/{namespace}/pods/{name}/exec", get(exec::exec).post(exec::exec))
+            .route(
+                "/api/v1/namespaces/{namespace}/pods/{name}/attach",
+                get(attach::attach).post(attach::attach),
+            )
+            .route(
+                "/api/v1/namespaces/{namespace}/pods/{name}/portforward",
+                get(portforward::portforward).post(portforward::portforward),
+            )
             .fallback(|| async { Failure(Status::no_such_path()) })
             .with_state(self)
     }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use orch_ontology::{Container, Pod, TerminationMessagePolicy, Volume, VolumeMount};
-use orch_runtime::{ContainerId, ContainerSpec, EnvVar, Mount, Propagation, SandboxId, Security, User};
+use orch_runtime::{
+    ContainerId, ContainerSpec, EnvVar, Mount, Propagation, SandboxId, Security, Stdin, User,
+};
 
 use super::{
     env::{EnvContext, environment},
@@ -51,8 +53,18 @@ pub(crate) fn container_spec(context: &EnvContext<'_>, run: &Run<'_>) -> Result<
         user: user(pod, container)?,
         resources: resources(pod, container, facts.memory_bytes),
         security: security(container),
+        stdin: stdin(container),
+        terminal: container.tty,
         log_path: layout.map(|layout| layout.log(&pod.metadata, &container.name, run.attempt)),
     })
+}
+
+fn stdin(container: &Container) -> Stdin {
+    match (container.stdin, container.stdin_once) {
+        (false, _) => Stdin::Empty,
+        (true, false) => Stdin::Open,
+        (true, true) => Stdin::Once,
+    }
 }
 
 fn annotations(run: &Run<'_>) -> BTreeMap<String, String> {
@@ -157,6 +169,7 @@ mod tests {
         .unwrap();
         pod.spec.containers[0] = serde_json::from_value(json!({
             "name": "main", "image": "busybox", "command": ["sh", "-c", "echo $(WHO) $$(WHO)"], "args": ["$(WHO)"],
+            "stdin": true, "stdinOnce": true, "tty": true,
             "workingDir": "/tmp", "env": [{"name": "WHO", "value": "me"}],
             "volumeMounts": [
                 {"name": "data", "mountPath": "/data"}, {"name": "config", "mountPath": "/etc/app"},
@@ -169,6 +182,7 @@ mod tests {
         assert_eq!(spec.id.as_str(), "uid-web-main-2");
         assert_eq!(spec.command, ["sh", "-c", "echo me $(WHO)"]);
         assert_eq!(spec.args, ["me"]);
+        assert_eq!((spec.stdin, spec.terminal), (Stdin::Once, true));
         let mounts: Vec<_> = spec
             .mounts
             .iter()

@@ -72,6 +72,15 @@ pub struct Container {
     /// What the container's processes may do. Wins over the pod's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
+    /// Whether the program has a standard input, which those who attach write to. Without, it reads the end at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stdin: bool,
+    /// Whether the standard input ends with the first who attaches to it. Otherwise it never ends. Not with `tty`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stdin_once: bool,
+    /// Whether the program runs on a terminal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tty: bool,
 }
 
 /// A port that a container listens on.

@@ -135,12 +135,14 @@ impl Resource for Pod {
     fn subresources() -> Vec<Subresource> {
         let stream = |name, kind| Subresource { name, kind, action: Action::Stream(on_its_node()) };
         let eviction = Kind::namespaced("policy", "v1", "Eviction", "evictions", "eviction");
-        let exec = Kind::namespaced("", "v1", "PodExecOptions", "pods", "pod");
+        let options = |name| Kind::namespaced("", "v1", name, "pods", "pod");
         vec![
             Subresource { name: "binding", kind: Binding::KIND, action: Action::Transform(binding::bind) },
             Subresource { name: "eviction", kind: eviction, action: Action::Evict },
             stream("log", Self::KIND),
-            stream("exec", exec),
+            stream("exec", options("PodExecOptions")),
+            stream("attach", options("PodAttachOptions")),
+            stream("portforward", options("PodPortForwardOptions")),
         ]
     }
 }

@@ -225,7 +225,7 @@ fn a_pods_streams_lead_to_its_nodes_agent() {
         assert_eq!((backend.address)(&node), None);
         names.push(name);
     }
-    assert_eq!(names, ["log", "exec"]);
+    assert_eq!(names, ["log", "exec", "attach", "portforward"]);
 }
 
 #[test]

@@ -347,6 +347,8 @@ mod tests {
             ("get", "", "pods", "log", true, true, true),
             ("get", "", "secrets", "", false, true, true),
             ("create", "", "pods", "exec", false, true, true),
+            ("create", "", "pods", "attach", false, true, true),
+            ("create", "", "pods", "portforward", false, true, true),
             ("update", "orch.dev", "workloads", "scale", false, true, true),
             ("create", "rbac.authorization.k8s.io", "rolebindings", "", false, false, true),
             ("get", "", "nodes", "", false, false, false),
