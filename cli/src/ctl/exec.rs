@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use orch_api::Object as _;
 use orch_client::{ExecOptions, Streams};
 
 use super::terminal::{self, RawTerminal};
@@ -41,15 +40,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
     let tty = args.tty && has_terminal(args.stdin);
-    let found = pods::behind(session, &args.object, "exec").await?.pods(session).await?;
-    let Some(pod) = found.iter().find(|pod| pods::is_running(pod)) else {
-        let phase = found.first().map_or("Unknown", |pod| pod.text(&["status", "phase"]));
-        let hint = format!("`orchctl describe {}` may say why", described(&args.object));
-        return Err(Failure::new(format!("{} is not running (its phase is {phase})", args.object)).hint(hint));
-    };
-    let container = args.container.or_else(|| pods::containers(pod).into_iter().next());
+    let pod = pods::running(session, &args.object, "exec").await?;
+    let container = args.container.or_else(|| pods::containers(&pod).into_iter().next());
     let options = ExecOptions { container, command: args.command, stdin: args.stdin, tty };
-    let exec = session.client().await?.exec(pods::target(session, pod, "exec").await?, &options).await?;
+    let exec = session.client().await?.exec(pods::target(session, &pod, "exec").await?, &options).await?;
     let stdin = args.stdin.then(tokio::io::stdin);
     let mut streams = Streams::new(stdin, tokio::io::stdout(), tokio::io::stderr());
     if tty {
@@ -71,10 +65,6 @@ fn has_terminal(stdin: bool) -> bool {
 }
 
 /// A read from standard input cannot be taken back, and the runtime would wait for it.
-fn leave(code: i32) -> ! {
+pub(super) fn leave(code: i32) -> ! {
     std::process::exit(code)
-}
-
-fn described(object: &str) -> String {
-    if object.contains('/') { object.to_owned() } else { format!("pod {object}") }
 }

@@ -6,6 +6,7 @@
 
 mod api_resources;
 mod apply;
+mod attach;
 mod completion;
 mod config;
 mod create;
@@ -24,6 +25,7 @@ mod logs;
 mod order;
 mod output;
 mod pods;
+mod port_forward;
 mod scale;
 mod schema;
 mod select;
@@ -72,6 +74,7 @@ Examples:
   orchctl wait workload/web --for=condition=Available --timeout=60s
   orchctl logs -f workload/web
   orchctl exec workload/web -- ps
+  orchctl port-forward workload/web 8080:80
 
   # What can be written into a manifest
   orchctl explain workload.spec
@@ -90,6 +93,8 @@ enum Verb {
     Delete(delete::Args),
     Logs(logs::Args),
     Exec(exec::Args),
+    Attach(attach::Args),
+    PortForward(port_forward::Args),
     Wait(wait::Args),
     Scale(scale::Args),
     Explain(explain::Args),
@@ -123,6 +128,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Delete(args) => delete::run(&session, args).await,
         Verb::Logs(args) => logs::run(&session, args).await,
         Verb::Exec(args) => exec::run(&session, args).await,
+        Verb::Attach(args) => attach::run(&session, args).await,
+        Verb::PortForward(args) => port_forward::run(&session, args).await,
         Verb::Wait(args) => wait::run(&session, args).await,
         Verb::Scale(args) => scale::run(&session, args).await,
         Verb::Explain(args) => explain::run(&session, args).await,

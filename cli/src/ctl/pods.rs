@@ -118,7 +118,25 @@ pub(super) fn containers(pod: &Value) -> Vec<String> {
     containers.into_iter().flatten().map(|container| container.text(&["name"]).to_owned()).collect()
 }
 
+/// A container of a pod, as its manifest has it; null if there is none of this name.
+pub(super) fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
+    let containers = pod["spec"]["containers"].as_array();
+    let mut containers = containers.into_iter().flatten();
+    containers.find(|container| container.text(&["name"]) == name).unwrap_or(&Value::Null)
+}
+
+/// The first pod behind a word that runs.
+pub(super) async fn running(session: &Session, word: &str, subresource: &str) -> Result<Value, Failure> {
+    let found = behind(session, word, subresource).await?.pods(session).await?;
+    let phase = found.first().map_or("Unknown", |pod| pod.text(&["status", "phase"])).to_owned();
+    found.into_iter().find(is_running).ok_or_else(|| {
+        let described = if word.contains('/') { word.to_owned() } else { format!("pod {word}") };
+        let hint = format!("`orchctl describe {described}` may say why");
+        Failure::new(format!("{word} is not running (its phase is {phase})")).hint(hint)
+    })
+}
+
 /// Whether a command can be run in the pod.
-pub(super) fn is_running(pod: &Value) -> bool {
+fn is_running(pod: &Value) -> bool {
     pod.text(&["status", "phase"]) == "Running" && !pod.is_terminating()
 }

@@ -25,6 +25,7 @@ const KUBE_RS: &[Row] = &[
         "objects::status_and_scale_are_apart_from_the_object",
     ),
     ("conditions waited for, eviction", "objects::a_pod_is_waited_for_and_evicted"),
+    ("ports forwarded, containers attached to", "objects::ports_are_forwarded_and_containers_attached_to"),
     (
         "reflectors on lists and on streaming lists",
         "operator::a_reflector_s_store_follows_lists_and_streaming_lists",
@@ -37,6 +38,25 @@ const KUBE_RS: &[Row] = &[
         "a `Controller` with owned objects and a finalizer",
         "operator::a_controller_reconciles_what_it_owns_and_cleans_up",
     ),
+];
+
+/// What kubectl and orchctl do with containers that really run, and the test in `streams.rs` that shows it.
+const STREAMS: &[Row] = &[
+    (
+        "`port-forward`, inside WebSockets and over SPDY alone: to what listens on the pod's own address only, many at once, each \
+         direction to its end, refusals in kubelet's words",
+        "ports_of_a_pod_are_reached_from_here",
+    ),
+    (
+        "`port-forward` to what does not run is refused; the end of the way is told",
+        "a_port_forward_ends_with_its_way_and_refuses_what_does_not_run",
+    ),
+    (
+        "`attach`: what a container writes, also after the agent was killed, and no line of its log is lost",
+        "what_a_container_writes_is_seen_as_it_comes_and_no_line_is_lost",
+    ),
+    ("`attach -i` with `stdin` and `stdinOnce`: input to its end", "a_container_reads_what_is_said_once"),
+    ("`run -it`, and a terminal that is left and joined again", "a_shell_is_run_on_this_terminal"),
 ];
 
 /// A part of the wire: what is served, and the test in `apiserver/tests/it/` that shows it, as `file::test`.
@@ -119,7 +139,7 @@ const SUBRESOURCES: &[Row] = &[
     ("`binding`", "writes::binding_a_pod_is_a_command_on_it"),
     ("405 for verbs that a subresource does not know", "subresources::subresources_know_only_their_verbs"),
     (
-        "`log`, `exec`, `attach`: streams to the node",
+        "`log`, `exec`, `attach`, `portforward`: streams to the node",
         "streams::an_upgraded_connection_carries_bytes_both_ways",
     ),
 ];
@@ -344,6 +364,7 @@ fn page() -> String {
         }
     }
     put_kubectl(&mut page);
+    put_streams(&mut page);
     put_clients(&mut page);
     page
 }
@@ -359,6 +380,14 @@ fn put_kubectl(page: &mut String) {
             let line: Vec<&str> = case.line.split_whitespace().collect();
             let _ = writeln!(page, "| {} | `kubectl {}` |", case.shows, line.join(" ").replace('|', "\\|"));
         }
+    }
+}
+
+fn put_streams(page: &mut String) {
+    page.push_str("\n## Streams\n\nOver real containers, with kubectl and with orchctl; the tests are in `tests/tests/it/streams.rs`.\n");
+    page.push_str("\n| what | test |\n|---|---|\n");
+    for (what, test) in STREAMS {
+        let _ = writeln!(page, "| {what} | `{test}` |");
     }
 }
 
@@ -399,6 +428,10 @@ fn the_compatibility_page_names_tests_that_there_are() {
         let path = root().join(format!("tests/tests/kube_rs/{file}.rs"));
         let source = std::fs::read_to_string(path).unwrap();
         assert!(source.contains(&format!("async fn {name}(")), "{what}: there is no test {test}");
+    }
+    let streams = std::fs::read_to_string(root().join("tests/tests/it/streams.rs")).unwrap();
+    for (what, test) in STREAMS {
+        assert!(streams.contains(&format!("fn {test}(")), "{what}: there is no test {test}");
     }
     for (what, test) in WIRE.iter().flat_map(|(_, rows)| *rows) {
         let (file, name) = test.split_once("::").unwrap();

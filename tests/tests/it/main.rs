@@ -19,5 +19,6 @@ mod manifests;
 mod metrics;
 mod orchctl;
 mod real;
+mod streams;
 mod tidy;
 mod up;

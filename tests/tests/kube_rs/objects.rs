@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, EvictParams, ListParams, ObjectMeta, Patch, PatchParams,
-    PostParams, WatchEvent, WatchParams,
+    ApiResource, AttachParams, DeleteParams, DynamicObject, EvictParams, ListParams, ObjectMeta, Patch,
+    PatchParams, PostParams, WatchEvent, WatchParams,
 };
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Discovery, ResourceExt as _};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{Boat, boat, connect, define, start, within};
 
@@ -149,4 +150,37 @@ async fn a_pod_is_waited_for_and_evicted() {
     };
     pods.evict("p", &now).await.unwrap();
     within("its end", Box::pin(await_condition(pods, "p", conditions::is_deleted(&uid)))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_forwarded_and_containers_attached_to() {
+    let orch = start();
+    let pods: Api<Pod> = Api::default_namespaced(connect(&orch).await);
+    let manifest = json!({"metadata": {"name": "p"}, "spec": {"containers": [
+        {"name": "server", "image": "registry.test/web:1"},
+        {"name": "talker", "image": "registry.test/web:1", "command": ["cat"], "stdin": true},
+    ]}});
+    pods.create(&PostParams::default(), &serde_json::from_value(manifest).unwrap()).await.unwrap();
+    within("the pod", Box::pin(await_condition(pods.clone(), "p", conditions::is_pod_running())))
+        .await
+        .unwrap();
+
+    let mut forwarder = pods.portforward("p", &[80, 8080]).await.unwrap();
+    let mut streams = [80, 8080].map(|port| forwarder.take_stream(port).unwrap());
+    for (stream, text) in streams.iter_mut().zip(["to the one", "to another"]) {
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut heard = [0; 10];
+        within("an echo", stream.read_exact(&mut heard)).await.unwrap();
+        assert_eq!(heard, text.as_bytes());
+    }
+    drop(streams);
+    within("the end", forwarder.join()).await.unwrap();
+
+    let params = AttachParams::default().container("talker").stdin(true).stderr(false);
+    let mut attached = pods.attach("p", &params).await.unwrap();
+    let (mut stdin, mut stdout) = (attached.stdin().unwrap(), attached.stdout().unwrap());
+    stdin.write_all(b"hello\n").await.unwrap();
+    let mut heard = [0; 6];
+    within("an answer", stdout.read_exact(&mut heard)).await.unwrap();
+    assert_eq!(&heard, b"hello\n");
 }
