@@ -12,7 +12,7 @@ mod orchd;
 mod wait;
 
 pub use command::{Run, Spawned, binary, client, kubectl_path};
-pub use orchd::Orchd;
+pub use orchd::{IMAGE, Orchd};
 pub use wait::{eventually, wait_for};
 
 use orch_store::testing::EtcdServer;

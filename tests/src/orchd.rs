@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -11,6 +13,9 @@ use nix::unistd::Pid;
 
 use crate::command::{Run, Spawned, binary, kubectl_path};
 use crate::wait::eventually;
+
+/// The image that [`Orchd::real`] has: busybox under all its names.
+pub const IMAGE: &str = "localhost/orch/busybox:1";
 
 /// How long `orchd` may take from SIGTERM to its end.
 const STOP: Duration = Duration::from_secs(5);
@@ -49,6 +54,17 @@ impl Orchd {
     /// Starts one on the simulated runtime.
     pub fn simulated(nodes: u32) -> Self {
         Self::start(&["--runtime", "simulated", "--simulate-nodes", &nodes.to_string()])
+    }
+
+    /// Starts one with real containers, on a containerd of its own, which has [`IMAGE`].
+    pub fn real() -> Self {
+        let orch = Self::start(&["--containerd", "private", "--pod-cidr", &pod_cidr()]);
+        let tar = orch.data_dir().join("busybox.tar");
+        let maker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack/busybox-image");
+        Run::new(Command::new(maker).arg(&tar).arg(IMAGE), "").ok();
+        let (tar, dir) = (tar.to_string_lossy(), orch.data_dir().to_string_lossy());
+        orch.orchd(&["image", "import", &tar, "--data-dir", &dir]).ok();
+        orch
     }
 
     /// Its data directory.
@@ -167,6 +183,13 @@ impl Drop for Orchd {
             eprintln!("orchd reset failed: {}", run.stderr);
         }
     }
+}
+
+/// Each test's pods get addresses of their own, because they share this machine's network.
+fn pod_cidr() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let third = (std::process::id() % 50) as u8 * 5 + NEXT.fetch_add(1, Ordering::Relaxed) % 5;
+    format!("{}/24", Ipv4Addr::new(10, 93, third, 0))
 }
 
 fn up(directory: &Path, args: &[String]) -> Child {

@@ -1,40 +1,16 @@
 //! What tests over real containers share: an `orchd up` with a containerd of its own, and its pods.
 
-use std::net::Ipv4Addr;
-use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use orch_tests::{Orchd, Run, wait_for};
+pub(crate) use orch_tests::IMAGE;
+use orch_tests::{Orchd, wait_for};
 use serde_json::Value;
 
-/// The image that [`start`] imports.
-pub(crate) const IMAGE: &str = "localhost/orch/busybox:1";
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Each test's pods get addresses of their own, because they share this machine's network.
-fn pod_cidr() -> String {
-    static NEXT: AtomicU8 = AtomicU8::new(0);
-    let third = (std::process::id() % 50) as u8 * 5 + NEXT.fetch_add(1, Ordering::Relaxed) % 5;
-    format!("{}/24", Ipv4Addr::new(10, 93, third, 0))
-}
 
 /// `orchd up` with real containers, and the test image.
 pub(crate) fn start() -> Orchd {
-    let orch = Orchd::start(&["--containerd", "private", "--pod-cidr", &pod_cidr()]);
-    let tar = orch.data_dir().join("busybox.tar");
-    let maker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack/busybox-image");
-    Run::new(Command::new(maker).arg(&tar).arg(IMAGE), "").ok();
-    orch.orchd(&[
-        "image",
-        "import",
-        &tar.to_string_lossy(),
-        "--data-dir",
-        &orch.data_dir().to_string_lossy(),
-    ])
-    .ok();
-    orch
+    Orchd::real()
 }
 
 /// The objects that `orchctl get` shows.
