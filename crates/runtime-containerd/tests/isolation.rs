@@ -8,7 +8,7 @@ use std::process::Command;
 use host::{IMAGE, Node, eventually, exec, log, output, run};
 use orch_runtime::{
     ContainerId, Dns, EnvVar, ExecRequest, Mount, Network, PortMapping, Propagation, Protocol, Runtime,
-    TerminalSize, User, conformance, reason,
+    RuntimeError, SandboxId, TerminalSize, User, conformance, reason,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -98,6 +98,16 @@ async fn the_hosts_network_is_the_hosts() {
     let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     assert_eq!(lines, [ours.to_str().unwrap(), name.trim()]);
+    // Its ports are the host's, and those of a pod with a network of its own are not.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let runtime = node.runtime();
+    runtime.connect(&SandboxId::of_pod("hostnet", 0), port).await.unwrap();
+    let own = run(&node, "own-net", "exec sleep 1000", |_, _| {}).await;
+    match runtime.connect(&own.sandbox, port).await {
+        Err(RuntimeError::Refused { .. }) => {}
+        other => panic!("{:?}", other.map(drop)),
+    }
 }
 
 #[tokio::test]

@@ -289,6 +289,16 @@ async fn ports_are_forwarded_over_channels() {
     );
     assert_eq!(String::from_utf8(next(&mut socket).await.unwrap()).unwrap(), why);
     assert_eq!(next(&mut socket).await, None);
+    let mut leaving = served.socket("web/portforward?ports=80", "v4.channel.k8s.io").await.unwrap();
+    leaving.close(None).await.unwrap();
+    let farewell = async {
+        loop {
+            if let Message::Close(_) = leaving.next().await.expect("an answer").expect("a farewell") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, farewell).await.unwrap();
     let unasked = served.socket("web/portforward", "v4.channel.k8s.io").await.unwrap_err();
     assert!(unasked.to_string().contains("400"), "{unasked}");
 }

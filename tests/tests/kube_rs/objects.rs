@@ -1,6 +1,7 @@
 //! Typed and dynamic objects: every verb, discovery, subresources.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -10,6 +11,7 @@ use kube::api::{
 };
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Discovery, ResourceExt as _};
+use orch_tests::{IMAGE, Orchd};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -152,29 +154,48 @@ async fn a_pod_is_waited_for_and_evicted() {
     within("its end", Box::pin(await_condition(pods, "p", conditions::is_deleted(&uid)))).await.unwrap();
 }
 
+/// What comes back through two forwarded ports; nothing while nobody listens.
+async fn echoed(pods: &Api<Pod>, text: &[u8]) -> Option<Vec<u8>> {
+    let mut forwarder = pods.portforward("p", &[80, 8080]).await.unwrap();
+    let mut streams = [80, 8080].map(|port| forwarder.take_stream(port).unwrap());
+    let mut heard = Vec::new();
+    for stream in &mut streams {
+        stream.write_all(text).await.ok()?;
+        let mut answer = vec![0; text.len()];
+        stream.read_exact(&mut answer).await.ok()?;
+        heard.extend(answer);
+    }
+    drop(streams);
+    within("the end", forwarder.join()).await.unwrap();
+    Some(heard)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ports_are_forwarded_and_containers_attached_to() {
-    let orch = start();
+    let orch = tokio::task::block_in_place(Orchd::real);
     let pods: Api<Pod> = Api::default_namespaced(connect(&orch).await);
-    let manifest = json!({"metadata": {"name": "p"}, "spec": {"containers": [
-        {"name": "server", "image": "registry.test/web:1"},
-        {"name": "talker", "image": "registry.test/web:1", "command": ["cat"], "stdin": true},
+    let serve = "nc -ll -p 8080 -e cat & exec nc -ll -p 80 -e cat";
+    let manifest = json!({"metadata": {"name": "p"}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [
+        {"name": "server", "image": IMAGE, "command": ["sh", "-c", serve]},
+        {"name": "talker", "image": IMAGE, "command": ["cat"], "stdin": true},
     ]}});
     pods.create(&PostParams::default(), &serde_json::from_value(manifest).unwrap()).await.unwrap();
     within("the pod", Box::pin(await_condition(pods.clone(), "p", conditions::is_pod_running())))
         .await
         .unwrap();
 
-    let mut forwarder = pods.portforward("p", &[80, 8080]).await.unwrap();
-    let mut streams = [80, 8080].map(|port| forwarder.take_stream(port).unwrap());
-    for (stream, text) in streams.iter_mut().zip(["to the one", "to another"]) {
-        stream.write_all(text.as_bytes()).await.unwrap();
-        let mut heard = [0; 10];
-        within("an echo", stream.read_exact(&mut heard)).await.unwrap();
-        assert_eq!(heard, text.as_bytes());
-    }
-    drop(streams);
-    within("the end", forwarder.join()).await.unwrap();
+    let mut forwarder = pods.portforward("p", &[9]).await.unwrap();
+    let refused = within("a refusal", forwarder.take_error(9).unwrap()).await.unwrap();
+    assert!(refused.starts_with("error forwarding port 9 to pod p, uid "), "{refused}");
+    let listening = async {
+        loop {
+            if let Some(heard) = echoed(&pods, b"there and back").await {
+                return heard;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert_eq!(within("an echo", Box::pin(listening)).await, b"there and back".repeat(2));
 
     let params = AttachParams::default().container("talker").stdin(true).stderr(false);
     let mut attached = pods.attach("p", &params).await.unwrap();

@@ -117,6 +117,8 @@ async fn over_websocket(target: Target, protocol: impl Protocol, socket: WebSock
     // A client that is gone needs no farewell.
     let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
     let _ = sink.send(Message::Close(Some(normal))).await;
+    // Who said farewell first waits for the answer, which goes out with this.
+    let _ = sink.close().await;
 }
 
 /// Whether a connection is to become SPDY, as clients before WebSockets ask for it.
