@@ -334,7 +334,7 @@ impl Tunnel {
     async fn all_of(&mut self, wanted: u32) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
-            let message = next(&mut self.socket).await.expect("more");
+            let message = next(&mut self.socket).await.unwrap_or_else(|| panic!("it ended"));
             for event in self.spdy.receive(&message).unwrap() {
                 match event {
                     Event::Data { stream, data, ends } if stream == wanted => {
