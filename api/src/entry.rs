@@ -42,6 +42,8 @@ pub struct KindEntry {
     pub deletes_collections: bool,
     /// Until when an object is kept; see [`Resource::EXPIRES`].
     pub expires: Option<fn(&Value) -> Option<Timestamp>>,
+    /// Whether changes are kept in the history; see [`Resource::RECORDED`].
+    pub recorded: bool,
     /// Where a new object says who makes it; see [`Resource::REQUESTER`].
     pub requester: Option<&'static str>,
     /// What must be there when an object is made; see [`Resource::PREREQUISITE`].
@@ -109,6 +111,7 @@ impl KindEntry {
             returns_deleted: K::RETURNS_DELETED,
             deletes_collections: K::DELETES_COLLECTIONS,
             expires: K::EXPIRES,
+            recorded: K::RECORDED,
             requester: K::REQUESTER,
             prerequisite: K::PREREQUISITE,
             form: K::FORM,
@@ -132,6 +135,7 @@ impl KindEntry {
             returns_deleted: false,
             deletes_collections: true,
             expires: None,
+            recorded: true,
             requester: None,
             prerequisite: None,
             form: None,

@@ -37,6 +37,10 @@ pub trait Resource:
     /// what is over within minutes, many at a time.
     const EXPIRES: Option<fn(&serde_json::Value) -> Option<jiff::Timestamp>> = None;
 
+    /// Whether changes are kept in the history. No for kinds whose objects change all the time and say nothing of what
+    /// anybody wants.
+    const RECORDED: bool = true;
+
     /// JSON pointer to the part of a new object in which the server notes who makes it: the fields of a `UserInfo`
     /// (`username`, `uid`, `groups`, `extra`), whatever the caller has written there.
     const REQUESTER: Option<&'static str> = None;

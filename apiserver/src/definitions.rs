@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::cache::Cached;
 use crate::kinds::{Kinds, Served};
+use crate::origin::object_in;
 
 /// An object that defines kinds.
 pub(crate) struct Source {
@@ -31,7 +32,7 @@ pub(crate) struct Source {
 impl Source {
     /// The object that the store holds.
     pub(crate) fn of(defines: Defines, entry: &Entry) -> Self {
-        let (key, bytes) = (entry.key.clone(), entry.value.clone());
+        let (key, bytes) = (entry.key.clone(), object_in(&entry.value));
         Self { key, defines, bytes, seen: entry.created, revision: entry.modified }
     }
 

@@ -34,6 +34,7 @@ mod kinds;
 mod local;
 mod metadata;
 mod metrics;
+mod origin;
 mod ownership;
 mod pipeline;
 mod policies;

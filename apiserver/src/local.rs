@@ -9,7 +9,7 @@ use orch_api::{Client, EventType, Request, Status, Verb, WatchEvent, WatchStream
 
 use crate::audit::{Origin, Record};
 use crate::authn::Identity;
-use crate::registry::{Answer, Call, Written};
+use crate::registry::{Answer, Call, Via, Written};
 use crate::respond::list_bytes;
 use crate::server::Server;
 use crate::{endpoints, pipeline};
@@ -41,8 +41,8 @@ impl LocalClient {
     }
 
     async fn call(&self, request: Request) -> Result<Call, Status> {
-        let (identity, agent) = (self.identity.clone(), self.identity.user.clone());
-        let call = pipeline::authorized(&self.server, identity, agent, request).await?;
+        let via = Via { agent: self.identity.user.clone(), ..Via::default() };
+        let call = pipeline::authorized(&self.server, self.identity.clone(), via, request).await?;
         if call.is_stream() {
             return Err(Status::bad_request("streams are reached over HTTP only"));
         }

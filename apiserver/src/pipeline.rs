@@ -19,7 +19,7 @@ use crate::audit::Record;
 use crate::authn::{Identity, authenticate, impersonate};
 use crate::fairness::too_many_requests;
 use crate::policies::Notices;
-use crate::registry::{Answer, Call};
+use crate::registry::{Answer, Call, Via};
 use crate::respond::{self, Wish, accepts_gzip};
 use crate::server::Server;
 use crate::table::Include;
@@ -75,10 +75,15 @@ async fn answer(
     if endpoints::is_review(&request.target) {
         return endpoints::review(server, &identity, request, &parts, body).await;
     }
+    let via = Via {
+        agent: incoming::agent(&parts.headers),
+        impersonator: impersonator.as_ref().map(|caller| caller.user.clone()),
+        plan: None,
+    };
     let origin = || incoming::origin(&parts, impersonator);
     let mut record = server.record(&identity, &request, origin);
     let received = Request::from_parts(parts, body);
-    let outcome = dispatch(server, identity, request, received, (notices, &mut record)).await;
+    let outcome = dispatch(server, (identity, via), request, received, (notices, &mut record)).await;
     if let Some(mut record) = record {
         record.annotate(notices.annotations());
         let code =
@@ -91,13 +96,12 @@ async fn answer(
 /// Answers a request that is about objects.
 async fn dispatch(
     server: &Arc<Server>,
-    identity: Identity,
+    (identity, via): (Identity, Via),
     request: orch_api::Request,
     received: Request<Body>,
     (notices, record): (&Arc<Notices>, &mut Option<Record>),
 ) -> Result<Response<Body>, Status> {
-    let agent = incoming::agent(received.headers());
-    let mut call = authorized(server, identity, agent, request).await?;
+    let mut call = authorized(server, identity, via, request).await?;
     call.notices = notices.clone();
     if let Some(warning) = call.kind.entry.custom.as_ref().and_then(|custom| custom.warning.as_deref()) {
         notices.warn(warning);
@@ -182,14 +186,14 @@ async fn know_the_world(server: &Server, call: &Call) -> Result<(), Status> {
 pub(crate) async fn authorized(
     server: &Server,
     identity: Identity,
-    agent: String,
+    via: Via,
     request: orch_api::Request,
 ) -> Result<Call, Status> {
     if identity.is_anonymous() {
         return Err(Status::unauthorized());
     }
     server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
-    server.registry.call(identity, agent, request).await
+    server.registry.call(identity, via, request).await
 }
 
 /// A stream that goes both ways does more than read, though browsers can only begin it with a `GET`.

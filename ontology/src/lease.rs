@@ -26,6 +26,7 @@ pub struct Lease {
 
 impl Resource for Lease {
     const KIND: Kind = Kind::namespaced("coordination.k8s.io", "v1", "Lease", "leases", "lease");
+    const RECORDED: bool = false;
 
     fn metadata(&self) -> &Metadata {
         &self.metadata

@@ -38,6 +38,8 @@ pub struct Params {
     pub grace_period_seconds: Option<i64>,
     /// On delete: what happens to what the object owns.
     pub propagation: Option<Propagation>,
+    /// Why it is done, in the words of who does it: kept with the changes that it makes.
+    pub reason: Option<String>,
     /// Parameters of a subresource, such as `container` of `log`, passed through in order.
     pub other: Vec<(String, String)>,
 }
@@ -77,7 +79,7 @@ impl Params {
     fn set(&mut self, verb: Verb, name: &str, value: &str) -> Result<(), Status> {
         let text = || (!value.is_empty()).then(|| value.to_owned());
         match name {
-            "fieldManager" => self.field_manager = manager(verb, value)?,
+            "fieldManager" => self.field_manager = words(verb, name, value, MAX_MANAGER_BYTES)?,
             "fieldValidation" => {
                 self.field_validation = given(value, |word| FieldValidation::parse(verb, word))?
             }
@@ -95,6 +97,7 @@ impl Params {
             "timeoutSeconds" => self.timeout_seconds = positive(value)?,
             "gracePeriodSeconds" => self.grace_period_seconds = given(value, number)?,
             "propagationPolicy" => self.propagation = given(value, |word| Propagation::parse(verb, word))?,
+            "reason" => self.reason = words(verb, name, value, MAX_REASON_BYTES)?,
             _ => self.other.push((name.to_owned(), value.to_owned())),
         }
         Ok(())
@@ -119,6 +122,7 @@ impl Params {
             ("timeoutSeconds", self.timeout_seconds.map(|v| v.to_string())),
             ("gracePeriodSeconds", self.grace_period_seconds.map(|v| v.to_string())),
             ("propagationPolicy", self.propagation.map(|v| v.as_str().to_owned())),
+            ("reason", self.reason.clone()),
         ];
         let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
         known.chain(self.other.iter().map(|(name, value)| (name.as_str(), value.clone()))).collect()
@@ -152,25 +156,28 @@ fn positive(value: &str) -> Result<Option<u64>, Status> {
 
 /// The longest name of a field manager.
 const MAX_MANAGER_BYTES: usize = 128;
+/// The longest reason.
+const MAX_REASON_BYTES: usize = 1024;
 
-fn manager(verb: Verb, name: &str) -> Result<Option<String>, Status> {
+/// Text for people: of one line, and not too long.
+fn words(verb: Verb, name: &str, text: &str, limit: usize) -> Result<Option<String>, Status> {
     let mut errors = Vec::new();
-    if name.len() > MAX_MANAGER_BYTES {
-        errors.push(FieldError::too_long("fieldManager", "", MAX_MANAGER_BYTES));
+    if text.len() > limit {
+        errors.push(FieldError::too_long(name, "", limit));
     }
     let is_printable = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace());
-    for (position, c) in name.char_indices().filter(|(_, c)| !is_printable(*c)) {
+    for (position, c) in text.char_indices().filter(|(_, c)| !is_printable(*c)) {
         let detail = format!("invalid character U+{:04X} (at position {position})", u32::from(c));
-        errors.push(FieldError::invalid("fieldManager", name, detail));
+        errors.push(FieldError::invalid(name, text, detail));
     }
     match errors.is_empty() {
-        true => Ok((!name.is_empty()).then(|| name.to_owned())),
+        true => Ok((!text.is_empty()).then(|| text.to_owned())),
         false => Err(Status::invalid(&verb.options(), "", &errors)),
     }
 }
 
 /// The parameters that are not passed through.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "fieldManager",
     "fieldValidation",
     "force",
@@ -185,6 +192,7 @@ const KNOWN: [&str; 14] = [
     "timeoutSeconds",
     "gracePeriodSeconds",
     "propagationPolicy",
+    "reason",
 ];
 
 /// Whether a parameter is any of the verb's business.
@@ -193,7 +201,7 @@ fn reads(verb: Verb, name: &str) -> bool {
     let deletes = matches!(verb, Verb::Delete | Verb::DeleteCollection);
     let writes = matches!(verb, Verb::Create | Verb::Update | Verb::Patch);
     match name {
-        "dryRun" => writes || deletes,
+        "dryRun" | "reason" => writes || deletes,
         "fieldManager" | "fieldValidation" => writes,
         "force" => verb == Verb::Patch,
         "gracePeriodSeconds" | "propagationPolicy" => deletes,
@@ -280,8 +288,7 @@ mod tests {
 
     #[test]
     fn parameters_are_read_back_as_they_are_written() {
-        let pairs =
-            [("dryRun", "All"), ("limit", "500"), ("propagationPolicy", "Orphan"), ("container", "web")];
+        let pairs = [("dryRun", "All"), ("limit", "500"), ("reason", "it is over"), ("container", "web")];
         let params = Params::parse(Verb::DeleteCollection, pairs).unwrap();
         assert!(params.dry_run && params.limit == Some(500));
         let written = params.pairs();
@@ -344,12 +351,14 @@ mod tests {
             let status = Params::parse(Verb::Patch, [pair]).unwrap_err();
             assert_eq!((status.code, status.message.as_str()), (code, message), "{pair:?}");
         }
-        let long = "x".repeat(129);
-        let status = Params::parse(Verb::Create, [("fieldManager", long.as_str())]).unwrap_err();
-        assert!(
-            status.message.contains("fieldManager: Too long: may not be more than 128 bytes"),
-            "{status}"
-        );
+        for (name, limit) in [("fieldManager", 128), ("reason", 1024)] {
+            let long = "x".repeat(limit + 1);
+            let status = Params::parse(Verb::Create, [(name, long.as_str())]).unwrap_err();
+            let message = format!("{name}: Too long: may not be more than {limit} bytes");
+            assert!(status.message.contains(&message), "{status}");
+        }
+        let status = Params::parse(Verb::Delete, [("reason", "two\nlines")]).unwrap_err();
+        assert!(status.message.contains("reason: Invalid value") && status.code == 422, "{status}");
         for (text, why) in [("many", "invalid syntax"), ("99999999999999999999", "value out of range")] {
             let status = Params::parse(Verb::List, [("limit", text)]).unwrap_err();
             let message = format!("strconv.ParseInt: parsing {text:?}: {why}");

@@ -1,7 +1,8 @@
 //! Objects as bytes: in the store, and on the wire.
 //!
 //! The store keeps an object's JSON without its `resourceVersion`, which is the revision of the write. `apiVersion`,
-//! `kind` and `metadata` come first, so that the revision can be put in without parsing.
+//! `kind` and `metadata` come first, so that the revision can be put in without parsing. The origin of the write follows the
+//! object (`origin.rs`), and is left behind where an object is read.
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use orch_store::{Entry, Key, Revision};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+
+use crate::origin::{Origin, object_in};
 
 const METADATA: &[u8] = b"\"metadata\":{";
 const REVISION: &[u8] = b"\"resourceVersion\":\"";
@@ -56,22 +59,23 @@ impl Reading {
         self.selectable == other.selectable && what(self) == what(other)
     }
 
-    /// What is stored, as the store would keep it had it been written in this version and under this schema.
+    /// The object that is stored, as the store would keep it had it been written in this version and under this schema.
     ///
     /// # Errors
     /// If it is not an object's JSON.
     pub(crate) fn read(&self, stored: &Bytes) -> Result<Bytes, serde_json::Error> {
+        let stored = object_in(stored);
         if let Some((form, kind)) = &self.form {
-            let mut object: Value = serde_json::from_slice(stored)?;
+            let mut object: Value = serde_json::from_slice(&stored)?;
             form.show(&mut object, kind);
-            return encode(&object).map(Bytes::from);
+            return encode(&object, None);
         }
-        let Some(custom) = &self.custom else { return Ok(stored.clone()) };
-        let mut object: Value = serde_json::from_slice(stored)?;
+        let Some(custom) = &self.custom else { return Ok(stored) };
+        let mut object: Value = serde_json::from_slice(&stored)?;
         object["apiVersion"] = custom.api_version.as_str().into();
         custom.schema.prune(&mut object);
         custom.schema.apply_defaults(&mut object);
-        encode(&object).map(Bytes::from)
+        encode(&object, None)
     }
 
     /// What is served of what the store keeps.
@@ -202,11 +206,21 @@ fn field_of(object: &Value, path: &str) -> Box<str> {
     }
 }
 
-/// What the store keeps of an object.
-pub(crate) fn encode(object: &Value) -> Result<Vec<u8>, serde_json::Error> {
+/// What the store keeps of an object, and of who wrote it if that is said.
+pub(crate) fn encode(object: &Value, origin: Option<&Origin>) -> Result<Bytes, serde_json::Error> {
+    let mut out = Vec::with_capacity(1024);
+    write(object, &mut out)?;
+    if let Some(origin) = origin {
+        origin.append(&mut out)?;
+    }
+    // It is kept for as long as the object is.
+    out.shrink_to_fit();
+    Ok(out.into())
+}
+
+fn write(object: &Value, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let empty = Map::new();
     let object = object.as_object().unwrap_or(&empty);
-    let mut out = Vec::with_capacity(1024);
     out.push(b'{');
     let first =
         ["apiVersion", "kind", "metadata"].into_iter().filter_map(|name| Some((name, object.get(name)?)));
@@ -216,20 +230,18 @@ pub(crate) fn encode(object: &Value) -> Result<Vec<u8>, serde_json::Error> {
         if index > 0 {
             out.push(b',');
         }
-        serde_json::to_writer(&mut out, name)?;
+        serde_json::to_writer(&mut *out, name)?;
         out.push(b':');
         match (name, value) {
             ("metadata", Value::Object(metadata)) if metadata.contains_key("resourceVersion") => {
                 let kept = metadata.iter().filter(|(name, _)| *name != "resourceVersion");
-                serde_json::to_writer(&mut out, &kept.collect::<std::collections::BTreeMap<_, _>>())?;
+                serde_json::to_writer(&mut *out, &kept.collect::<std::collections::BTreeMap<_, _>>())?;
             }
-            _ => serde_json::to_writer(&mut out, value)?,
+            _ => serde_json::to_writer(&mut *out, value)?,
         }
     }
     out.push(b'}');
-    // It is kept for as long as the object is.
-    out.shrink_to_fit();
-    Ok(out)
+    Ok(())
 }
 
 /// What is served of what the store keeps: the same with the revision in it.
@@ -262,11 +274,11 @@ mod tests {
             "apiVersion": "v1", "kind": "Note", "data": {"a": "\"metadata\":{"},
             "metadata": {"name": "n", "resourceVersion": "5", "labels": {"x": "y"}},
         });
-        let stored = encode(&object).unwrap();
-        assert!(!String::from_utf8(stored.clone()).unwrap().contains("resourceVersion"));
+        let stored = encode(&object, Some(&Origin::default())).unwrap();
+        assert!(!String::from_utf8(stored.to_vec()).unwrap().contains("resourceVersion"));
         let key = Key::new("/registry/core/notes/default/n").unwrap();
         let reading = Reading { selectable: &["data.a"], custom: None, form: None };
-        let entry = Entry { key, value: stored.into(), created: Revision(7), modified: Revision(7) };
+        let entry = Entry { key, value: stored, created: Revision(7), modified: Revision(7) };
         let cached = Cached::read(&entry, &reading).unwrap();
         let mut expected = object;
         let mut put = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use orch_api::{
     Action, Authorizer, Change, FieldQuery, FieldValidation, LabelQuery, Object as _, Params, Request, Scope,
     Status, Subresource, Verb,
@@ -13,14 +14,26 @@ use crate::authn::Identity;
 use crate::cache::Query;
 use crate::decode::{self, Decoded};
 use crate::kinds::{Kinds, Served};
+use crate::origin::Origin;
 use crate::policies::{Notices, Policies};
+
+/// How a request came, beside in whose name: what is stored of it with what it changes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Via {
+    /// The program that asks: the first word of its `User-Agent`, up to the slash.
+    pub(crate) agent: String,
+    /// Who really asks, if it is in the name of another.
+    pub(crate) impersonator: Option<String>,
+    /// The plan of which the request is a part.
+    pub(crate) plan: Option<String>,
+}
 
 /// A request whose kind has been found.
 pub(crate) struct Call {
     /// Who asks.
     pub(crate) identity: Identity,
-    /// The program that asks: the first word of its `User-Agent`, up to the slash.
-    pub(crate) agent: String,
+    /// How the request came.
+    pub(crate) via: Via,
     /// The kind it is about.
     pub(crate) kind: Arc<Served>,
     /// What is asked.
@@ -38,12 +51,12 @@ impl Call {
         kinds: &Kinds,
         (authorizer, policies): (Arc<dyn Authorizer>, Policies),
         identity: Identity,
-        agent: String,
+        via: Via,
         request: Request,
     ) -> Result<Self, Status> {
         let kind = kinds.at(&request.target).cloned().ok_or_else(Status::no_such_path)?;
         let notices = Arc::default();
-        let call = Self { identity, agent, kind, request, authorizer, policies, notices };
+        let call = Self { identity, via, kind, request, authorizer, policies, notices };
         call.check_path()?;
         Ok(call)
     }
@@ -130,7 +143,20 @@ impl Call {
 
     /// Who is writing, for field ownership.
     pub(crate) fn manager(&self) -> &str {
-        self.params().field_manager.as_deref().unwrap_or(&self.agent)
+        self.params().field_manager.as_deref().unwrap_or(&self.via.agent)
+    }
+
+    /// Who makes the changes of this request, and why.
+    pub(crate) fn origin(&self, now: Timestamp) -> Origin {
+        let (user, via) = (self.identity.user.clone(), self.via.clone());
+        Origin {
+            at: now.as_millisecond(),
+            impersonator: via.impersonator.unwrap_or_default(),
+            agent: Some(via.agent).filter(|agent| *agent != user).unwrap_or_default(),
+            plan: via.plan.unwrap_or_default(),
+            reason: self.params().reason.clone().unwrap_or_default(),
+            user,
+        }
     }
 
     /// What the request wants to see of the kind.

@@ -45,7 +45,7 @@ fn one(call: &Call, object: &Arc<Cached>) -> Call {
     let request = Request { verb: Verb::Delete, target, params: call.request.params.clone(), body: None };
     Call {
         identity: call.identity.clone(),
-        agent: call.agent.clone(),
+        via: call.via.clone(),
         kind: call.kind.clone(),
         request,
         authorizer: call.authorizer.clone(),

@@ -30,7 +30,7 @@ use orch_api::{Clock, Request, Status, Verb};
 use orch_store::Store;
 
 pub(crate) use answer::{Answer, List, Listed, Written};
-pub(crate) use call::Call;
+pub(crate) use call::{Call, Via};
 pub(crate) use watch::{Item, Watch};
 
 use crate::authn::{Identity, ServiceAccounts};
@@ -57,17 +57,12 @@ impl Registry {
     /// # Errors
     /// 404 if there is no such kind or subresource, 400 or 405 if the path and the verb do not fit together; 503 if the store
     /// cannot say whether there is.
-    pub(crate) async fn call(
-        &self,
-        identity: Identity,
-        agent: String,
-        request: Request,
-    ) -> Result<Call, Status> {
+    pub(crate) async fn call(&self, identity: Identity, via: Via, request: Request) -> Result<Call, Status> {
         if self.may_have_changed(&request) {
             self.cache.catch_up().await?;
         }
         let authorizer = self.gate.authorizer().clone();
-        Call::new(&self.kinds.now(), (authorizer, self.policies.clone()), identity, agent, request)
+        Call::new(&self.kinds.now(), (authorizer, self.policies.clone()), identity, via, request)
     }
 
     /// Whether what the cache knows of the request's kind may be out of date: kinds that objects define come, change and go.

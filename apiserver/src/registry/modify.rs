@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Answer, Call, Registry, Written};
 use crate::cache::encode;
+use crate::origin::{Origin, object_in};
 use crate::status::from_store;
 
 /// An object as it is, to decide upon.
@@ -114,7 +115,7 @@ impl Registry {
         Ok(match outcome {
             Outcome::Keep => Done::Put(current.bytes.clone()),
             Outcome::Put(value) => {
-                let stored = stored(call, value).map_err(invalid)?;
+                let stored = stored(call, value, self.origin(call).as_ref()).map_err(invalid)?;
                 let revision = match dry_run {
                     true => current.revision,
                     false => {
@@ -127,7 +128,11 @@ impl Registry {
             }
             Outcome::Remove(mut value) => {
                 if !dry_run {
-                    let revision = self.store.commit(&[Write::delete(key.clone(), current.revision)]).await?;
+                    let delete = Write::delete(key.clone(), current.revision);
+                    let record =
+                        self.origin(call).map(|origin| origin.record()).transpose().map_err(invalid)?;
+                    let writes: Vec<_> = [delete].into_iter().chain(record).collect();
+                    let revision = self.store.commit(&writes).await?;
                     value["metadata"]["resourceVersion"] = revision.to_string().into();
                 }
                 Done::Removed(value)
@@ -137,7 +142,7 @@ impl Registry {
 
     /// Stores a new object. `None` if there is one of this name already.
     pub(super) async fn insert(&self, call: &Call, key: &Key, value: Value) -> Result<Option<Bytes>, Status> {
-        let stored = stored(call, value).map_err(Status::internal)?;
+        let stored = stored(call, value, self.origin(call).as_ref()).map_err(Status::internal)?;
         let served = |revision| call.kind.window.reading().wire(&stored, revision).map_err(Status::internal);
         if call.params().dry_run {
             let taken = self.store.get(key, orch_store::ReadAt::Latest).await.map_err(from_store)?.is_some();
@@ -149,6 +154,11 @@ impl Registry {
             Err(StoreError::Conflict { .. }) => Ok(None),
             Err(other) => Err(from_store(other)),
         }
+    }
+
+    /// What is stored of who makes a change, if the history is to know of it.
+    fn origin(&self, call: &Call) -> Option<Origin> {
+        call.kind.entry.recorded.then(|| call.origin(self.clock.now()))
     }
 
     /// The object as cached, or else as stored.
@@ -170,14 +180,14 @@ impl Registry {
 }
 
 /// What the store is to keep of an object.
-fn stored(call: &Call, mut object: Value) -> Result<Bytes, serde_json::Error> {
+fn stored(call: &Call, mut object: Value, origin: Option<&Origin>) -> Result<Bytes, serde_json::Error> {
     if let Some(custom) = &call.kind.entry.custom {
         object["apiVersion"] = (*custom.stored_as).into();
     }
     if let Some(form) = &call.kind.entry.form {
         form.keep(&mut object);
     }
-    encode(&object).map(Bytes::from)
+    encode(&object, origin)
 }
 
 fn parse(call: &Call, entry: &Entry) -> Result<Current, Status> {
@@ -187,10 +197,10 @@ fn parse(call: &Call, entry: &Entry) -> Result<Current, Status> {
         return Err(Status::internal(format!("{} does not hold an object", entry.key)));
     }
     let outdated = call.kind.entry.custom.is_some()
-        && stored(call, value.clone()).map_err(Status::internal)? != entry.value;
+        && stored(call, value.clone(), None).map_err(Status::internal)? != object_in(&entry.value);
     Ok(Current { value, bytes, revision: entry.modified, stale: false, outdated })
 }
 
-fn invalid(error: serde_json::Error) -> StoreError {
+fn invalid(error: impl std::fmt::Display) -> StoreError {
     StoreError::Invalid { reason: error.to_string() }
 }

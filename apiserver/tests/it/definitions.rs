@@ -196,7 +196,8 @@ async fn versions_differ_in_nothing_but_their_name_and_schema() {
         let store = host.store.clone();
         async move {
             let entry = store.get(&key, orch_store::ReadAt::Latest).await.unwrap().unwrap();
-            serde_json::from_slice::<Value>(&entry.value).unwrap()["apiVersion"].clone()
+            let object = entry.value.split(|byte| *byte == b'\n').next().unwrap();
+            serde_json::from_slice::<Value>(object).unwrap()["apiVersion"].clone()
         }
     };
     assert_eq!(stored("b").await, "example.com/v1beta1", "whatever version it was written in");

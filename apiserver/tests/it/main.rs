@@ -21,6 +21,7 @@ mod limits;
 mod lists;
 mod local;
 mod oidc;
+mod origins;
 mod policies;
 mod relations;
 mod streams;

@@ -76,6 +76,7 @@ pub struct Event {
 
 impl Resource for Event {
     const KIND: Kind = Kind::namespaced("", "v1", "Event", "events", "event").short_names(&["ev"]);
+    const RECORDED: bool = false;
 
     const SELECTABLE: &'static [&'static str] = &[
         "involvedObject.kind",

@@ -84,6 +84,7 @@ pub struct ReportedEvent {
 impl Resource for ReportedEvent {
     const KIND: Kind =
         Kind::namespaced("events.k8s.io", "v1", "Event", "events", "event").short_names(&["ev"]);
+    const RECORDED: bool = false;
 
     const FORM: Option<Form> = Some(FORM);
 

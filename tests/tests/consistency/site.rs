@@ -112,7 +112,9 @@ async fn read(store: &dyn Store, after: u64) -> Vec<Change> {
             let key = change.key.as_str().rsplit('/').next().unwrap().to_owned();
             let value = match change.kind {
                 ChangeKind::Put(entry) => {
-                    let object: Json = serde_json::from_slice(&entry.value).unwrap();
+                    // Behind the object stands who wrote it.
+                    let object = entry.value.split(|byte| *byte == b'\n').next().unwrap();
+                    let object: Json = serde_json::from_slice(object).unwrap();
                     Some(object).filter(|_| key.starts_with(PREFIX)).map(|object| value_of(&object))
                 }
                 ChangeKind::Delete => None,
