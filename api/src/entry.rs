@@ -44,6 +44,8 @@ pub struct KindEntry {
     pub expires: Option<fn(&Value) -> Option<Timestamp>>,
     /// Whether changes are kept in the history; see [`Resource::RECORDED`].
     pub recorded: bool,
+    /// Whether the objects are the changes of all others; see [`Resource::IS_HISTORY`].
+    pub is_history: bool,
     /// Where a new object says who makes it; see [`Resource::REQUESTER`].
     pub requester: Option<&'static str>,
     /// What must be there when an object is made; see [`Resource::PREREQUISITE`].
@@ -112,6 +114,7 @@ impl KindEntry {
             deletes_collections: K::DELETES_COLLECTIONS,
             expires: K::EXPIRES,
             recorded: K::RECORDED,
+            is_history: K::IS_HISTORY,
             requester: K::REQUESTER,
             prerequisite: K::PREREQUISITE,
             form: K::FORM,
@@ -136,6 +139,7 @@ impl KindEntry {
             deletes_collections: true,
             expires: None,
             recorded: true,
+            is_history: false,
             requester: None,
             prerequisite: None,
             form: None,

@@ -16,6 +16,7 @@ mod authorization;
 mod client;
 mod condition;
 mod entry;
+mod field_change;
 mod field_error;
 mod form;
 mod graph;
@@ -52,6 +53,7 @@ pub use condition::{Condition, ConditionStatus, Conditions, TypedCondition};
 pub use entry::{
     Action, Admit, Backend, Cell, Column, Custom, Defines, Definition, KindEntry, Subresource, TokenBinding,
 };
+pub use field_change::{FieldChange, field_changes};
 pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
 pub use form::Form;

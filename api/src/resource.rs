@@ -41,6 +41,10 @@ pub trait Resource:
     /// anybody wants.
     const RECORDED: bool = true;
 
+    /// Whether the kind's objects are the changes of all others: the server makes them of its history, and they can only be
+    /// read.
+    const IS_HISTORY: bool = false;
+
     /// JSON pointer to the part of a new object in which the server notes who makes it: the fields of a `UserInfo`
     /// (`username`, `uid`, `groups`, `extra`), whatever the caller has written there.
     const REQUESTER: Option<&'static str> = None;

@@ -29,6 +29,7 @@ mod encryption;
 mod endpoints;
 mod expiry;
 mod fairness;
+mod history;
 mod incoming;
 mod kinds;
 mod local;
@@ -63,6 +64,7 @@ pub use authn::{
 };
 pub use encryption::{EncryptedStore, Keyring, KeyringError};
 pub use fairness::FlowLimits;
+pub use history::{History, HistoryConfig, HistoryError, HistoryRetention};
 pub use kinds::KindsError;
 
 use authn::ServiceAccounts;
@@ -94,7 +96,9 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// What is recorded of requests; nothing by default.
     pub audit: Option<Audit>,
-    /// Keep only so much history, for stores that keep all of it (etcd); the embedded store looks after itself.
+    /// Where changes are recorded; nowhere by default, and then the kind that shows them is not served.
+    pub history: Option<History>,
+    /// Keep only so much history in the store, for stores that keep all of it (etcd); the embedded store looks after itself.
     pub compact_after: Option<Duration>,
     /// How streams (`log`, `exec`) reach the servers behind objects: `orch_transport::client_config` with a certificate
     /// of the API server's own. Without it streams are answered with 503.
@@ -119,6 +123,7 @@ impl Config {
             admission: Arc::new(AdmitAll),
             oidc: None,
             audit: None,
+            history: None,
             compact_after: None,
             backend: None,
             flows: FlowLimits::default(),
@@ -139,7 +144,9 @@ impl ApiServer {
     /// # Errors
     /// If two kinds claim the same path.
     pub fn start(config: Config) -> Result<Self, KindsError> {
-        let kinds = KindTable::new(Kinds::new(config.kinds)?);
+        let (history, mut entries) = (config.history, config.kinds);
+        entries.retain(|entry| !entry.is_history || history.is_some());
+        let kinds = KindTable::new(Kinds::new(entries)?);
         let follower = Follower::new(config.authorizer.clone(), config.admission.clone());
         let cache = Arc::new(Cache::new(config.store.clone(), kinds.clone(), follower));
         let mut tasks = JoinSet::new();
@@ -149,11 +156,15 @@ impl ApiServer {
         }
         let (store, clock) = (config.store.clone(), config.clock.clone());
         tasks.spawn(expiry::run(kinds.clone(), cache.clone(), store, clock));
+        if let Some(history) = &history {
+            let (store, clock) = (config.store.clone(), config.clock.clone());
+            tasks.spawn(history::run(history.clone(), store, kinds.clone(), clock));
+        }
         let gate = Gate::new(config.authorizer, &config.admission.follows(), cache.clone());
         let policies = Policies::new(config.admission, kinds.clone());
         let accounts = config.token_issuer.map(ServiceAccounts::new);
         let (store, clock) = (config.store, config.clock);
-        let registry = Registry { store, kinds, cache, clock, gate, policies, accounts };
+        let registry = Registry { store, kinds, cache, clock, gate, policies, accounts, history };
         let server = Arc::new(Server::new(
             registry,
             config.tokens,

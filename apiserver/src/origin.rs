@@ -72,7 +72,6 @@ pub(crate) fn object_in(stored: &Bytes) -> Bytes {
 }
 
 /// The origin that is stored with an object, if there is one.
-#[cfg(test)]
 pub(crate) fn origin_in(stored: &[u8]) -> Option<Origin> {
     serde_json::from_slice(split(stored)?.1).ok()
 }

@@ -50,6 +50,7 @@ pub fn examples() -> Vec<Example> {
         example!("CustomResourceDefinition", "customresourcedefinition"),
         example!("ValidatingAdmissionPolicy", "validatingadmissionpolicy"),
         example!("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybinding"),
+        example!("Change", "change"),
         example!("Workload", "workload"),
     ]
 }

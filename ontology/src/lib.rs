@@ -14,6 +14,7 @@ mod admission_policy;
 mod binding;
 mod byte_string;
 mod certificate;
+mod change;
 mod condition;
 mod config_map;
 mod custom_resource;
@@ -44,6 +45,7 @@ pub use admission_policy::*;
 pub use binding::Binding;
 pub use byte_string::ByteString;
 pub use certificate::*;
+pub use change::{Change, ChangedObject};
 pub use config_map::ConfigMap;
 pub use custom_resource::*;
 pub use endpoint_slice::*;
@@ -92,6 +94,7 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<CustomResourceDefinition>()?.defines(custom_resource::DEFINES),
         KindEntry::of::<ValidatingAdmissionPolicy>()?,
         KindEntry::of::<ValidatingAdmissionPolicyBinding>()?,
+        KindEntry::of::<Change>()?,
         KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
     ])
 }

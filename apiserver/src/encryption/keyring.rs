@@ -98,7 +98,7 @@ impl Keyring {
     }
 
     /// Seals a value for a key of the store, with the first key.
-    pub(super) fn seal(&self, key: &Key, value: &[u8]) -> Result<Bytes, StoreError> {
+    pub(crate) fn seal(&self, key: &Key, value: &[u8]) -> Result<Bytes, StoreError> {
         let Some(with) = self.0.first() else { return Ok(Bytes::copy_from_slice(value)) };
         let failed = || unreadable(key, "it cannot be encrypted: the system gives no random numbers");
         let mut salt = [0; SALT_BYTES];
@@ -111,7 +111,7 @@ impl Keyring {
     }
 
     /// Opens what was sealed for a key of the store; a value that is not sealed is as it is.
-    pub(super) fn open(&self, key: &Key, value: &Bytes) -> Result<Bytes, StoreError> {
+    pub(crate) fn open(&self, key: &Key, value: &Bytes) -> Result<Bytes, StoreError> {
         if !value.starts_with(MARK) {
             return Ok(value.clone());
         }

@@ -16,6 +16,8 @@ use crate::kinds::{Kinds, Served};
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 /// Those of kinds of which only one object at a time is deleted.
 const SINGLE_VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
+/// Those of kinds that can only be read.
+const READ_VERBS: [&str; 2] = ["get", "list"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// Every discovery document, ready to be sent.
@@ -39,7 +41,11 @@ struct Listed {
 
 impl Listed {
     fn of(served: &Served) -> Self {
-        let verbs: &[_] = if served.entry.deletes_collections { &VERBS } else { &SINGLE_VERBS };
+        let verbs: &[_] = match &served.entry {
+            entry if entry.is_history => &READ_VERBS,
+            entry if entry.deletes_collections => &VERBS,
+            _ => &SINGLE_VERBS,
+        };
         Self { kind: *served.kind(), verbs, subresources: subresources(served) }
     }
 

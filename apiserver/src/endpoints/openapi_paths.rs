@@ -15,9 +15,9 @@ const LIST: [&str; 7] = [
     "resourceVersionMatch",
     "watch",
 ];
-const WRITE: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
-const PATCH: [&str; 4] = ["dryRun", "fieldManager", "fieldValidation", "force"];
-const REMOVE: [&str; 3] = ["dryRun", "gracePeriodSeconds", "propagationPolicy"];
+const WRITE: [&str; 4] = ["dryRun", "fieldManager", "fieldValidation", "reason"];
+const PATCH: [&str; 5] = ["dryRun", "fieldManager", "fieldValidation", "force", "reason"];
+const REMOVE: [&str; 4] = ["dryRun", "gracePeriodSeconds", "propagationPolicy", "reason"];
 const OBJECTS: [&str; 2] = ["application/json", "application/yaml"];
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
@@ -51,21 +51,23 @@ pub(super) fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, V
     }
     let mut many = json!({
         "get": about.operation("list", &LIST, &[]),
-        "post": about.operation("post", &WRITE, &OBJECTS),
         "parameters": path_parameters(served, false),
     });
-    if served.entry.deletes_collections {
-        many["delete"] = about.operation("deletecollection", &LIST, &[]);
-    }
-    paths.insert(collection.clone(), many);
     let object = format!("{collection}/{{name}}");
-    let item = json!({
+    let mut item = json!({
         "get": about.operation("get", &["resourceVersion"], &[]),
-        "put": about.operation("put", &WRITE, &OBJECTS),
-        "patch": about.operation("patch", &PATCH, patches(served)),
-        "delete": about.operation("delete", &REMOVE, &[]),
         "parameters": path_parameters(served, true),
     });
+    if !served.entry.is_history {
+        many["post"] = about.operation("post", &WRITE, &OBJECTS);
+        item["put"] = about.operation("put", &WRITE, &OBJECTS);
+        item["patch"] = about.operation("patch", &PATCH, patches(served));
+        item["delete"] = about.operation("delete", &REMOVE, &[]);
+    }
+    if served.entry.deletes_collections && !served.entry.is_history {
+        many["delete"] = about.operation("deletecollection", &LIST, &[]);
+    }
+    paths.insert(collection, many);
     if kind.has_status {
         let status = about.subresource(served, &[Verb::Get, Verb::Patch, Verb::Update]);
         paths.insert(format!("{object}/status"), status);

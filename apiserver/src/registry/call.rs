@@ -63,6 +63,9 @@ impl Call {
 
     fn check_path(&self) -> Result<(), Status> {
         let target = &self.request.target;
+        if self.kind.entry.is_history && !matches!(self.verb(), Verb::Get | Verb::List) {
+            return Err(Status::method_not_allowed());
+        }
         match (self.kind.kind().scope, target.namespace.is_some(), target.name.is_some(), self.verb()) {
             (Scope::Cluster, true, ..) => return Err(Status::no_such_path()),
             (Scope::Namespaced, false, true, _) => return Err(Status::no_such_path()),

@@ -1,7 +1,7 @@
 //! The verbs on objects, the same for every kind. One file each.
 //!
 //! - `call.rs`: what a verb is handed; `answer.rs`: what it hands back.
-//! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache.
+//! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache; `changes.rs`, from the history.
 //! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`,
 //!   `scale.rs`, `token.rs`.
 //!   What they share is `change.rs` (from the object wanted to the object stored; pure) and `modify.rs` (read, decide,
@@ -11,6 +11,7 @@ mod answer;
 mod apply;
 mod call;
 mod change;
+mod changes;
 mod create;
 mod delete;
 mod delete_collection;
@@ -36,6 +37,7 @@ pub(crate) use watch::{Item, Watch};
 use crate::authn::{Identity, ServiceAccounts};
 use crate::authz::Gate;
 use crate::cache::Cache;
+use crate::history::History;
 use crate::kinds::KindTable;
 use crate::policies::Policies;
 
@@ -49,6 +51,8 @@ pub(crate) struct Registry {
     pub(crate) policies: Policies,
     /// Who issues tokens, if anybody does.
     pub(crate) accounts: Option<ServiceAccounts>,
+    /// What has changed, if that is recorded.
+    pub(crate) history: Option<History>,
 }
 
 impl Registry {
@@ -79,6 +83,8 @@ impl Registry {
     /// Whatever the verb says.
     pub(crate) async fn serve(&self, call: &Call) -> Result<Answer, Status> {
         match (call.verb(), call.subresource()) {
+            (Verb::Get, None) if call.kind.entry.is_history => changes::get(self, call).await,
+            (Verb::List, _) if call.kind.entry.is_history => changes::list(self, call).await,
             (Verb::Get, None) => get::get(self, call).await,
             (Verb::Get, Some(_)) => subresource::get(self, call).await,
             (Verb::List, _) => list::list(self, call).await,

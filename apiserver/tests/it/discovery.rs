@@ -106,7 +106,8 @@ fn check_references(value: &Value, document: &Value) {
 async fn openapi_describes_every_kind_and_what_its_operations_take() {
     let host = Host::start().await;
     let root = host.get("/openapi/v3").await.is(200);
-    for entry in orch_ontology::KINDS.iter() {
+    // This server keeps no history.
+    for entry in orch_ontology::KINDS.iter().filter(|entry| !entry.is_history) {
         let kind = entry.kind;
         let path = format!("{}/{}", if kind.group.is_empty() { "api" } else { "apis" }, kind.api_version());
         let url = text(&root["paths"][&path]["serverRelativeURL"]).to_owned();

@@ -7,6 +7,7 @@ mod applies;
 mod attacks;
 mod audit;
 mod bodies;
+mod changes;
 mod definitions;
 mod deletes;
 mod discovery;

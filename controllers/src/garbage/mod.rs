@@ -159,9 +159,10 @@ fn remember_gone(kinds: &AllKinds, absent: &Absent, change: &Change<'_, PartialO
     }
 }
 
-/// Events are left out: they own nothing, belong to nothing, and there are many.
+/// Events are left out: they own nothing, belong to nothing, and there are many. Of changes the same is true, and they cannot be
+/// watched.
 fn collected() -> impl Iterator<Item = &'static KindEntry> {
-    KINDS.iter().filter(|entry| entry.kind != Event::KIND && entry.form.is_none())
+    KINDS.iter().filter(|entry| entry.kind != Event::KIND && entry.form.is_none() && !entry.is_history)
 }
 
 /// The kind that a reference names, whatever the version.

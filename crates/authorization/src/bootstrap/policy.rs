@@ -1,8 +1,8 @@
 //! The default roles, and who has them: Kubernetes' own, as far as what they are about is there, and Orch's kinds.
 
-use orch_api::{LabelSelector, Metadata, Selector};
+use orch_api::{LabelSelector, Metadata, Resource as _, Selector};
 use orch_ontology::{
-    AggregationRule, CERTIFICATES_GROUP, CertificateSigningRequest, ClusterRole, ClusterRoleBinding,
+    AggregationRule, CERTIFICATES_GROUP, CertificateSigningRequest, Change, ClusterRole, ClusterRoleBinding,
     PolicyRule, RBAC_GROUP, RoleRef, Subject,
 };
 
@@ -127,6 +127,8 @@ fn basic_user() -> Vec<PolicyRule> {
     vec![
         on(&["create"], AUTHORIZATION, &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
         on(&["create"], AUTHENTICATION, &["selfsubjectreviews"]),
+        // Nobody sees changes but of what they may get.
+        on(&["get", "list"], Change::KIND.group, &[Change::KIND.plural]),
     ]
 }
 
