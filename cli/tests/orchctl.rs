@@ -347,3 +347,38 @@ async fn without_a_server_it_is_said_what_to_do() {
         assert_eq!(server.ctl(args).await.stderr, expected, "{args:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_tells_who_changed_an_object_and_what_it_was() {
+    let server = Server::start().await;
+    let apply = ["apply", "-f", "-"];
+    server.ctl_with(&apply, SHOP).await.succeeds();
+    let more = SHOP.replace("replicas: 2", "replicas: 3");
+    let why = ["apply", "-f", "-", "--reason", "the sale"];
+    server.ctl_with(&why, &more).await.succeeds();
+    let history = server.ctl(&["history", "workload/web", "-n", "shop"]).await.succeeds();
+    let entries: Vec<&str> = history.split_inclusive("revision ").skip(1).collect();
+    assert_eq!(entries.len(), 2, "{history}");
+    assert!(entries[0].contains("updated by admin (orch)\n  because: the sale\n"), "{history}");
+    assert!(entries[0].contains("~ spec.replicas: 2 -> 3\n"), "{history}");
+    assert!(entries[1].contains("created by admin (orch)"), "{history}");
+    let revision = entries[1].split_whitespace().next().unwrap();
+    let past =
+        ["get", "workload/web", "-n", "shop", "-o", "jsonpath={.spec.replicas}", "--revision", revision];
+    assert_eq!(server.ctl(&past).await.succeeds(), "2");
+
+    let diff = server.ctl(&["diff", "workloads", "--since", "1h", "-n", "shop"]).await.succeeds();
+    assert!(diff.starts_with("shop/workload/web\n") && diff.contains("created by admin"), "{diff}");
+    assert_eq!(
+        server.ctl(&["diff", "pods", "--since", "1h", "-A"]).await.succeeds(),
+        "nothing has changed\n"
+    );
+
+    server.ctl(&["delete", "workload/web", "-n", "shop", "--reason=over"]).await.succeeds();
+    let history = server.ctl(&["history", "workload/web", "-n", "shop", "--limit=1"]).await.succeeds();
+    assert!(history.contains("deleted by admin (orch)\n  because: over\n"), "{history}");
+    assert_eq!(server.ctl(&past).await.succeeds(), "2", "what is gone can still be looked at");
+    let unknown = server.ctl(&["history", "workload/other", "-n", "shop"]).await;
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("no change of workload.orch.dev/other is known"), "{}", unknown.stderr);
+}

@@ -111,7 +111,7 @@ async fn apply(session: &Session, manifest: Manifest, args: &Args) -> Result<(),
         body: Some(Patch::Apply(placed.manifest.object.clone()).body()?),
     };
     session.log(&request);
-    let answer = session.client().await?.send_as(request, orch_client::Accept::Json).await;
+    let answer = session.client().await?.send_as(session.explained(request), orch_client::Accept::Json).await;
     let after: Value = serde_json::from_slice(&answer.map_err(|status| explain(status, &placed))?)?;
     let (outcome, style) = outcome(before, after);
     let outcome = paint(Some(style), outcome);

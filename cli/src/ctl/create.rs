@@ -57,7 +57,7 @@ async fn create(session: &Session, manifest: Manifest, dry_run: DryRun) -> Resul
         body: Some(Body::json(&placed.manifest.object)?),
     };
     session.log(&request);
-    let answer = session.client().await?.send_as(request, Accept::Json).await;
+    let answer = session.client().await?.send_as(session.explained(request), Accept::Json).await;
     let object: Value = serde_json::from_slice(&answer.map_err(|status| explain(status, &placed))?)?;
     let label = select::label(placed.resource, object.name());
     Ok(print(&format!("{label} {}{}\n", paint(Some(GOOD), "created"), dry_run.suffix()))?)

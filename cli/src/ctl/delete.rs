@@ -176,7 +176,7 @@ async fn delete(session: &Session, object: &Doomed<'_>, args: &Args) -> Result<O
     };
     let request = Request { verb: Verb::Delete, target: object.target.clone(), params, body: None };
     session.log(&request);
-    let answer = match session.client().await?.send_as(request, Accept::Json).await {
+    let answer = match session.client().await?.send_as(session.explained(request), Accept::Json).await {
         Err(status) if status.code == 404 && args.ignore_not_found => return Ok(None),
         answer => answer?,
     };

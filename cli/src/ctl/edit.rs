@@ -101,7 +101,7 @@ async fn send(session: &Session, target: &Target, before: &Value, edited: &str) 
         body: Some(Patch::Merge(patch).body()?),
     };
     session.log(&request);
-    let answer = session.client().await?.send_as(request, orch_client::Accept::Json).await;
+    let answer = session.client().await?.send_as(session.explained(request), orch_client::Accept::Json).await;
     let placed = Placed::new(session, manifest).await?;
     answer.map_err(|status| explain(status, &placed))?;
     Ok(true)

@@ -1,5 +1,6 @@
 //! `get`: shows objects, one line each or whole.
 
+mod past;
 mod print;
 mod rows;
 mod sort;
@@ -37,6 +38,9 @@ Examples:
 
   # The oldest first
   orchctl get pods --sort-by=.metadata.creationTimestamp
+
+  # As it was: history shows the revisions
+  orchctl get workload/web --revision 5120
 
   # What the server says at a path
   orchctl get --raw /readyz
@@ -77,6 +81,9 @@ pub(super) struct Args {
     /// Show who set which field, too (yaml, json)
     #[arg(long)]
     show_managed_fields: bool,
+    /// As the objects were at this revision of the history: see orchctl history
+    #[arg(long, value_name = "REVISION", conflicts_with_all = ["watch", "watch_only", "raw", "selector", "field_selector"])]
+    revision: Option<u64>,
     /// Succeed without a word if an object that is named is not there
     #[arg(long)]
     ignore_not_found: bool,
@@ -194,6 +201,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     }
     if (args.watch || args.watch_only) && selections.len() > 1 {
         return Err(Failure::new("only one kind can be watched at a time"));
+    }
+    if let Some(revision) = args.revision {
+        return past::run(session, &selections, &args, revision).await;
     }
     match selections.as_slice() {
         [one] if args.watch || args.watch_only => watch::run(session, one, &args).await,

@@ -12,6 +12,7 @@ mod config;
 mod create;
 mod delete;
 mod describe;
+mod diff;
 mod edit;
 mod exec;
 mod explain;
@@ -19,6 +20,7 @@ mod failure;
 mod files;
 mod get;
 mod graph;
+mod history;
 mod jsonpath;
 mod live;
 mod logs;
@@ -76,6 +78,10 @@ Examples:
   orchctl exec workload/web -- ps
   orchctl port-forward workload/web 8080:80
 
+  # Who changed it, why, and what was changed; in the last hour, of everything
+  orchctl history workload/web
+  orchctl diff --since 1h
+
   # What can be written into a manifest
   orchctl explain workload.spec
 
@@ -89,6 +95,8 @@ enum Verb {
     Describe(describe::Args),
     Tree(tree::Args),
     Graph(graph::Args),
+    History(history::Args),
+    Diff(diff::Args),
     Edit(edit::Args),
     Delete(delete::Args),
     Logs(logs::Args),
@@ -124,6 +132,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Describe(args) => describe::run(&session, args).await,
         Verb::Tree(args) => tree::run(&session, args).await,
         Verb::Graph(args) => graph::run(&session, args).await,
+        Verb::History(args) => history::run(&session, args).await,
+        Verb::Diff(args) => diff::run(&session, args).await,
         Verb::Edit(args) => edit::run(&session, args).await,
         Verb::Delete(args) => delete::run(&session, args).await,
         Verb::Logs(args) => logs::run(&session, args).await,

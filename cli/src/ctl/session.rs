@@ -33,6 +33,9 @@ pub(super) struct SessionArgs {
     /// Talk to the server at this address, not to the context's
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
+    /// Say why: it is kept in the history of what is changed
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<String>,
     /// Say what is asked of the server on standard error
     #[arg(short, long, global = true)]
     verbose: bool,
@@ -107,6 +110,7 @@ impl Session {
 
     /// Carries out a request and reads the answer, in the form that is wanted.
     pub(super) async fn call_as(&self, request: Request, accept: Accept) -> Result<Value, Failure> {
+        let request = self.explained(request);
         self.log(&request);
         let answer = self.client().await?.send_as(request, accept).await?;
         Ok(serde_json::from_slice(&answer)?)
@@ -145,6 +149,14 @@ impl Session {
                 return Ok((items, text("resourceVersion")));
             }
         }
+    }
+
+    /// The request with the reason that was given, if it changes something.
+    pub(super) fn explained(&self, mut request: Request) -> Request {
+        if !matches!(request.verb, Verb::Get | Verb::List | Verb::Watch) {
+            request.params.reason = request.params.reason.or_else(|| self.args.reason.clone());
+        }
+        request
     }
 
     pub(super) fn log(&self, request: &Request) {

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use orch_apiserver::{
-    Audit, AuditFile, AuditLog, AuditPolicy, AuditRule, EncryptedStore, Keyring, Oidc, OidcConfig,
-    TokenIssuer, TokenKeys,
+    Audit, AuditFile, AuditLog, AuditPolicy, AuditRule, EncryptedStore, History, HistoryConfig,
+    HistoryRetention, Keyring, Oidc, OidcConfig, TokenIssuer, TokenKeys,
 };
 use orch_client::TlsSettings;
 use orch_ontology::KINDS;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::Signal;
 use tracing::{error, info};
 
-use super::config::Config;
+use super::config::{Config, HistoryOptions};
 use super::data_dir::DataDir;
 
 /// What is recorded of requests that change something, one line of JSON (`audit.k8s.io/v1`) each.
@@ -105,12 +106,29 @@ pub(crate) fn oidc(options: Option<&OidcOptions>) -> Result<Option<Oidc>> {
     })?))
 }
 
+/// The keys that secrets are encrypted with, if there are any.
+pub(crate) fn keyring(config: &Config) -> Result<Keyring> {
+    Ok(config.encryption_keys.as_deref().map(Keyring::read).transpose()?.unwrap_or_default())
+}
+
+/// Where changes are recorded, if they are to be.
+pub(crate) fn history(options: &HistoryOptions, data: &DataDir, keys: Keyring) -> Result<Option<History>> {
+    if options.keep_days == 0 {
+        return Ok(None);
+    }
+    let retention = HistoryRetention {
+        age: Duration::from_secs(u64::from(options.keep_days) * 24 * 3600),
+        bytes: u64::from(options.max_megabytes.max(1)) << 20,
+        ..HistoryRetention::default()
+    };
+    Ok(Some(History::open(HistoryConfig { directory: data.history(), retention, keys })?))
+}
+
 /// The store, with secrets encrypted. Those that are not encrypted with the first key are encrypted anew.
 ///
 /// # Errors
 /// If the keys cannot be read, or none of them opens one of the secrets, which is named.
-pub(crate) async fn encrypted(store: Arc<dyn Store>, config: &Config) -> Result<Arc<dyn Store>> {
-    let keys = config.encryption_keys.as_deref().map(Keyring::read).transpose()?.unwrap_or_default();
+pub(crate) async fn encrypted(store: Arc<dyn Store>, keys: Keyring) -> Result<Arc<dyn Store>> {
     let store = EncryptedStore::new(store, keys, &KINDS)?;
     let hint =
         "secrets cannot be read\nhint: --encryption-keys must name every key that they were encrypted with";

@@ -36,6 +36,8 @@ pub struct Config {
     pub oidc: Option<OidcOptions>,
     /// What is recorded of requests that change something.
     pub audit: AuditConfig,
+    /// What is kept of the changes of all objects.
+    pub history: HistoryOptions,
     /// The keys that secrets are encrypted with where they are kept: a file of lines `NAME:BASE64`, each the base64 of 32
     /// random bytes. The first encrypts, all decrypt. Secrets are not encrypted unless given.
     pub encryption_keys: Option<PathBuf>,
@@ -121,6 +123,16 @@ pub struct NodeConfig {
     pub cni_plugin_dirs: Vec<PathBuf>,
 }
 
+/// What is kept of the changes of all objects: who made them, why, and the objects before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HistoryOptions {
+    /// How many days a change is kept. 0: none is, and there is no history.
+    pub keep_days: u32,
+    /// The most megabytes that changes take on disk; the oldest go when there are more.
+    pub max_megabytes: u32,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -154,6 +166,7 @@ impl Default for Config {
             token_file: None,
             oidc: None,
             audit: AuditConfig::default(),
+            history: HistoryOptions::default(),
             encryption_keys: None,
             log: LogConfig::default(),
         }
@@ -178,6 +191,12 @@ impl Default for NodeConfig {
             pod_cidr: "10.85.0.0/24".into(),
             cni_plugin_dirs: vec!["/usr/lib/cni".into(), "/opt/cni/bin".into()],
         }
+    }
+}
+
+impl Default for HistoryOptions {
+    fn default() -> Self {
+        Self { keep_days: 7, max_megabytes: 256 }
     }
 }
 

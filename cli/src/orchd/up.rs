@@ -55,7 +55,8 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let issuer = access::token_issuer(&data, address)?;
     let hangups = signal(SignalKind::hangup())?;
     tokio::spawn(access::reload_at(hangups, issuer.keys.clone()));
-    let store = access::encrypted(store::open(&config, &data).await?, &config).await?;
+    let keys = access::keyring(&config)?;
+    let store = access::encrypted(store::open(&config, &data).await?, keys.clone()).await?;
     let (telemetry, mut metrics) = (Telemetry::default(), Registry::default());
     telemetry.register(&mut metrics);
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
@@ -65,6 +66,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         token_issuer: Some(issuer),
         oidc: access::oidc(config.oidc.as_ref())?,
         audit: access::audit(&config.audit, &data)?,
+        history: access::history(&config.history, &data, keys)?,
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
         metrics,

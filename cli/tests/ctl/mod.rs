@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use orch_api::{Client, Clock, Params, Patch, Request, Target, Verb};
-use orch_apiserver::{ApiServer, Config};
+use orch_apiserver::{ApiServer, Config, History, HistoryConfig, HistoryRetention, Keyring};
 use orch_client::manifest::Manifest;
 use orch_client::{HttpClient, Kubeconfig, Overrides};
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -64,9 +64,16 @@ impl Server {
         std::fs::write(&kubeconfig, &text).unwrap();
         let connection =
             Kubeconfig::parse(&text, &kubeconfig).unwrap().connection(&Overrides::default()).unwrap();
-        let api =
-            ApiServer::start(Config::new(Arc::new(store), orch_ontology::KINDS.clone(), Arc::new(WallClock)))
-                .unwrap();
+        let history = HistoryConfig {
+            directory: directory.path().join("history"),
+            retention: HistoryRetention::default(),
+            keys: Keyring::default(),
+        };
+        let api = ApiServer::start(Config {
+            history: Some(History::open(history).unwrap()),
+            ..Config::new(Arc::new(store), orch_ontology::KINDS.clone(), Arc::new(WallClock))
+        })
+        .unwrap();
         let router = api.router();
         let serving = tokio::spawn(async move {
             orch_transport::serve(listener, tls, router, Default::default(), std::future::pending()).await;

@@ -87,7 +87,7 @@ pub(super) fn add_columns(table: &mut Table, columns: &[(String, Template)], obj
     table.rows.push(cells.collect());
 }
 
-fn list(items: Vec<Value>, revision: String) -> Value {
+pub(super) fn list(items: Vec<Value>, revision: String) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": revision}, "items": items})
 }
 
