@@ -77,7 +77,9 @@ impl Live {
         let ontology: RelationGraph =
             serde_json::from_slice(&session.client().await?.get_raw("/ontology", Accept::Json).await?)?;
         let resources = &session.discovery().await?.resources;
-        let listed = resources.iter().filter(|resource| resource.can("list") && resource.kind != "Event");
+        // What cannot be watched, such as changes, is not a thing that there is.
+        let is_there = |resource: &&ApiResource| resource.can("list") && resource.can("watch");
+        let listed = resources.iter().filter(is_there).filter(|resource| resource.kind != "Event");
         let tables = try_join_all(listed.map(|resource| table(session, resource, namespace))).await?;
         let mut live = Self::default();
         let mut objects = Vec::new();
