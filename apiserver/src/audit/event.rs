@@ -15,10 +15,14 @@ use crate::decode;
 
 /// The longest name of a program, and the longest query, that is recorded.
 const MAX_TEXT_BYTES: usize = 2_048;
+/// Stands for what may quote a secret.
+const WITHHELD: &str = "(withheld: it may quote a secret)";
 
 /// What is known of a request. Turned into JSON by the thread that writes it.
 pub(super) struct Event {
     pub(super) level: AuditLevel,
+    /// The request or its answer holds secrets, of which what is said about the request may tell.
+    is_sensitive: bool,
     id: uuid::Uuid,
     verb: &'static str,
     uri: String,
@@ -30,7 +34,7 @@ pub(super) struct Event {
     is_dry_run: bool,
     pub(super) request_body: Option<Body>,
     answer: Option<Bytes>,
-    pub(super) annotations: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
     /// The name and the uid of what was answered.
     object: Option<ObjectName>,
     received: Timestamp,
@@ -47,7 +51,7 @@ struct ObjectName {
 
 impl Event {
     pub(super) fn new(
-        level: AuditLevel,
+        (level, is_sensitive): (AuditLevel, bool),
         identity: &Identity,
         request: &Request,
         origin: Origin,
@@ -59,6 +63,7 @@ impl Event {
         };
         Self {
             level,
+            is_sensitive,
             id: uuid::Builder::from_random_bytes(rand::random()).into_uuid(),
             verb: request.verb.as_str(),
             uri: shortened(origin.uri),
@@ -91,8 +96,22 @@ impl Event {
         }
     }
 
+    /// What has been said about the request on its way. A policy's annotation may quote the object.
+    pub(super) fn annotate(&mut self, annotations: BTreeMap<String, String>) {
+        let quotable = annotations.into_iter().map(|(name, text)| match self.is_sensitive {
+            true => (name, WITHHELD.to_owned()),
+            false => (name, text),
+        });
+        self.annotations.extend(quotable);
+    }
+
     pub(super) fn end(&mut self, code: u16, failure: Option<&Status>, now: Timestamp) {
-        self.result = Some((code, failure.cloned().map(Box::new), now));
+        let mut failure = failure.cloned().map(Box::new);
+        if let Some(failure) = failure.as_mut().filter(|_| self.is_sensitive) {
+            // What is wrong with a value is said by quoting it.
+            WITHHELD.clone_into(&mut failure.message);
+        }
+        self.result = Some((code, failure, now));
     }
 
     /// The record as one line of JSON, without the line's end.

@@ -5,7 +5,8 @@
 //! - `log.rs`: the file, its rotation, and the thread that writes it.
 //!
 //! A request waits for nothing here: it fills in a [`Record`], which goes into a bounded queue when the request ends,
-//! however it ends. Objects of sensitive kinds, and tokens, are recorded as metadata at most, whatever the policy says.
+//! however it ends. Objects of sensitive kinds, and tokens, are recorded as metadata at most, whatever the policy says, and
+//! without words that may quote them.
 
 mod event;
 mod log;
@@ -67,8 +68,9 @@ impl Audit {
         if level == AuditLevel::None {
             return None;
         }
-        let level = if is_sensitive(kinds, request) { level.min(AuditLevel::Metadata) } else { level };
-        let event = Box::new(Event::new(level, identity, request, origin(), now));
+        let is_sensitive = is_sensitive(kinds, request);
+        let level = if is_sensitive { level.min(AuditLevel::Metadata) } else { level };
+        let event = Box::new(Event::new((level, is_sensitive), identity, request, origin(), now));
         Some(Record { event: Some(event), log: self.log.clone() })
     }
 }
@@ -104,7 +106,7 @@ impl Record {
     /// What has been said about the request on its way.
     pub(crate) fn annotate(&mut self, annotations: BTreeMap<String, String>) {
         if let Some(event) = &mut self.event {
-            event.annotations.extend(annotations);
+            event.annotate(annotations);
         }
     }
 

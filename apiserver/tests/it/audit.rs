@@ -122,6 +122,28 @@ async fn bodies_are_recorded_where_the_policy_wants_them_but_never_secrets() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_refused_secret_is_not_recorded_for_it_may_quote_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = file(directory.path());
+    let host = host(file.clone(), everything()).await;
+    let values =
+        [json!({"data": {"p": "hunter2-!"}}), json!({"data": {"p": ["hunter2-!"]}}), json!({"hunter2-!": 1})];
+    for (index, mut secret) in values.into_iter().enumerate() {
+        secret["metadata"] = json!({"name": format!("s{index}")});
+        let answer = host.post(SECRETS, secret).await;
+        assert!(answer.code >= 400, "{}", answer.text);
+    }
+    host.post(MAPS, json!({"metadata": {"name": "UPPER"}})).await.is(422);
+    let line = found(&file.path, |line| line["objectRef"]["resource"] == "configmaps").await;
+    assert!(text(&line["responseStatus"]["message"]).contains("UPPER"), "others are told: {line}");
+    let refused: Vec<Value> =
+        lines(&file.path).into_iter().filter(|line| line["objectRef"]["resource"] == "secrets").collect();
+    assert_eq!(refused.len(), 3);
+    assert!(refused.iter().all(|line| line["responseStatus"]["reason"].is_string()));
+    assert!(!std::fs::read_to_string(&file.path).unwrap().contains("hunter2"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn the_log_is_rotated_and_old_files_go() {
     let directory = tempfile::tempdir().unwrap();
     let file = AuditFile { max_bytes: 4_000, ..file(directory.path()) };
