@@ -42,6 +42,9 @@ pub struct RelationEdge {
     /// relation is told by the owned object.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// Whether the `kind` beside the field says that it is this one: `roleRef.kind`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_kind: bool,
     /// Whether it is declared below a template: true of the objects to be made from it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub templated: bool,
@@ -86,6 +89,7 @@ impl RelationEdge {
             from: from(),
             verb: at.relation.verb,
             to: at.relation.target,
+            by_kind: at.relation.by_kind,
             path: at.path,
             templated: at.templated,
         });
@@ -94,11 +98,12 @@ impl RelationEdge {
 
     /// What an object's field holds: a name, or a selector, for each of the places that the path leads to.
     pub fn found<'v>(&self, object: &'v Value) -> Vec<Found<'v>> {
-        let mut found = vec![Found { value: object, is_optional: false }];
+        let mut found = vec![Found { value: object, is_optional: false, kind: None }];
         for step in self.path.split('.').filter(|step| !step.is_empty()) {
             found = found.into_iter().flat_map(|found| found.step(step)).collect();
         }
         found.retain(|found| !found.value.is_null() && found.value.as_str() != Some(""));
+        found.retain(|found| !self.by_kind || found.kind == Some(self.to.as_str()));
         found
     }
 }
@@ -110,13 +115,16 @@ pub struct Found<'v> {
     pub value: &'v Value,
     /// Whether the object says `optional: true` beside it: that nothing may be there.
     pub is_optional: bool,
+    /// The `kind` beside it.
+    kind: Option<&'v str>,
 }
 
 impl<'v> Found<'v> {
     fn step(self, step: &str) -> Vec<Self> {
         let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
         let is_optional = self.value["optional"] == true;
-        let found = |value| Self { value, is_optional };
+        let kind = self.value["kind"].as_str();
+        let found = |value| Self { value, is_optional, kind };
         match self.value.get(name) {
             _ if step == "*" => {
                 self.value.as_object().into_iter().flat_map(|map| map.values()).map(found).collect()
@@ -150,5 +158,18 @@ mod tests {
         assert_eq!(volumes, [(json!("one"), false), (json!("two"), true)]);
         assert_eq!(at("spec.by.*.ref"), [(json!("three"), false)]);
         assert_eq!(at("spec.none[].name"), []);
+    }
+
+    #[test]
+    fn the_kind_beside_a_name_says_whose_name_it_is() {
+        let object = json!({"roleRef": {"kind": "Role", "name": "reader"}});
+        let edge = |to: &str| RelationEdge {
+            path: "roleRef.name".to_owned(),
+            to: to.to_owned(),
+            by_kind: true,
+            ..RelationEdge::default()
+        };
+        assert_eq!(edge("Role").found(&object).len(), 1);
+        assert_eq!(edge("ClusterRole").found(&object).len(), 0);
     }
 }

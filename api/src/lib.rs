@@ -65,7 +65,7 @@ pub use labels::{LabelQuery, LabelSelector};
 pub use metadata::{ListMeta, ManagedFieldsEntry, Metadata, OwnerReference};
 pub use object::Object;
 pub use quantity::Quantity;
-pub use relation::{MatchLabels, Owns, Ref, References, RelationVerb, RunsOn, Selector};
+pub use relation::{MatchLabels, OneOf, Owns, Ref, References, Referent, RelationVerb, RunsOn, Selector};
 pub use request::{
     Body, FieldValidation, MediaType, Params, Patch, Propagation, Request, Verb, VersionMatch, parse_dry_run,
 };

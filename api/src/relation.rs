@@ -1,7 +1,8 @@
 //! Relations between kinds, as types: a field of type [`Ref`] or [`Selector`] *is* the relation.
 //!
 //! On the wire a [`Ref`] is a plain name, a [`Selector`] a plain label selector and [`MatchLabels`] a plain map of labels. Their
-//! schemas carry `x-relation: {verb, target}`, from which the relation graph is read back.
+//! schemas carry `x-relation: {verb, target}`, from which the relation graph is read back; several targets stand for the one
+//! that the `kind` beside the field names.
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
@@ -36,6 +37,31 @@ impl RelationVerb for References {
 
 impl RelationVerb for RunsOn {
     const NAME: &'static str = "runsOn";
+}
+
+/// What a name can refer to: a kind, or [`OneOf`] two.
+pub trait Referent: 'static {
+    /// `target` of `x-relation`.
+    fn target() -> serde_json::Value;
+}
+
+impl<K: Resource> Referent for K {
+    fn target() -> serde_json::Value {
+        K::KIND.name.into()
+    }
+}
+
+/// One of two kinds: the `kind` beside the name says which.
+pub enum OneOf<A, B> {
+    /// Never made: the type is all there is.
+    #[doc(hidden)]
+    Never(std::convert::Infallible, PhantomData<fn() -> (A, B)>),
+}
+
+impl<A: Resource, B: Resource> Referent for OneOf<A, B> {
+    fn target() -> serde_json::Value {
+        json!([A::KIND.name, B::KIND.name])
+    }
 }
 
 /// The name of an object of kind `K`, in the same namespace if `K` lives in one.
@@ -117,9 +143,9 @@ impl<'de, K, V> Deserialize<'de> for Ref<K, V> {
     }
 }
 
-impl<K: Resource, V: RelationVerb> JsonSchema for Ref<K, V> {
+impl<K: Referent, V: RelationVerb> JsonSchema for Ref<K, V> {
     fn schema_name() -> Cow<'static, str> {
-        format!("{}{}Ref", K::KIND.name, V::NAME).into()
+        format!("{}{}Ref", K::target(), V::NAME).into()
     }
 
     fn inline_schema() -> bool {
@@ -127,7 +153,7 @@ impl<K: Resource, V: RelationVerb> JsonSchema for Ref<K, V> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "x-relation": {"verb": V::NAME, "target": K::KIND.name}})
+        json_schema!({"type": "string", "x-relation": {"verb": V::NAME, "target": K::target()}})
     }
 }
 

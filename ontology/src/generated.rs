@@ -100,9 +100,7 @@ fn is_common(field: &str) -> bool {
 /// itself is listed once.
 fn rows<'a>(text: &mut String, path: &str, ty: Type<'a>, above: &mut Vec<&'a Node>) {
     let _ = writeln!(text, "| `{path}` | {} | {} |", type_name(ty), one_line(ty));
-    if let Some(relation) = &ty.element().node().relation
-        && relation.verb == "selects"
-    {
+    if ty.element().node().relations.iter().any(|relation| relation.verb == "selects") {
         return;
     }
     if path.ends_with("template.spec") {
@@ -138,9 +136,11 @@ fn type_name(ty: Type<'_>) -> String {
     if let Some(entry) = ty.entries() {
         return format!("map of {}", type_name(entry));
     }
-    match (&ty.node().relation, &ty.node().allowed) {
-        (Some(relation), _) => format!("{} {}", relation.verb, relation.target),
-        (None, Some(values)) if values.len() > 1 => {
+    let relations: Vec<String> =
+        ty.node().relations.iter().map(|relation| format!("{} {}", relation.verb, relation.target)).collect();
+    match &ty.node().allowed {
+        _ if !relations.is_empty() => relations.join(" or "),
+        Some(values) if values.len() > 1 => {
             let words: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
             words.join(" or ")
         }

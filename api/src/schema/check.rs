@@ -19,6 +19,14 @@ impl Schema {
         self.run(object, Mode { unknown: false, values: true, required: true, strictly_closed: false })
     }
 
+    /// As [`check_values`](Self::check_values) but of a change: what has not changed is not asked again, so that a schema that
+    /// has become stricter does not bar old objects from being written. Items of lists are compared with those that have
+    /// the same keys, if the list has keys.
+    pub fn check_change(&self, object: &Value, old: &Value) -> Vec<FieldError> {
+        let mode = Mode { unknown: false, values: true, required: true, strictly_closed: false };
+        self.root().run(object, Some(old), mode)
+    }
+
     /// As [`check_values`](Self::check_values) but without missing fields: for a partial object, as
     /// server-side apply sends it. Items of map lists must still have a key.
     pub fn check_partial(&self, object: &Value) -> Vec<FieldError> {
@@ -32,17 +40,18 @@ impl Schema {
     }
 
     fn run(&self, object: &Value, mode: Mode) -> Vec<FieldError> {
-        self.root().run(object, mode)
+        self.root().run(object, None, mode)
     }
 }
 
 impl Type<'_> {
     /// Everything wrong with a value for this place, unknown fields included.
     pub(super) fn check(self, value: &Value) -> Vec<FieldError> {
-        self.run(value, Mode { unknown: true, values: true, required: true, strictly_closed: false })
+        let mode = Mode { unknown: true, values: true, required: true, strictly_closed: false };
+        self.run(value, None, mode)
     }
 
-    fn run(self, value: &Value, mode: Mode) -> Vec<FieldError> {
+    fn run(self, value: &Value, old: Option<&Value>, mode: Mode) -> Vec<FieldError> {
         let mut checker = Checker {
             mode,
             dialect: self.schema.dialect,
@@ -50,7 +59,7 @@ impl Type<'_> {
             above: Vec::new(),
             errors: Vec::new(),
         };
-        checker.value(self, value);
+        checker.value(self, value, old);
         checker.errors
     }
 }
@@ -80,7 +89,10 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn value(&mut self, ty: Type<'a>, value: &'a Value) {
+    fn value(&mut self, ty: Type<'a>, value: &'a Value, old: Option<&'a Value>) {
+        if old == Some(value) {
+            return;
+        }
         let Some(actual) = Types::of(value) else {
             if self.mode.values && !ty.nullable && !ty.is_any() {
                 self.wrong_type(&ty, value);
@@ -95,8 +107,8 @@ impl<'a> Checker<'a> {
         }
         let before = self.errors.len();
         match value {
-            Value::Object(object) => self.object(ty, object),
-            Value::Array(items) => self.array(ty, items),
+            Value::Object(object) => self.object(ty, object, old),
+            Value::Array(items) => self.array(ty, items, old),
             _ => {}
         }
         if self.mode.values {
@@ -107,14 +119,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn object(&mut self, ty: Type<'a>, object: &'a Map<String, Value>) {
+    fn object(&mut self, ty: Type<'a>, object: &'a Map<String, Value>, old: Option<&'a Value>) {
         for (name, value) in object {
+            let old = old.and_then(|old| old.get(name));
             if let Some(property) = ty.property(name) {
                 if !value.is_null() || property.nullable {
-                    self.descend(Step::Field(name), ty, property, value);
+                    self.descend(Step::Field(name), ty, property, (value, old));
                 }
             } else if let Some(entries) = ty.entries() {
-                self.descend(Step::Entry(name), ty, entries, value);
+                self.descend(Step::Entry(name), ty, entries, (value, old));
             } else if self.mode.unknown && self.is_closed(&ty) {
                 let error = self.unknown(ty, name);
                 self.errors.push(error);
@@ -139,10 +152,11 @@ impl<'a> Checker<'a> {
             && (!self.mode.strictly_closed || ty.additional == Additional::Forbidden)
     }
 
-    fn array(&mut self, ty: Type<'a>, items: &'a [Value]) {
+    fn array(&mut self, ty: Type<'a>, items: &'a [Value], old: Option<&'a Value>) {
         if let Some(item_type) = ty.items() {
             for (index, item) in items.iter().enumerate() {
-                self.descend(Step::Item(index), ty, item_type, item);
+                let old = counterpart(&ty.node().list, item, old);
+                self.descend(Step::Item(index), ty, item_type, (item, old));
             }
         }
         if self.mode.values {
@@ -198,11 +212,11 @@ impl<'a> Checker<'a> {
             let mode = Mode { strictly_closed: true, ..self.mode };
             if group.rule == Rule::AllOf {
                 let outer = std::mem::replace(&mut self.mode, mode);
-                group.of.iter().for_each(|&id| self.value(ty.schema.node(id), value));
+                group.of.iter().for_each(|&id| self.value(ty.schema.node(id), value, None));
                 self.mode = outer;
                 continue;
             }
-            let fits = |ty: Type<'a>| ty.run(value, mode).is_empty();
+            let fits = |ty: Type<'a>| ty.run(value, None, mode).is_empty();
             let valid = group.of.iter().filter(|&&id| fits(ty.schema.node(id))).count();
             let problem = match group.rule {
                 Rule::AnyOf if valid == 0 => "must validate at least one schema (anyOf)".to_owned(),
@@ -220,10 +234,16 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn descend(&mut self, step: Step<'a>, parent: Type<'a>, ty: Type<'a>, value: &'a Value) {
+    fn descend(
+        &mut self,
+        step: Step<'a>,
+        parent: Type<'a>,
+        ty: Type<'a>,
+        (value, old): (&'a Value, Option<&'a Value>),
+    ) {
         self.path.push(step);
         self.above.push(parent);
-        self.value(ty, value);
+        self.value(ty, value, old);
         self.above.pop();
         self.path.pop();
     }
@@ -255,6 +275,12 @@ impl<'a> Checker<'a> {
             Step::Item(index) => path.index(*index),
         })
     }
+}
+
+/// The item as it was before, if the list's items can be told apart.
+fn counterpart<'a>(list: &ListType, item: &Value, old: Option<&'a Value>) -> Option<&'a Value> {
+    let ListType::Map(keys) = list else { return None };
+    old?.as_array()?.iter().find(|old| keys.iter().all(|key| old.get(key) == item.get(key)))
 }
 
 impl Node {

@@ -96,7 +96,7 @@ fn scalar_keywords(k: &Keywords<'_>) -> Result<Node, SchemaError> {
         atomic_map: k.string("x-kubernetes-map-type")? == Some("atomic"),
         preserve_unknown: k.flag("x-kubernetes-preserve-unknown-fields")?,
         int_or_string: k.flag("x-kubernetes-int-or-string")?,
-        relation: relation(k)?,
+        relations: relations(k)?,
         limits: limits(k)?.map(Box::new),
         ..Node::default()
     })
@@ -157,13 +157,19 @@ fn list_type(k: &Keywords<'_>) -> Result<ListType, SchemaError> {
     }
 }
 
-fn relation(k: &Keywords<'_>) -> Result<Option<Relation>, SchemaError> {
-    let Some(value) = k.get("x-relation") else { return Ok(None) };
-    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    match (text("verb"), text("target")) {
-        (Some(verb), Some(target)) => Ok(Some(Relation { verb, target })),
-        _ => Err(SchemaError::Keyword { keyword: "x-relation", expected: "an object with verb and target" }),
-    }
+fn relations(k: &Keywords<'_>) -> Result<Vec<Relation>, SchemaError> {
+    let Some(value) = k.get("x-relation") else { return Ok(Vec::new()) };
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let relation = |target: &str, by_kind| {
+        let verb = text("verb")?.to_owned();
+        Some(Relation { verb, target: target.to_owned(), by_kind })
+    };
+    let found = match (text("target"), value.get("target").and_then(Value::as_array)) {
+        (Some(target), _) => relation(target, false).map(|one| vec![one]),
+        (None, Some(all)) => all.iter().map(|target| relation(target.as_str()?, true)).collect(),
+        (None, None) => None,
+    };
+    found.ok_or(SchemaError::Keyword { keyword: "x-relation", expected: "an object with verb and target" })
 }
 
 fn limits(k: &Keywords<'_>) -> Result<Option<Limits>, SchemaError> {

@@ -17,6 +17,7 @@ mod compile;
 mod defaults;
 mod flatten;
 mod limits;
+mod outline;
 mod prune;
 mod suggest;
 mod walk;
@@ -195,8 +196,8 @@ pub struct Node {
     pub preserve_unknown: bool,
     /// An integer or a string.
     pub int_or_string: bool,
-    /// What the value refers to.
-    pub relation: Option<Relation>,
+    /// What the value refers to: several kinds where the `kind` beside it says which.
+    pub relations: Vec<Relation>,
     properties: BTreeMap<String, NodeId>,
     additional: Additional,
     items: Option<NodeId>,
@@ -318,6 +319,8 @@ pub struct Relation {
     pub verb: String,
     /// The kind that is referred to.
     pub target: String,
+    /// Whether it is only referred to where the `kind` beside the field names it.
+    pub by_kind: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -192,7 +192,7 @@ fn a_partial_object_may_lack_required_fields_but_not_list_keys() {
 
 #[test]
 fn relations_are_read_back_from_the_schema() {
-    let relation = Relation { verb: "runsOn".into(), target: "Node".into() };
+    let relation = Relation { verb: "runsOn".into(), target: "Node".into(), by_kind: false };
     let path = "spec.template.nodeName".to_owned();
     assert_eq!(widget().relations(), [RelationAt { path, relation, templated: true }]);
 }
@@ -311,7 +311,83 @@ fn documents_that_are_no_schemas_are_refused() {
         (json!({"type": "strin"}), "type"),
         (json!({"properties": {"a": {"pattern": "("}}}), "pattern"),
         (json!({"type": "array", "x-kubernetes-list-type": "map"}), "x-kubernetes-list-map-keys"),
+        (
+            json!({"properties": (0..=MAX_NODES).map(|n| (format!("p{n}"), json!({"minimum": n}))).collect::<serde_json::Map<_, _>>()}),
+            "size",
+        ),
     ] {
-        assert_eq!(problem(&document), expected, "{document}");
+        assert_eq!(problem(&document), expected);
     }
+}
+
+#[test]
+fn what_has_not_changed_is_not_asked_again() {
+    let schema = Schema::compile_structural(&json!({
+        "type": "object",
+        "properties": {
+            "short": {"type": "string", "maxLength": 2},
+            "inner": {"type": "object", "required": ["new"], "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}},
+            "parts": {
+                "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+                "items": {"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer", "maximum": 5}}},
+            },
+            "words": {"type": "array", "items": {"type": "string", "maxLength": 2}},
+        },
+    }))
+    .unwrap();
+    let old = json!({
+        "short": "long", "inner": {"a": 1}, "words": ["long"],
+        "parts": [{"name": "a", "size": 9}, {"name": "b", "size": 9}],
+    });
+    let errors = |change: &dyn Fn(&mut Value)| {
+        let mut new = old.clone();
+        change(&mut new);
+        shown(&schema.check_change(&new, &old))
+    };
+    assert_eq!(errors(&|new| new["other"] = json!(1)), Vec::<String>::new());
+    assert_eq!(
+        errors(&|new| new["short"] = json!("other")),
+        ["short: Too long: may not be more than 2 bytes"]
+    );
+    assert_eq!(errors(&|new| new["inner"]["b"] = json!(1)), ["inner.new: Required value"]);
+    // Items are known by their keys, wherever they stand.
+    assert_eq!(errors(&|new| new["parts"].as_array_mut().unwrap().reverse()), Vec::<String>::new());
+    assert_eq!(
+        errors(&|new| new["parts"][1]["size"] = json!(8)),
+        ["parts[1].size: Invalid value: 8: parts[1].size in body should be less than or equal to 5"]
+    );
+    assert_eq!(
+        errors(&|new| new["parts"][1]["name"] = json!("a")).last().unwrap(),
+        "parts[1].name: Duplicate value: \"a\""
+    );
+    // Items without keys could be any of the old ones.
+    assert_eq!(
+        errors(&|new| new["words"] = json!(["long", "x"])),
+        ["words[0]: Too long: may not be more than 2 bytes"]
+    );
+}
+
+#[test]
+fn an_outline_has_the_fields_and_their_types_in_place() {
+    let schema = Schema::compile(&json!({
+        "type": "object",
+        "properties": {
+            "size": {"type": ["integer", "null"], "description": "How large.", "minimum": 1},
+            "next": {"$ref": "#/$defs/Next"},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "port": {"x-kubernetes-int-or-string": true},
+        },
+        "$defs": {"Next": {"type": "object", "properties": {"again": {"$ref": "#/$defs/Next"}}}},
+    }))
+    .unwrap();
+    let expected = json!({
+        "type": "object",
+        "properties": {
+            "size": {"type": "integer"},
+            "next": {"type": "object", "properties": {"again": {}}},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "port": {},
+        },
+    });
+    assert_eq!(schema.outline(), expected);
 }

@@ -50,7 +50,7 @@ fn collect<'a>(ty: Type<'a>, path: &mut String, above: &mut Vec<Type<'a>>, found
     if above.iter().any(|seen| seen.same(ty)) {
         return;
     }
-    if let Some(relation) = &ty.relation {
+    for relation in &ty.node().relations {
         let (path, relation) = (path.clone(), relation.clone());
         found.push(RelationAt { templated: is_templated(&path), path, relation });
     }

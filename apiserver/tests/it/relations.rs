@@ -56,4 +56,14 @@ async fn a_write_warns_of_what_it_names_and_is_not_there() {
     let patched = host.merge(&format!("{WORKLOADS}/web"), json!({"spec": {"replicas": 2}})).await;
     assert!(warnings(&patched).is_empty(), "{:?}", patched.headers);
     patched.is(200);
+
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
+    let binding = |name: &str, kind: &str| json!({"metadata": {"name": name}, "roleRef": {"kind": kind, "name": "nobody"}});
+    for kind in ["Role", "ClusterRole"] {
+        let made = host.post(bindings, binding(&kind.to_lowercase(), kind)).await;
+        let expected =
+            format!("299 - \"roleRef.name: {} \\\"nobody\\\" does not exist\"", kind.to_lowercase());
+        assert_eq!(warnings(&made), [expected]);
+        made.is(201);
+    }
 }

@@ -119,10 +119,12 @@ fn facts(of: Type<'_>, depth: usize) -> String {
     let show =
         |values: &[serde_json::Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let element = of.element();
+    let relations: Vec<String> =
+        element.relations.iter().map(|relation| format!("{} {}", relation.verb, relation.target)).collect();
     let lines = [
         element.allowed.as_ref().map(|values| format!("One of: {}", show(values))),
         of.default.as_ref().filter(|value| !value.is_object()).map(|value| format!("Default: {value}")),
-        element.relation.as_ref().map(|relation| format!("Relation: {} {}", relation.verb, relation.target)),
+        (!relations.is_empty()).then(|| format!("Relation: {}", relations.join(" or "))),
     ];
     lines
         .into_iter()

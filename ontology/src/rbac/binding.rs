@@ -1,11 +1,13 @@
 //! [`RoleBinding`] and [`ClusterRoleBinding`]: who has a role.
 
-use orch_api::{ApiVersion, Column, FieldError, FieldPath, Kind, KindName, Metadata, Ref, Resource, names};
+use orch_api::{
+    ApiVersion, Column, FieldError, FieldPath, Kind, KindName, Metadata, OneOf, Ref, Resource, names,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ClusterRole, RBAC_GROUP};
+use super::{ClusterRole, RBAC_GROUP, Role};
 use crate::syntax::invalid_each;
 
 /// Who has a role in one namespace: a Role of that namespace, or a ClusterRole.
@@ -26,7 +28,7 @@ pub struct RoleBinding {
     pub subjects: Vec<Subject>,
     /// The role. Cannot be changed: what a binding gives must be seen when it is made.
     #[serde(default)]
-    pub role_ref: RoleRef<String>,
+    pub role_ref: RoleRef<Ref<OneOf<Role, ClusterRole>>>,
 }
 
 /// Who has a ClusterRole in the whole cluster.
@@ -181,12 +183,6 @@ impl<N: AsName> RoleRef<N> {
 pub trait AsName {
     /// The name.
     fn as_name(&self) -> &str;
-}
-
-impl AsName for String {
-    fn as_name(&self) -> &str {
-        self
-    }
 }
 
 impl<K> AsName for Ref<K> {

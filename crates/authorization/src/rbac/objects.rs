@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orch_api::{Followed, Resource};
+use orch_api::{Followed, OneOf, Ref, Resource};
 use orch_ontology::{
     AsName, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
@@ -62,7 +62,7 @@ struct Rulebook {
 struct Bound {
     #[serde(default)]
     subjects: Vec<Subject>,
-    role_ref: RoleRef<String>,
+    role_ref: RoleRef<Ref<OneOf<Role, ClusterRole>>>,
 }
 
 impl Objects {
