@@ -20,7 +20,8 @@ const NAMESPACES: &str = "namespaces";
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Completes and checks an object; `old` is the object as stored. In order: the defaults of a schema that
-/// a user has written, metadata, shape, then what the kind itself says (defaults, validation).
+/// a user has written, metadata, shape (of what has changed, where a user may have changed the schema since), then what the
+/// kind itself says (defaults, validation).
 ///
 /// # Errors
 /// 422 with everything that is wrong; 400 if a value is of the wrong type.
@@ -31,7 +32,10 @@ pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> R
         Some(_) => kind.entry.schema.apply_defaults(object),
         None => kind.entry.schema.empty_nulls(object),
     }
-    let shape = kind.entry.schema.check_values(object);
+    let shape = match old.filter(|_| kind.entry.custom.is_some()) {
+        Some(old) => kind.entry.schema.check_change(object, old),
+        None => kind.entry.schema.check_values(object),
+    };
     wrong_types(kind, &shape)?;
     let mut errors = metadata::validate(kind, object, old);
     errors.extend(shape);

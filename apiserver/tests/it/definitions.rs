@@ -101,6 +101,46 @@ async fn objects_of_a_defined_kind_live_like_all_others() {
 }
 
 #[tokio::test]
+async fn what_a_stricter_schema_refuses_may_stay_until_it_is_changed() {
+    let schema = |longest: u64| {
+        let names = json!({"type": "array", "items": {"type": "string"}});
+        json!({"type": "object", "properties": {
+            "note": {"type": "string", "maxLength": longest}, "size": {"type": "integer"}, "names": names,
+        }})
+    };
+    let host = with(widgets(schema(9))).await;
+    let path = "/apis/example.com/v1/widgets/a";
+    host.post("/apis/example.com/v1/widgets", widget("v1", "a", json!({"note": "too long"}))).await.is(201);
+    let versions = json!({"spec": {"versions": [version("v1", true, &schema(3))]}});
+    host.merge(&format!("{DEFINITIONS}/widgets.example.com"), versions).await.is(200);
+    host.merge(path, json!({"metadata": {"finalizers": ["example.com/keep"]}})).await.is(200);
+    host.merge(path, json!({"spec": {"size": 1}})).await.is(200);
+    host.apply(path, "ann", widget("v1", "a", json!({"size": 1}))).await.is(200);
+    let refused = host.merge(path, json!({"spec": {"note": "as long"}})).await;
+    refused.fails(422, "Invalid", "spec.note: Too long: may not be more than 3 bytes");
+    host.merge(path, json!({"spec": {"note": "ok"}})).await.is(200);
+    host.merge(path, json!({"spec": {"note": "too long"}})).await.is(422);
+}
+
+#[tokio::test]
+async fn a_conversion_webhook_is_refused_for_what_it_is() {
+    let host = Host::start().await;
+    let mut definition = widgets(json!({"type": "object"}));
+    definition["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {
+        "conversionReviewVersions": ["v1"], "clientConfig": {"service": {"name": "a", "namespace": "b", "path": "/"}},
+    }});
+    let refused = host.post(DEFINITIONS, definition.clone()).await;
+    refused.fails(
+        422,
+        "Invalid",
+        "spec.conversion.strategy: Invalid value: \"Webhook\": conversion webhooks are not supported",
+    );
+    definition["spec"]["conversion"]["strategy"] = "None".into();
+    let refused = host.post(DEFINITIONS, definition).await;
+    refused.fails(422, "Invalid", "spec.conversion.webhook: Forbidden: should not be set");
+}
+
+#[tokio::test]
 async fn tables_have_the_columns_of_the_definition() {
     let host = with(definition()).await;
     host.post(TABS, tab("a", json!({"schedule": "0 * * * *"}))).await.is(201);

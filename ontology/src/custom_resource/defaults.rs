@@ -11,7 +11,9 @@ impl CustomResourceDefinition {
         if names.list_kind.is_empty() && !names.kind.is_empty() {
             names.list_kind = format!("{}List", names.kind);
         }
-        self.spec.conversion.get_or_insert_with(|| CustomResourceConversion { strategy: "None".to_owned() });
+        self.spec
+            .conversion
+            .get_or_insert_with(|| CustomResourceConversion { strategy: "None".to_owned(), webhook: None });
         if let Some(storage) = self.storage_version().map(|version| version.name.clone())
             && !self.status.stored_versions.contains(&storage)
         {

@@ -262,6 +262,14 @@ pub struct SelectableField {
 pub struct CustomResourceConversion {
     /// `None`: nothing but the `apiVersion` changes. Webhooks are not supported.
     pub strategy: String,
+    /// How a webhook is called. Known so that it can be refused in words that help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "anything")]
+    pub webhook: Option<serde_json::Value>,
+}
+
+fn anything(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// Whether a kind is served.

@@ -256,7 +256,12 @@ fn conversion(spec: &CustomResourceDefinitionSpec, path: &FieldPath) -> Vec<Fiel
     let mut errors = Vec::new();
     let at = path.child("conversion").child("strategy");
     match spec.conversion.as_ref().map(|conversion| conversion.strategy.as_str()) {
-        None | Some("None") => {}
+        None | Some("None") => {
+            if spec.conversion.as_ref().is_some_and(|conversion| conversion.webhook.is_some()) {
+                let why = "should not be set when strategy is not set to Webhook";
+                errors.push(FieldError::forbidden(path.child("conversion").child("webhook"), why));
+            }
+        }
         Some("Webhook") => {
             let why = "conversion webhooks are not supported: use the strategy None, with which only the apiVersion of an object changes between versions";
             errors.push(FieldError::invalid(at, "Webhook", why));
