@@ -4,6 +4,7 @@
 //! planners: a pure function from a world to a plan. Start reading at [`all`] and [`run`], then [`workload`].
 #![deny(missing_docs)]
 
+pub mod admission_policy;
 pub mod certificate;
 pub mod custom_resource;
 pub mod election;
@@ -115,6 +116,7 @@ pub fn all(authority: Authority, telemetry: Telemetry) -> Vec<Entry> {
         }),
         entry("certificate-cleaning", permissions::certificate_cleaning(), certificate::run_cleaning),
         entry("role-aggregation", permissions::role_aggregation(), role_aggregation::run),
+        entry("admission-policy", permissions::admission_policy(), admission_policy::run),
     ]
 }
 

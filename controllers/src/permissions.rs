@@ -103,3 +103,8 @@ pub(crate) fn custom_resource() -> Vec<PolicyRule> {
 pub(crate) fn role_aggregation() -> Vec<PolicyRule> {
     vec![on(&["escalate", "patch"], RBAC, &["clusterroles"])]
 }
+
+/// Tells whether rules fit the kinds that they are about.
+pub(crate) fn admission_policy() -> Vec<PolicyRule> {
+    vec![on(&["patch"], "admissionregistration.k8s.io", &["validatingadmissionpolicies/status"])]
+}

@@ -83,7 +83,7 @@ impl Index {
     ) -> Self {
         let mut by_policy: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for binding in bindings {
-            by_policy.entry(&binding.spec.policy_name).or_default().push(binding.clone());
+            by_policy.entry(binding.spec.policy_name.as_str()).or_default().push(binding.clone());
         }
         let mut index = Self::default();
         for policy in policies {

@@ -1,10 +1,10 @@
 //! [`ValidatingAdmissionPolicyBinding`]: where a policy applies, and what follows.
 
-use orch_api::{ApiVersion, Column, FieldError, Kind, KindName, LabelSelector, Metadata, Resource};
+use orch_api::{ApiVersion, Column, FieldError, Kind, KindName, LabelSelector, Metadata, Ref, Resource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ADMISSION_GROUP, MatchResources, validate};
+use super::{ADMISSION_GROUP, MatchResources, ValidatingAdmissionPolicy, validate};
 
 /// Makes a ValidatingAdmissionPolicy apply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,8 +30,8 @@ pub struct ValidatingAdmissionPolicyBinding {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ValidatingAdmissionPolicyBindingSpec {
     /// The name of the ValidatingAdmissionPolicy. It need not be there yet.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub policy_name: String,
+    #[serde(default, skip_serializing_if = "Ref::is_empty")]
+    pub policy_name: Ref<ValidatingAdmissionPolicy>,
     /// The policy's parameters. Without it, `params` is null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub param_ref: Option<ParamRef>,

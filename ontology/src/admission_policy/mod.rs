@@ -4,6 +4,7 @@
 //! parameters, and what follows. A policy without a binding does nothing.
 
 mod binding;
+mod checking;
 mod expressions;
 mod matching;
 mod policy;
@@ -13,11 +14,13 @@ pub use binding::{
     ParamRef, ParameterNotFoundAction, ValidatingAdmissionPolicyBinding,
     ValidatingAdmissionPolicyBindingSpec, ValidationAction,
 };
+pub use checking::{CheckedKind, named_resources, type_check};
 pub use expressions::{POLICY_VARIABLES, PolicyExpressions, PolicyVariable};
 pub use matching::{MatchPolicy, MatchResources, NamedRuleWithOperations, OperationType, RuleScope};
 pub use policy::{
-    AuditAnnotation, FailurePolicy, MatchCondition, ParamKind, ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicySpec, ValidatingAdmissionPolicyStatus, Validation, Variable,
+    AuditAnnotation, ExpressionWarning, FailurePolicy, MatchCondition, ParamKind, TypeChecking,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicySpec, ValidatingAdmissionPolicyStatus, Validation,
+    Variable,
 };
 
 /// The group of admission policies.

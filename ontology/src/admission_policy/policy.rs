@@ -1,6 +1,6 @@
 //! [`ValidatingAdmissionPolicy`]: what is checked, and how.
 
-use orch_api::{ApiVersion, Column, FieldError, Kind, KindName, Metadata, Resource};
+use orch_api::{ApiVersion, Column, Condition, FieldError, Kind, KindName, Metadata, Resource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -140,6 +140,34 @@ pub struct ValidatingAdmissionPolicyStatus {
     /// The generation of the policy that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Whether the expressions fit the kinds that the policy is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_checking: Option<TypeChecking>,
+    /// What else has been observed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// What has been found by checking a policy's expressions against the kinds that it names. The policy applies all the same:
+/// expressions that fail are treated as its `failurePolicy` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TypeChecking {
+    /// What cannot be meant. Empty if all is well, or if the policy names no kinds: `*` is not checked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub expression_warnings: Vec<ExpressionWarning>,
+}
+
+/// What is wrong with an expression.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpressionWarning {
+    /// Where the expression stands, such as `spec.validations[0].expression`.
+    pub field_ref: String,
+    /// What is wrong, one line for each kind that it is wrong about.
+    pub warning: String,
 }
 
 impl Resource for ValidatingAdmissionPolicy {

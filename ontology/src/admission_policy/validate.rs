@@ -220,7 +220,8 @@ pub(super) fn binding(spec: &ValidatingAdmissionPolicyBindingSpec) -> Vec<FieldE
     if spec.policy_name.is_empty() {
         errors.push(FieldError::required(at, ""));
     } else {
-        errors.extend(invalid_each(&at, &spec.policy_name, dns_subdomain(&spec.policy_name)));
+        let name = spec.policy_name.as_str();
+        errors.extend(invalid_each(&at, name, dns_subdomain(name)));
     }
     errors.extend(spec.param_ref.iter().flat_map(|of| param_ref(of, &path.child("paramRef"))));
     let resources = spec.match_resources.iter();

@@ -112,6 +112,7 @@ pub(crate) const DEFINITIONS: &[Case] = &[
     case("which is kept", "label lan porch a=b", &[]).fails(&[
         "The lanterns \"porch\" is invalid: : ValidatingAdmissionPolicy 'no-amber' with binding 'no-amber' denied request: no amber here",
     ]),
+    case("and has been checked", "wait validatingadmissionpolicy no-amber --for=jsonpath={.status.observedGeneration}=1 --timeout=20s", &["condition met"]),
     case("policies", "get validatingadmissionpolicies", &["VALIDATIONS", "PARAMKIND", "no-amber", "<unset>"]),
     case("the definition goes, and what it defined", "delete crd lanterns.lights.example.com --timeout=60s", &["deleted"]),
     case("it is gone", "get crd lanterns.lights.example.com", &[])
