@@ -1,7 +1,7 @@
 //! Request bodies in Kubernetes' protobuf, which some clients send whatever the server prefers.
 //!
-//! The envelope is `k8s\0` and a `runtime.Unknown`; what is in it is decoded by a table of field numbers
-//! (`messages.rs`) into the JSON that the same client would have sent. Answers are never protobuf.
+//! The envelope is `k8s\0` and a `runtime.Unknown`; what is in it is decoded by tables of field numbers
+//! (`messages/`) into the JSON that the same client would have sent. Answers are never protobuf.
 
 mod messages;
 mod reader;
@@ -42,6 +42,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Value, Status> {
 }
 
 fn message(table: &Message, bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
+    fields(table, bytes, depth).map(Value::Object)
+}
+
+fn fields(table: &Message, bytes: &[u8], depth: usize) -> Result<Map<String, Value>, Malformed> {
     if depth > MAX_DEPTH {
         return Err(Malformed);
     }
@@ -51,7 +55,7 @@ fn message(table: &Message, bytes: &[u8], depth: usize) -> Result<Value, Malform
         let Some(field) = table.0.iter().find(|field| field.number == number) else { continue };
         put(&mut object, field, wire, depth)?;
     }
-    Ok(Value::Object(object))
+    Ok(object)
 }
 
 fn put(
@@ -61,6 +65,7 @@ fn put(
     depth: usize,
 ) -> Result<(), Malformed> {
     match field.of {
+        Type::InPlace(table) => object.extend(fields(table, wire.bytes()?, depth + 1)?),
         Type::Map(values) => {
             let (key, value) = entry(values, wire.bytes()?, depth)?;
             let map = object.entry(field.name).or_insert_with(|| Value::Object(Map::new()));
@@ -74,7 +79,7 @@ fn put(
         // Go's encoder writes empty strings and zero times for what is not set.
         ref other => match value(other, wire, depth)? {
             None => {}
-            Some(Value::String(text)) if text.is_empty() => {}
+            Some(Value::String(text)) if text.is_empty() && !matches!(other, Type::AnyText) => {}
             Some(value) => drop(object.insert(field.name.to_owned(), value)),
         },
     }
@@ -83,7 +88,9 @@ fn put(
 
 fn value(of: &Type, wire: Wire<'_>, depth: usize) -> Result<Option<Value>, Malformed> {
     Ok(Some(match of {
-        Type::Text => wire.text()?.into(),
+        Type::Text | Type::AnyText => wire.text()?.into(),
+        Type::Texts => message(&messages::TEXTS, wire.bytes()?, depth + 1)?["items"].take(),
+        Type::Quantity => message(&messages::QUANTITY, wire.bytes()?, depth + 1)?["string"].take(),
         Type::Bytes => STANDARD.encode(wire.bytes()?).into(),
         Type::Int => wire.int()?.into(),
         Type::Positive => match wire.int()? {
@@ -96,15 +103,24 @@ fn value(of: &Type, wire: Wire<'_>, depth: usize) -> Result<Option<Value>, Malfo
             either.get(field).cloned().unwrap_or(0.into())
         }
         Type::Bool => (wire.int()? != 0).into(),
+        Type::Flag => match wire.int()? {
+            0 => return Ok(None),
+            _ => true.into(),
+        },
+        Type::Unread => match wire {
+            Wire::Varint(0) | Wire::Bytes([]) => return Ok(None),
+            _ => true.into(),
+        },
         Type::Message(table) => message(table, wire.bytes()?, depth + 1)?,
-        Type::Time => return time(wire.bytes()?),
+        Type::Time => return Ok(time(wire.bytes()?)?.map(|at| Time::new(at).to_string().into())),
+        Type::MicroTime => return Ok(time(wire.bytes()?)?.map(|at| format!("{at:.6}").into())),
         Type::Json => {
             let raw = message(&messages::RAW, wire.bytes()?, depth + 1)?;
             let raw = STANDARD.decode(raw["raw"].as_str().unwrap_or_default()).map_err(|_| Malformed)?;
             serde_json::from_slice(&raw).map_err(|_| Malformed)?
         }
         // Lists of lists and maps of maps do not exist in protobuf.
-        Type::Map(_) | Type::List(_) => return Err(Malformed),
+        Type::Map(_) | Type::List(_) | Type::InPlace(_) => return Err(Malformed),
     }))
 }
 
@@ -121,11 +137,12 @@ fn entry(values: &Type, bytes: &[u8], depth: usize) -> Result<(String, Value), M
     Ok((key, found.unwrap_or_else(|| Value::String(String::new()))))
 }
 
-fn time(bytes: &[u8]) -> Result<Option<Value>, Malformed> {
+/// None for the year 1 of Go's zero time, which is written as nothing.
+fn time(bytes: &[u8]) -> Result<Option<Timestamp>, Malformed> {
     let fields = message(&messages::TIME, bytes, 0)?;
     let Some(seconds) = fields["seconds"].as_i64().filter(|seconds| *seconds != 0) else { return Ok(None) };
-    let at = Timestamp::from_second(seconds).map_err(|_| Malformed)?;
-    Ok(Some(Time::new(at).to_string().into()))
+    let nanos = fields["nanos"].as_i64().and_then(|nanos| i32::try_from(nanos).ok()).unwrap_or_default();
+    Timestamp::new(seconds, nanos).map(Some).map_err(|_| Malformed)
 }
 
 #[cfg(test)]
