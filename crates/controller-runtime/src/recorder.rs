@@ -133,8 +133,10 @@ impl EventWriter {
         self.forget_old(now);
         if let Some(recent) = self.recent.get_mut(&topic) {
             (recent.count, recent.last) = (recent.count + 1, now);
+            // Both ways to count: readers of `events.k8s.io/v1` know only series.
+            let series = json!({"count": recent.count, "lastObservedTime": format!("{now:.6}")});
             let patch = json!({
-                "count": recent.count, "lastTimestamp": Time::new(now), "message": note.message,
+                "count": recent.count, "lastTimestamp": Time::new(now), "message": note.message, "series": series,
             });
             let body = Body { media_type: MediaType::MergePatch, ..Body::json(&patch)? };
             match send(&*self.client, Verb::Patch, recent.target.clone(), body, component).await {

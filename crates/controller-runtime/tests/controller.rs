@@ -160,6 +160,8 @@ async fn what_happens_again_counts_up_one_event() {
     let event = &events.list()[0];
     assert_eq!((event.involved_object.kind.as_str(), event.reason.as_str()), (ConfigMap::KIND.name, "Made"));
     assert_eq!((event.event_type.as_str(), event.source.component.as_str()), ("Normal", "copies"));
+    let series = event.series.as_ref().expect("what is repeated is a series");
+    assert_eq!((series.count, series.last_observed_time.is_some()), (Some(3), true));
 }
 
 #[tokio::test]
