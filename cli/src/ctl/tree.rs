@@ -24,8 +24,9 @@ Examples:
   # For programs
   orchctl tree workload/web -o json
 
-How to read it: what stands below an object is owned by it; ▶ leads to what the object needs, ◀ comes from what needs the
-object, with the relation in brackets. `orchctl get --raw /ontology` shows how kinds relate in general.")]
+How to read it: what stands below an object is owned by it; ▶ leads to what the object needs,
+◀ comes from what needs the object, with the relation in brackets.
+`orchctl get --raw /ontology` shows how kinds relate in general.")]
 pub(super) struct Args {
     /// A kind and a name, or kind/name
     #[arg(required = true, value_name = "KIND/NAME")]
@@ -142,12 +143,16 @@ fn consequences(live: &Live, root: usize) -> String {
     if taken.is_empty() {
         return format!("\nA delete of {label} would take nothing along.\n");
     }
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for place in &taken {
-        *kinds.entry(&live.nodes[*place].kind).or_default() += 1;
+        let node = &live.nodes[*place];
+        *kinds.entry((&node.plural, &node.kind)).or_default() += 1;
     }
-    let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    format!("\nA delete of {label} would take along {}.\n", kinds.join(", "))
+    let kinds = kinds.iter().map(|((plural, kind), count)| match count {
+        1 => format!("1 {}", kind.to_lowercase()),
+        _ => format!("{count} {plural}"),
+    });
+    format!("\nA delete of {label} would take along {}.\n", kinds.collect::<Vec<_>>().join(", "))
 }
 
 fn to_json(live: &Live, of: usize, above: &mut Vec<usize>) -> Value {
@@ -193,7 +198,7 @@ workload/web  Ready
     |-- > node/n1 (runsOn)  Ready
     `-- > configmap/c (references)  Missing
 
-A delete of workload/web would take along 1 ConfigMap, 1 Pod.
+A delete of workload/web would take along 1 configmap, 1 pod.
 ";
         assert_eq!(show("web"), expected);
     }

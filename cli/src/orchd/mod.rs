@@ -45,7 +45,8 @@ Examples:
   # Keep objects in etcd
   orchd up --store etcd --etcd-endpoints http://127.0.0.1:2379
 
-  # A second server over the same etcd, without a node; first copy the first one's pki directory into its data directory
+  # A second server over the same etcd, without a node; first copy the pki directory of the first
+  # into its data directory
   orchd up --store etcd --etcd-endpoints http://127.0.0.1:2379 --runtime none
 
   # Then, from another terminal

@@ -186,7 +186,7 @@ fn relations_are_shown_as_a_tree_and_as_a_graph() {
     let tree = orch.orchctl(&["tree", "workload/web"]).ok();
     assert!(tree.starts_with("workload/web  ") && tree.contains("\n|-- pod/web-"), "{tree}");
     assert!(tree.contains("> node/sim-0000 (runsOn)  Ready\n"), "{tree}");
-    assert!(tree.ends_with("\nA delete of workload/web would take along 2 Pod.\n"), "{tree}");
+    assert!(tree.ends_with("\nA delete of workload/web would take along 2 pods.\n"), "{tree}");
     let dry = orch.orchctl(&["delete", "workload/web", "--dry-run=server"]).ok();
     assert!(dry.starts_with("workload.orch.dev \"web\" deleted (server dry run)\n  pod/web-"), "{dry}");
     assert_eq!(dry.matches(" would go along\n").count(), 2, "{dry}");

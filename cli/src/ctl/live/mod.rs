@@ -38,6 +38,9 @@ pub(super) struct Node {
     /// What stands before the name in messages: `workload.orch.dev`.
     #[serde(skip)]
     pub(super) prefix: String,
+    /// What several of its kind are called: `workloads`.
+    #[serde(skip)]
+    pub(super) plural: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) uid: String,
     /// How it is, as `get` says it.
@@ -123,6 +126,7 @@ impl Live {
                 namespace: object.namespace().to_owned(),
                 name: object.name().to_owned(),
                 prefix: resource.prefix(),
+                plural: resource.plural.clone(),
                 uid: object.uid().to_owned(),
                 status: if object.is_terminating() {
                     "Terminating".into()

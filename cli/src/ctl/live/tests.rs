@@ -7,6 +7,7 @@ fn resource(kind: &str, namespaced: bool) -> ApiResource {
         version: "v1".into(),
         kind: kind.into(),
         singular: kind.to_lowercase(),
+        plural: format!("{}s", kind.to_lowercase()),
         namespaced,
         ..ApiResource::default()
     }
