@@ -219,7 +219,10 @@ const WATCHES: &[Row] = &[
 
 const CONTENT: &[Row] = &[
     ("bodies in JSON, YAML, protobuf; none is JSON", "bodies::bodies_are_read_by_their_media_type"),
-    ("protobuf of the types that clients send so", "bodies::kubectl_s_protobuf_is_understood"),
+    (
+        "protobuf of every kind that Kubernetes' clients can send so",
+        "bodies::kubectl_s_protobuf_is_understood",
+    ),
     (
         "`Accept: application/yaml` for objects, lists and errors; 406 for watches",
         "views::yaml_is_answered_to_those_that_accept_it",
@@ -254,6 +257,11 @@ const DEFINITIONS: &[Row] = &[
         "their objects: defaults, status, scale, selectable fields, patches",
         "definitions::objects_of_a_defined_kind_live_like_all_others",
     ),
+    (
+        "values that have not changed are not asked again (ratcheting)",
+        "definitions::what_a_stricter_schema_refuses_may_stay_until_it_is_changed",
+    ),
+    ("conversion webhooks are refused", "definitions::a_conversion_webhook_is_refused_for_what_it_is"),
     ("printer columns", "definitions::tables_have_the_columns_of_the_definition"),
     (
         "`deprecated`, `deprecationWarning`: `Warning` on every answer; `names.listKind`",

@@ -97,6 +97,12 @@ const SHIP: &str =
     "{apiVersion: example.dev/v1, kind: Ship, metadata: {name: a}, spec: {size: 2, parts: [{name: x}]}}";
 const SHIP_LONGER: &str = "{apiVersion: example.dev/v1, kind: Ship, metadata: {name: a}, spec: {size: 3}}";
 const SHIP_UNKNOWN: &str = "{apiVersion: example.dev/v1, kind: Ship, metadata: {name: a}, spec: {siz: 3}}";
+const PAIR: &str = "
+{apiVersion: v1, kind: ConfigMap, metadata: {name: left, labels: {of: pair}}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: right, labels: {of: pair}}}
+";
+const ONE_OF_PAIR: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: left, labels: {of: pair}}}";
 const LIST: &str = "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: ConfigMap, metadata: {generateName: gen-}}]}";
 const RULES: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -160,6 +166,12 @@ pub(crate) const OBJECTS: &[Case] = &[
     ),
     case("its binding", "create rolebinding reads --role=reader --serviceaccount=default:bot", &["created"]),
     case("which counts", "auth can-i list pods --as=system:serviceaccount:default:bot", &["yes"]),
+    case(
+        "one of a role that is not there",
+        "create rolebinding loose --role=nobody --user=jane",
+        &["created"],
+    )
+    .warns(&["Warning: roleRef.name: role \"nobody\" does not exist"]),
     case("rules to be brought about", "auth reconcile -f -", &["reconciled reconciled"]).given(RULES),
     case("a token", "create token bot --duration=10m", &["eyJ"]),
     case("several objects as a list, checked by /openapi/v2", "create -f -", &["configmap/gen-"]).given(LIST),
@@ -182,6 +194,15 @@ pub(crate) const OBJECTS: &[Case] = &[
         .given(PAGE_UNKNOWN)
         .warns(&["Warning: unknown field \"dat\""]),
     case("what was applied last", "apply view-last-applied configmap/page", &["title: two"]),
+    case("two that belong together", "apply -l of=pair -f -", &["left created", "right created"]).given(PAIR),
+    case(
+        "of which one is left out, and pruned",
+        "apply --prune -l of=pair --prune-allowlist=core/v1/ConfigMap -f -",
+        &["configmap/left unchanged", "configmap/right pruned"],
+    )
+    .given(ONE_OF_PAIR),
+    case("what is said to be applied last", "apply set-last-applied -f -", &["configmap/left"])
+        .given(ONE_OF_PAIR),
     case("apply moves to the server", "apply --server-side -f -", &["configmap/page serverside-applied"])
         .given(PAGE_TWO),
     case("others conflict", "apply --server-side --field-manager=other -f -", &[])
@@ -353,6 +374,19 @@ pub(crate) const WORKLOADS: &[Case] = &[
     case("a node that takes no more pods", "cordon sim-0000", &["node/sim-0000 cordoned"]),
     case("a node emptied", "drain sim-0000 --force --timeout=60s", &["node/sim-0000 drained"]),
     case("and used again", "uncordon sim-0000", &["node/sim-0000 uncordoned"]),
+    case("a pod", "run seen --image=registry.test/seen:1", &["pod/seen created"]),
+    case(
+        "a copy of it, with tools (protobuf)",
+        "debug seen --copy-to=copied --container=tools --image=registry.test/tools:1 --share-processes=false",
+        &[],
+    ),
+    case("which has both", "get pod copied -o jsonpath={.spec.containers[*].name}", &["seen tools"]),
+    case("tools put into it", "debug seen --image=registry.test/tools:1", &[])
+        .fails(&["ephemeral containers are disabled for this cluster"]),
+    case("a node to look into", "debug node/sim-0001 --image=registry.test/tools:1", &[])
+        .fails(&["unknown field \"spec.host"]),
+    case("what pods use", "top pods", &[]).fails(&["Metrics API not available"]),
+    case("both deleted", "delete pod seen copied --now --timeout=60s", &["\"seen\"", "\"copied\""]),
     case("a taint", "taint nodes sim-0000 k=v:NoSchedule", &["node/sim-0000 tainted"]),
     case("taken off", "taint nodes sim-0000 k-", &["node/sim-0000 untainted"]),
     case("what happened", "events", &["LAST SEEN", "Scheduled"]),

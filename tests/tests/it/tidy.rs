@@ -89,3 +89,28 @@ fn every_crate_says_what_it_is() {
         assert!(!text.contains("Under construction"), "{name} is not written yet");
     }
 }
+
+/// The tests that the last column of a table's row names, by the crate that is named before each.
+fn named_tests(row: &str) -> Vec<String> {
+    let last = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+    last.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_limit_is_shown_by_a_test_that_is_there() {
+    let sources = files(".rs");
+    let is_there = |name: &str| {
+        let function = format!("fn {}(", name.rsplit("::").next().unwrap_or(name));
+        sources.iter().any(|(_, text)| text.contains(&function))
+    };
+    let page = std::fs::read_to_string(root().join("docs/limits.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| test |"));
+    for row in rows {
+        let named = named_tests(row);
+        assert!(!named.is_empty(), "no test shows: {row}");
+        for name in named {
+            let is_shown = if name.ends_with('/') { root().join(&name).is_dir() } else { is_there(&name) };
+            assert!(is_shown, "{name} is not there: {row}");
+        }
+    }
+}
