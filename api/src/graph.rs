@@ -26,6 +26,9 @@ pub struct KindNode {
     pub resource: String,
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
+    /// Whether its objects hold secrets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
 }
 
 /// A relation of all objects of a kind.
@@ -62,6 +65,7 @@ impl RelationGraph {
                 api_version: kind.api_version(),
                 resource: kind.resource(),
                 namespaced: kind.is_namespaced(),
+                sensitive: kind.is_sensitive,
             });
             graph.edges.extend(RelationEdge::of(entry));
         }

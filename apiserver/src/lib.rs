@@ -35,6 +35,7 @@ mod kinds;
 mod local;
 mod metadata;
 mod metrics;
+mod mount;
 mod origin;
 mod ownership;
 mod pipeline;
@@ -66,6 +67,7 @@ pub use encryption::{EncryptedStore, Keyring, KeyringError};
 pub use fairness::FlowLimits;
 pub use history::{History, HistoryConfig, HistoryError, HistoryRetention};
 pub use kinds::KindsError;
+pub use mount::{Caller, Mount, Serve};
 
 use authn::ServiceAccounts;
 use authz::Gate;
@@ -107,6 +109,8 @@ pub struct Config {
     pub flows: FlowLimits,
     /// What else is told at `/metrics`, beside what the server tells about itself.
     pub metrics: prometheus_client::registry::Registry,
+    /// What else is served on the same port; nothing by default.
+    pub mounts: Vec<Mount>,
 }
 
 impl Config {
@@ -128,6 +132,7 @@ impl Config {
             backend: None,
             flows: FlowLimits::default(),
             metrics: prometheus_client::registry::Registry::default(),
+            mounts: Vec::new(),
         }
     }
 }
@@ -165,7 +170,7 @@ impl ApiServer {
         let accounts = config.token_issuer.map(ServiceAccounts::new);
         let (store, clock) = (config.store, config.clock);
         let registry = Registry { store, kinds, cache, clock, gate, policies, accounts, history };
-        let server = Arc::new(Server::new(
+        let server = Server::new(
             registry,
             config.tokens,
             config.oidc,
@@ -173,7 +178,8 @@ impl ApiServer {
             config.backend,
             config.flows,
             config.metrics,
-        ));
+        );
+        let server = Arc::new(Server { mounts: config.mounts, ..server });
         Ok(Self { server, tasks })
     }
 

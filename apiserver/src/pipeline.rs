@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _};
+use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use orch_api::{Attributes, Concern, Reason, Status, Verb};
 use orch_transport::Peer;
@@ -18,6 +19,7 @@ use crate::accept::{self, Format};
 use crate::audit::Record;
 use crate::authn::{Identity, authenticate, impersonate};
 use crate::fairness::too_many_requests;
+use crate::mount::{Caller, Mount};
 use crate::policies::Notices;
 use crate::registry::{Answer, Call, Via};
 use crate::respond::{self, Wish, accepts_gzip};
@@ -30,12 +32,29 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Answers an HTTP request. Never fails: failures are answers, a panic is a 500.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response<Body> {
+    answered(server, None, request).await
+}
+
+/// Answers a request from within the process by a caller who is known, and who may act as another.
+pub(crate) async fn handle_as(
+    server: Arc<Server>,
+    caller: (Identity, Option<Identity>),
+    request: Request<Body>,
+) -> Response<Body> {
+    answered(server, Some(caller), request).await
+}
+
+async fn answered(
+    server: Arc<Server>,
+    caller: Option<(Identity, Option<Identity>)>,
+    request: Request<Body>,
+) -> Response<Body> {
     let started = Instant::now();
     let method = request.method().clone();
     let format = Format::of(request.headers(), request.uri().query());
     let notices = Arc::new(Notices::default());
     let request = request.map(unread::finish);
-    let outcome = AssertUnwindSafe(answer(&server, request, &notices)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(answer(&server, caller, request, &notices)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
     let mut response = outcome.unwrap_or_else(|status| respond::status(&status, format));
     notices.write(response.headers_mut());
@@ -45,23 +64,25 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
 
 async fn answer(
     server: &Arc<Server>,
+    known: Option<(Identity, Option<Identity>)>,
     request: Request<Body>,
     notices: &Arc<Notices>,
 ) -> Result<Response<Body>, Status> {
     let (mut parts, body) = request.into_parts();
     // Limits: headers and connections are bounded below, the body where it is read.
     let _slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
-    let caller = authenticate(server, parts.extensions.get::<Peer>(), &parts.headers).await?;
-    let gate = &server.registry.gate;
-    let (identity, impersonator) = match impersonate(gate, &caller, &mut parts.headers).await? {
-        Some(identity) => (identity, Some(caller)),
-        None => (caller, None),
+    let (identity, impersonator) = match known {
+        Some(known) => known,
+        None => caller(server, &mut parts).await?,
     };
     let segments = incoming::segments(parts.uri.path())?;
     let Some(target) = incoming::target(&segments) else {
         // What is decided upon is what is served: the path as it has been read.
         let path = format!("/{}", segments.join("/"));
         server.registry.gate.check_path(&identity, incoming::path_verb(&parts.method), &path).await?;
+        if let Some(mount) = server.mount(&path) {
+            return visit(server, mount, (identity, impersonator), Request::from_parts(parts, body)).await;
+        }
         let _seat = match endpoints::is_health(&segments) {
             true => None,
             false => Some(server.fairness.seat(&identity).await?),
@@ -91,6 +112,35 @@ async fn answer(
         record.end(code, outcome.as_ref().err(), server.registry.clock.now());
     }
     outcome
+}
+
+/// Who sent a request, and who acts as them if that is somebody else.
+async fn caller(server: &Server, parts: &mut Parts) -> Result<(Identity, Option<Identity>), Status> {
+    let caller = authenticate(server, parts.extensions.get::<Peer>(), &parts.headers).await?;
+    match impersonate(&server.registry.gate, &caller, &mut parts.headers).await? {
+        Some(identity) => Ok((identity, Some(caller))),
+        None => Ok((caller, None)),
+    }
+}
+
+/// Hands a request to a mount. It takes no seat: what the mount asks of the API does. What it keeps open is counted.
+async fn visit(
+    server: &Arc<Server>,
+    mount: &Mount,
+    caller: (Identity, Option<Identity>),
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let open = server.fairness.long_running(&caller.0)?;
+    let caller = Caller::new(server.clone(), caller, request.extensions().get::<Peer>().cloned());
+    let response = (mount.serve)(caller, request).await;
+    Ok(response.map(|body| {
+        let ends = server.stopping.clone().cancelled_owned();
+        let stream = body.into_data_stream().take_until(ends);
+        Body::from_stream(stream.map(move |chunk| {
+            let _open = &open;
+            chunk
+        }))
+    }))
 }
 
 /// Answers a request that is about objects.

@@ -10,6 +10,7 @@ use crate::audit::{Audit, Origin, Record};
 use crate::authn::{Identity, Oidc, Tokens};
 use crate::fairness::{Fairness, FlowLimits};
 use crate::metrics::Metrics;
+use crate::mount::Mount;
 use crate::registry::Registry;
 
 /// What all requests share.
@@ -29,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) stopping: CancellationToken,
     /// How streams reach the servers behind objects.
     pub(crate) backend: Option<Arc<rustls::ClientConfig>>,
+    /// What else is served.
+    pub(crate) mounts: Vec<Mount>,
 }
 
 impl Server {
@@ -54,6 +57,7 @@ impl Server {
             slots,
             stopping: CancellationToken::new(),
             backend,
+            mounts: Vec::new(),
         }
     }
 

@@ -173,7 +173,8 @@ fn paths(server: &Server) -> Response<Body> {
     ];
     let issuing = ["/.well-known/openid-configuration", "/openid/v1/jwks"];
     let issuing = issuing.into_iter().filter(|_| server.registry.accounts.is_some());
-    let fixed = fixed.into_iter().chain(issuing);
+    let mounted = server.mounts.iter().map(|mount| mount.path);
+    let fixed = fixed.into_iter().chain(issuing).chain(mounted);
     let paths: std::collections::BTreeSet<String> = groups.chain(fixed.map(str::to_owned)).collect();
     json_response(200, "application/json", serde_json::json!({"paths": paths}).to_string().into())
 }

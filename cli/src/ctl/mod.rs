@@ -24,6 +24,7 @@ mod history;
 mod jsonpath;
 mod live;
 mod logs;
+mod mcp;
 mod order;
 mod output;
 mod pods;
@@ -106,6 +107,7 @@ enum Verb {
     Wait(wait::Args),
     Scale(scale::Args),
     Explain(explain::Args),
+    Mcp(mcp::Args),
     ApiResources(api_resources::Args),
     User(user::Args),
     Config(config::Args),
@@ -143,6 +145,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Wait(args) => wait::run(&session, args).await,
         Verb::Scale(args) => scale::run(&session, args).await,
         Verb::Explain(args) => explain::run(&session, args).await,
+        Verb::Mcp(args) => mcp::run(&session, args).await,
         Verb::ApiResources(args) => api_resources::run(&session, args).await,
         Verb::User(args) => user::run(&session, args).await,
         Verb::Config(args) => config::run(&session, &args),

@@ -70,7 +70,8 @@ fn usage(usage: &KeyUsage) -> Usage {
     }
 }
 
-fn server_names(addresses: &[IpAddr]) -> Vec<String> {
+/// What the API is reached by: what its certificate says.
+pub(crate) fn server_names(addresses: &[IpAddr]) -> Vec<String> {
     let mut names: Vec<String> =
         ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
             .map(str::to_owned)

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::access::{AuditConfig, OidcOptions};
+use super::mcp::McpConfig;
 
 /// The configuration of one `orchd` process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +42,8 @@ pub struct Config {
     /// The keys that secrets are encrypted with where they are kept: a file of lines `NAME:BASE64`, each the base64 of 32
     /// random bytes. The first encrypts, all decrypt. Secrets are not encrypted unless given.
     pub encryption_keys: Option<PathBuf>,
+    /// The Model Context Protocol, for AI agents.
+    pub mcp: McpConfig,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -168,6 +171,7 @@ impl Default for Config {
             audit: AuditConfig::default(),
             history: HistoryOptions::default(),
             encryption_keys: None,
+            mcp: McpConfig::default(),
             log: LogConfig::default(),
         }
     }

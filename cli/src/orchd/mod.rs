@@ -9,6 +9,7 @@ mod containerd;
 mod data_dir;
 mod image;
 mod logging;
+mod mcp;
 mod members;
 mod nodes;
 mod pod_network;
@@ -19,6 +20,7 @@ mod up;
 
 pub use access::{AuditConfig, OidcOptions};
 pub use config::{Config, LogFormat, RuntimeKind, StoreBackend};
+pub use mcp::McpConfig;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -206,6 +208,9 @@ struct Up {
     /// The keys that secrets are encrypted with: lines of NAME:BASE64 (32 bytes), of which the first encrypts
     #[arg(long, value_name = "FILE")]
     encryption_keys: Option<PathBuf>,
+    /// Let AI agents run commands in containers through /mcp, if their roles let them
+    #[arg(long)]
+    mcp_exec: bool,
     /// How log lines are written [default: human]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -248,6 +253,7 @@ impl Up {
             config.audit.path = Some(path);
         }
         config.encryption_keys = self.encryption_keys.or(config.encryption_keys);
+        config.mcp.exec |= self.mcp_exec;
         give(&mut config.log.format, self.log_format);
         give(&mut config.log.filter, self.log);
         config.validate()?;

@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use super::certificates::Certificates;
 use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
-use super::{access, logging, members, nodes, pod_network, store};
+use super::{access, logging, mcp, members, nodes, pod_network, store};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -57,6 +57,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     tokio::spawn(access::reload_at(hangups, issuer.keys.clone()));
     let keys = access::keyring(&config)?;
     let store = access::encrypted(store::open(&config, &data).await?, keys.clone()).await?;
+    let cancel = CancellationToken::new();
     let (telemetry, mut metrics) = (Telemetry::default(), Registry::default());
     telemetry.register(&mut metrics);
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
@@ -70,9 +71,9 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
         metrics,
+        mounts: mcp::mounts(&config.mcp, &names, &cancel)?,
         ..orch_apiserver::Config::new(store, KINDS.clone(), clock.clone())
     })?);
-    let cancel = CancellationToken::new();
     let mut parts = JoinSet::new();
     parts.spawn(serve_api(listener, &certificates, &api, &cancel)?);
     if let Some((address, true)) = for_pods {

@@ -1,15 +1,16 @@
-//! [`HttpClient`]: the [`Client`] seam over HTTP/2 and TLS.
+//! [`HttpClient`]: the [`Client`] seam over HTTP/2 and TLS, or over HTTP's requests and answers within the process.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use orch_api::{Body, Client, Reason, Request, Status, Target, Verb, WatchStream};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WARNING};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT, WARNING};
 use reqwest::{Method, RequestBuilder, Response};
 use rustls::ClientConfig;
 
@@ -17,6 +18,11 @@ use crate::{ConfigError, Connection, Credentials, stream, unreachable};
 
 /// Called with each warning that the server sends along with an answer.
 pub type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A server in the same process: answers requests as it would answer them over a connection.
+pub type Local = Arc<
+    dyn Fn(http::Request<reqwest::Body>) -> BoxFuture<'static, http::Response<reqwest::Body>> + Send + Sync,
+>;
 
 /// The form in which an answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,9 +60,18 @@ pub struct HttpClient {
     http: reqwest::Client,
     pub(crate) server: Arc<str>,
     pub(crate) credentials: Arc<Credentials>,
-    /// For connections that are not HTTP/2: WebSockets.
-    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) way: Way,
+    agent: Option<HeaderValue>,
     on_warning: OnWarning,
+}
+
+/// How a server is reached.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// Over the network. WebSockets have a connection of their own, with this.
+    Network(Arc<ClientConfig>),
+    /// Not at all: it is here.
+    Local(Local),
 }
 
 impl fmt::Debug for HttpClient {
@@ -67,6 +82,9 @@ impl fmt::Debug for HttpClient {
 
 /// A dead server is noticed on an idle watch after so long and as long again.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const AGENT: &str = concat!("orch/", env!("CARGO_PKG_VERSION"));
+/// What a server in this process goes by.
+const LOCAL: &str = "http://localhost";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Enough for the largest page of a list to arrive without waiting for window updates.
 const WINDOW_BYTES: u32 = 16 << 20;
@@ -83,7 +101,7 @@ impl HttpClient {
         let http1 = connection.tls.client_config(&[b"http/1.1"]).map_err(failed)?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(http2)
-            .user_agent(concat!("orch/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_initial_stream_window_size(WINDOW_BYTES)
@@ -98,9 +116,34 @@ impl HttpClient {
             http,
             server: connection.server.as_str().into(),
             credentials: Arc::new(connection.credentials.clone()),
-            tls: Arc::new(http1),
+            way: Way::Network(Arc::new(http1)),
+            agent: None,
             on_warning: Arc::new(|warning| tracing::warn!("{warning}")),
         })
+    }
+
+    /// A client of a server in this process, which knows who is asking. Opens no connection and needs no credentials.
+    ///
+    /// # Errors
+    /// If TLS, though it is not used, cannot be set up.
+    pub fn local(server: Local) -> Result<Self, ConfigError> {
+        Ok(Self {
+            http: maker()?,
+            server: LOCAL.into(),
+            credentials: Arc::new(Credentials::None),
+            way: Way::Local(server),
+            agent: Some(HeaderValue::from_static(AGENT)),
+            on_warning: Arc::new(|warning| tracing::debug!("{warning}")),
+        })
+    }
+
+    /// The same client under another name: its `User-Agent`, which is recorded with what it does. Characters that a header
+    /// cannot have are left out.
+    #[must_use]
+    pub fn named(self, agent: &str) -> Self {
+        let printable: String =
+            agent.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(128).collect();
+        Self { agent: HeaderValue::try_from(printable).ok(), ..self }
     }
 
     /// The same client, handing warnings to `on_warning`.
@@ -180,7 +223,11 @@ impl HttpClient {
         if let Some(authorization) = self.authorization().await? {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = request.send().await.map_err(|error| unreachable::status(&self.server, &error))?;
+        if let Some(agent) = &self.agent {
+            request = request.header(USER_AGENT, agent);
+        }
+        let response =
+            self.carry(request).await.map_err(|error| unreachable::status(&self.server, &error))?;
         for warning in response.headers().get_all(WARNING).iter().filter_map(warning_text) {
             (self.on_warning)(&warning);
         }
@@ -190,6 +237,13 @@ impl HttpClient {
         let code = response.status().as_u16();
         let body = self.whole(response).await?;
         Err(failure(code, &body))
+    }
+
+    async fn carry(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        match &self.way {
+            Way::Network(_) => request.send().await,
+            Way::Local(server) => Ok(server(request.build()?.try_into()?).await.into()),
+        }
     }
 
     pub(crate) async fn authorization(&self) -> Result<Option<HeaderValue>, Status> {
@@ -224,6 +278,22 @@ impl Client for HttpClient {
     async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
         self.watch_as(request, Accept::Json).await
     }
+}
+
+/// What makes the requests to a server in this process; it sends none.
+fn maker() -> Result<reqwest::Client, ConfigError> {
+    static MAKER: OnceLock<reqwest::Client> = OnceLock::new();
+    if let Some(maker) = MAKER.get() {
+        return Ok(maker.clone());
+    }
+    let failed = |problem: String| ConfigError::Tls { server: LOCAL.into(), problem };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let tls = tls.map_err(|error| failed(error.to_string()))?;
+    let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    let made = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build();
+    let made = made.map_err(|error| failed(unreachable::root_cause(&error)))?;
+    Ok(MAKER.get_or_init(|| made).clone())
 }
 
 fn method(verb: Verb) -> Method {

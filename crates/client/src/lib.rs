@@ -28,6 +28,6 @@ pub use discovery::{ApiResource, Discovery, UnknownResource};
 pub use error::ConfigError;
 pub use exec::{Exec, ExecOptions, Streams, TerminalSize};
 pub use forward::{ForwardError, PortForward};
-pub use http::{Accept, HttpClient, OnWarning};
+pub use http::{Accept, HttpClient, Local, OnWarning};
 pub use kubeconfig::{Connection, Credentials, Kubeconfig, KubeconfigPaths, Overrides};
 pub use tls::TlsSettings;

@@ -1,17 +1,25 @@
 //! WebSockets to a subresource.
 
+use std::convert::Infallible;
+
 use http::header::AUTHORIZATION;
+use http_body_util::BodyExt as _;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use orch_api::{Status, Target};
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 
-use crate::http::failure;
-use crate::{HttpClient, unreachable};
+use crate::http::{Way, failure};
+use crate::{HttpClient, Local, unreachable};
+
+/// What a connection within the process holds.
+const LOCAL_BYTES: usize = 32 << 10;
 
 /// A byte stream, with or without TLS.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -46,6 +54,10 @@ impl HttpClient {
     }
 
     async fn dial(&self, url: &reqwest::Url) -> Result<Box<dyn Io>, Status> {
+        let tls = match &self.way {
+            Way::Network(tls) => tls.clone(),
+            Way::Local(server) => return Ok(Box::new(dial_local(server.clone()))),
+        };
         let failed = |error: std::io::Error| unreachable::status(self.server(), &error);
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let tcp = TcpStream::connect((host.as_str(), url.port_or_known_default().unwrap_or(443)))
@@ -56,8 +68,34 @@ impl HttpClient {
             return Ok(Box::new(tcp));
         }
         let name = ServerName::try_from(host).map_err(|error| Status::bad_request(error.to_string()))?;
-        Ok(Box::new(TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(failed)?))
+        Ok(Box::new(TlsConnector::from(tls).connect(name, tcp).await.map_err(failed)?))
     }
+}
+
+/// The other end of a connection that the server in this process serves, for as long as this one is open.
+fn dial_local(server: Local) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(LOCAL_BYTES);
+    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let answer = server(request.map(|body| reqwest::Body::wrap_stream(body.into_data_stream())));
+        async move { Ok::<_, Infallible>(refused_at_once(answer.await).await) }
+    });
+    tokio::spawn(async move {
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "a connection within the process broke");
+        }
+    });
+    ours
+}
+
+/// A refusal with its length, as whoever waits for a WebSocket reads it; anything else as it is.
+async fn refused_at_once(answer: http::Response<reqwest::Body>) -> http::Response<reqwest::Body> {
+    if answer.status().is_informational() {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    http::Response::from_parts(parts, body.into())
 }
 
 fn websocket_uri(url: &reqwest::Url) -> Result<http::Uri, Status> {

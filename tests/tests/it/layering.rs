@@ -14,6 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-transport", &[]),
     ("orch-spdy", &[]),
     ("orch-client", &["orch-api", "orch-spdy"]),
+    ("orch-mcp", &["orch-api", "orch-client", "orch-diagnose"]),
+    ("orch-diagnose", &["orch-api", "orch-ontology"]),
     ("orch-controller-runtime", &["orch-api"]),
     ("orch-admission", &["orch-api", "orch-cel", "orch-ontology"]),
     ("orch-authorization", &["orch-api", "orch-ontology"]),
@@ -43,9 +45,10 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("containerd-client", &["orch-runtime-containerd"]),
     ("etcd-client", &["orch-store", "xtask"]),
     ("kube-cel", &["orch-cel"]),
+    ("rmcp", &["orch-mcp", "orch-tests"]),
     (
         "tokio",
-        &["*", "!orch-api", "!orch-admission", "!orch-authorization", "!orch-ontology", "!orch-scheduler"],
+        &["*", "!orch-api", "!orch-admission", "!orch-authorization", "!orch-diagnose", "!orch-ontology", "!orch-scheduler"],
     ),
 ];
 

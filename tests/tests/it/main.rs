@@ -17,6 +17,7 @@ mod kubectl_identity;
 mod kubectl_table;
 mod layering;
 mod manifests;
+mod mcp;
 mod metrics;
 mod orchctl;
 mod real;

@@ -34,6 +34,7 @@ pub fn default_roles() -> Vec<ClusterRole> {
         role("system:discovery", vec![PolicyRule::on_paths(&["get"], &DISCOVERY_PATHS)]),
         role("system:public-info-viewer", vec![PolicyRule::on_paths(&["get"], &PUBLIC_PATHS)]),
         role("system:basic-user", basic_user()),
+        role("system:mcp", vec![PolicyRule::on_paths(&["get", "post", "delete"], &["/mcp"])]),
         role("system:monitoring", vec![PolicyRule::on_paths(&["get"], &MONITORING_PATHS)]),
         role("system:auth-delegator", auth_delegator()),
         role("system:service-account-issuer-discovery", vec![PolicyRule::on_paths(&["get"], &ISSUER_PATHS)]),
@@ -72,6 +73,8 @@ pub fn default_role_bindings() -> Vec<ClusterRoleBinding> {
         binding("cluster-admin", vec![Subject::group(orch_api::MASTERS)]),
         binding("system:discovery", vec![authenticated()]),
         binding("system:basic-user", vec![authenticated()]),
+        // What its tools do is authorized as whoever calls them.
+        binding("system:mcp", vec![authenticated()]),
         binding("system:public-info-viewer", vec![authenticated(), Subject::group("system:unauthenticated")]),
         binding("system:monitoring", vec![Subject::group("system:monitoring")]),
         binding("system:service-account-issuer-discovery", vec![Subject::group("system:serviceaccounts")]),

@@ -1,0 +1,140 @@
+//! [`Door`]: the protocol over HTTP, for callers who have been found out already.
+//!
+//! Both ways of the protocol's revisions are served: 2026-07-28, where each request stands for itself, and those before
+//! it, where a client begins a session. A session belongs to whoever began it: its id is sealed with their name.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use ring::hmac;
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The first revision without sessions.
+const WITHOUT_SESSIONS: &str = "2026-07-28";
+/// Sessions of all callers together; more are answered with 503.
+const MOST_SESSIONS: usize = 2_000;
+/// The largest request: that of the API.
+const MOST_BYTES: usize = 3 << 20;
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Who is let in, beyond what authentication and roles say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DoorOptions {
+    /// The names and addresses that requests may be sent to, beside those of this machine to itself: a page that a browser
+    /// shows under another name is none of ours.
+    pub hosts: Vec<String>,
+    /// The origins that pages may come from; a request of a browser from another is refused. Programs send none.
+    pub origins: Vec<String>,
+}
+
+/// The body of answers.
+pub type DoorBody = BoxBody<Bytes, std::convert::Infallible>;
+
+/// Serves a handler of the protocol over HTTP.
+pub struct Door<S> {
+    service: StreamableHttpService<S, LocalSessionManager>,
+    sessions: Arc<LocalSessionManager>,
+    /// Seals the ids of sessions. Nobody outside of this process needs it.
+    key: hmac::Key,
+}
+
+impl<S: ServerHandler + Send + 'static> Door<S> {
+    /// A door to what `handler` makes: one for each session, or for each request that has none. Ends its streams when
+    /// `stop` is cancelled.
+    ///
+    /// # Errors
+    /// If the machine has no random numbers.
+    pub fn new(
+        handler: impl Fn() -> S + Send + Sync + 'static,
+        options: &DoorOptions,
+        stop: CancellationToken,
+    ) -> Result<Self, std::io::Error> {
+        let sessions = Arc::new(LocalSessionManager::default());
+        let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let config = StreamableHttpServerConfig::default()
+            .with_allowed_hosts(loopback.into_iter().chain(options.hosts.iter().cloned()))
+            .with_allowed_origins(options.origins.iter().cloned())
+            .enforce_origin_validation()
+            .with_max_request_body_bytes(MOST_BYTES)
+            .with_sse_keep_alive(Some(KEEP_ALIVE))
+            .with_json_response(true)
+            .with_cancellation_token(stop);
+        let service = StreamableHttpService::new(move || Ok(handler()), sessions.clone(), config);
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &ring::rand::SystemRandom::new());
+        let key = key.map_err(|_| std::io::Error::other("no random numbers"))?;
+        Ok(Self { service, sessions, key })
+    }
+
+    /// Answers a request of a caller. What is in its extensions reaches the handler.
+    pub async fn serve<B>(&self, caller: &str, mut request: Request<B>) -> Response<DoorBody>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Display,
+    {
+        match request.headers().get(SESSION).map(|sealed| self.open(caller, sealed)) {
+            Some(Some(id)) => drop(request.headers_mut().insert(SESSION, id)),
+            // Somebody else's session is no session, as one that has ended.
+            Some(None) => return refused(StatusCode::NOT_FOUND, "Not Found: Session not found"),
+            None if has_sessions(&request) && self.sessions.sessions.read().await.len() >= MOST_SESSIONS => {
+                let mut answer = refused(StatusCode::SERVICE_UNAVAILABLE, "too many sessions; try again");
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+                return answer;
+            }
+            None => {}
+        }
+        let mut response = self.service.handle(request).await;
+        if let Some(id) = response.headers().get(SESSION)
+            && let Some(sealed) = self.seal(caller, id)
+        {
+            response.headers_mut().insert(SESSION, sealed);
+        }
+        response
+    }
+
+    fn seal(&self, caller: &str, id: &HeaderValue) -> Option<HeaderValue> {
+        let id = id.to_str().ok()?;
+        HeaderValue::try_from(format!("{id}.{}", hex(hmac::sign(&self.key, &sealed(caller, id)).as_ref())))
+            .ok()
+    }
+
+    fn open(&self, caller: &str, sealed_id: &HeaderValue) -> Option<HeaderValue> {
+        let (id, seal) = sealed_id.to_str().ok()?.rsplit_once('.')?;
+        let seal = unhex(seal)?;
+        hmac::verify(&self.key, &sealed(caller, id), &seal).ok()?;
+        HeaderValue::from_str(id).ok()
+    }
+}
+
+fn sealed(caller: &str, id: &str) -> Vec<u8> {
+    [id.as_bytes(), b"\0", caller.as_bytes()].concat()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+}
+
+fn has_sessions<B>(request: &Request<B>) -> bool {
+    let revision = request.headers().get(REVISION).and_then(|value| value.to_str().ok());
+    revision.is_none_or(|revision| revision < WITHOUT_SESSIONS)
+}
+
+fn refused(code: StatusCode, why: &'static str) -> Response<DoorBody> {
+    let mut response = Response::new(Full::new(Bytes::from_static(why.as_bytes())).boxed());
+    *response.status_mut() = code;
+    response
+}

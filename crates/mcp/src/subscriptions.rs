@@ -1,0 +1,79 @@
+//! Following resources: a watch of the API, told as the protocol tells it: that something has changed, not what.
+
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _};
+use orch_api::EventType;
+use rmcp::model::ResourceUpdatedNotificationParam;
+use rmcp::service::SubscriptionSink;
+use rmcp::{Peer, RoleServer};
+
+use crate::ask::Ask;
+use crate::resources;
+
+/// How many resources one session or request follows.
+pub(crate) const MOST_SUBSCRIPTIONS: usize = 64;
+/// The shortest time between two notices about one resource: what changes often is read again as often at most.
+const PACE: Duration = Duration::from_millis(250);
+/// How long to wait before a watch that failed is begun again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Who is told.
+#[derive(Clone)]
+pub(crate) enum Listener {
+    /// The other end of a session.
+    Session(Peer<RoleServer>),
+    /// The request that asked to be told.
+    Stream(SubscriptionSink),
+}
+
+impl Listener {
+    /// Says that a resource has changed; false if nobody listens any more.
+    async fn changed(&self, uri: &str) -> bool {
+        match self {
+            Self::Session(peer) => {
+                peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_ok()
+            }
+            Self::Stream(sink) => sink.notify_resource_updated(uri).await.is_ok(),
+        }
+    }
+}
+
+/// Follows a resource and says when it has changed, until nobody listens any more or the caller may not see it any more.
+pub(crate) async fn follow(ask: &Ask, uri: &str, listener: &Listener) {
+    loop {
+        let mut events = match resources::watch(ask, uri).await {
+            Ok(events) => events,
+            Err(failure) if failure.is_passing() => {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(failure) => {
+                tracing::debug!(uri, message = failure.message, "a subscription has ended");
+                return;
+            }
+        };
+        while let Some(event) = events.next().await {
+            if !matches!(&event, Ok(event) if event.event_type != EventType::Bookmark) {
+                continue;
+            }
+            if !listener.changed(uri).await {
+                return;
+            }
+            tokio::time::sleep(PACE).await;
+            // What came meanwhile is one more notice.
+            let mut more = false;
+            while let Some(Some(_)) = events.next().now_or_never() {
+                more = true;
+            }
+            if more && !listener.changed(uri).await {
+                return;
+            }
+        }
+        // A gap may hide a change.
+        if !listener.changed(uri).await {
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}

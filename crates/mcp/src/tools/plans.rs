@@ -1,0 +1,292 @@
+//! `plan`, `undo`, `simulate` and `history`: over the kinds `Plan`, `Simulation` and `Change` of the API.
+
+use orch_api::{Body, Object as _, Params, Request, Verb};
+use orch_client::Accept;
+use rmcp::model::JsonObject;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, REASON, may};
+use super::write::{because, read, target};
+use super::{Effect, Entry};
+use crate::answer::{Answer, Page, expired};
+use crate::ask::{Ask, DEFAULT_NAMESPACE, PAGE_OBJECTS};
+use crate::failure::Failure;
+use crate::order;
+
+const GROUP_VERSION: &str = "orch.dev/v1";
+
+pub(super) const PLAN: Entry = Entry {
+    name: "plan",
+    about: "Preview changes with placements, evictions and blast radius. `apply` with the plan's name makes exactly these.",
+    effect: Effect::Adds,
+    takes: &[
+        may("manifests", ArgKind::Text, ""),
+        may(
+            "changes",
+            ArgKind::Objects,
+            "{patch:{target,type,patch}} {delete:{target}} {drain:{node}} {rollback:{target,revision}}; target: {apiVersion,kind,namespace,name}",
+        ),
+        NAMESPACE,
+        REASON,
+        MAX_TOKENS,
+        CURSOR,
+    ],
+    gives: &[("plan", "string"), ("blastRadius", "object"), ("effects", "array"), ("cursor", "string")],
+    run: |ask, arguments, page| Box::pin(plan(ask, arguments, page)),
+};
+
+pub(super) const UNDO: Entry = Entry {
+    name: "undo",
+    about: "Plan the inverse of a change, deletion or plan. `apply` carries it out.",
+    effect: Effect::Adds,
+    takes: &[
+        may("change", ArgKind::Text, "name from `history`"),
+        may("plan", ArgKind::Text, ""),
+        REASON,
+        MAX_TOKENS,
+        CURSOR,
+    ],
+    gives: &[("plan", "string"), ("blastRadius", "object"), ("effects", "array"), ("cursor", "string")],
+    run: |ask, arguments, page| Box::pin(undo(ask, arguments, page)),
+};
+
+pub(super) const SIMULATE: Entry = Entry {
+    name: "simulate",
+    about: "What if nodes are lost or added, or workloads scaled? Writes nothing.",
+    effect: Effect::Reads,
+    takes: &[
+        may("nodes_lost", ArgKind::Texts, ""),
+        may("nodes_added", ArgKind::Objects, "Node objects"),
+        may("scale", ArgKind::Objects, "{target, replicas or factor}"),
+        may("changes", ArgKind::Objects, "as for `plan`"),
+        MAX_TOKENS,
+        CURSOR,
+    ],
+    gives: &[("effects", "array"), ("cursor", "string")],
+    run: |ask, arguments, _| Box::pin(simulate(ask, arguments)),
+};
+
+pub(super) const HISTORY: Entry = Entry {
+    name: "history",
+    about: "Who changed what, when and why, latest first, field by field.",
+    effect: Effect::Reads,
+    takes: &[
+        may("kind", ArgKind::Text, ""),
+        may("name", ArgKind::Text, ""),
+        NAMESPACE,
+        may("user", ArgKind::Text, ""),
+        may("plan", ArgKind::Text, ""),
+        MAX_TOKENS,
+        CURSOR,
+    ],
+    gives: &[("changes", "array"), ("cursor", "string")],
+    run: |ask, arguments, page| Box::pin(history(ask, arguments, page)),
+};
+
+#[derive(Deserialize)]
+struct Plan {
+    manifests: Option<String>,
+    changes: Option<Vec<Value>>,
+    namespace: Option<String>,
+    reason: Option<String>,
+}
+
+async fn plan(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, Failure> {
+    if let Some(name) = page.place() {
+        let target = ask.served("plans", NO_PLANS).await?.collection(None).named(name);
+        return Ok(shown(ask.get(target).await?));
+    }
+    let plan: Plan = args::read(arguments)?;
+    ask.served("plans", NO_PLANS).await?;
+    let mut changes = Vec::new();
+    if let Some(manifests) = &plan.manifests {
+        let mut objects = read(manifests)?;
+        order::by_references(ask.graph().await?, &mut objects);
+        for mut object in objects {
+            let target = target(ask, &object, plan.namespace.as_deref()).await?;
+            if let Some(namespace) = target.namespace {
+                object["metadata"]["namespace"] = namespace.into();
+            }
+            changes.push(json!({"apply": {"manifest": object}}));
+        }
+    }
+    changes.extend(plan.changes.unwrap_or_default());
+    make(ask, changes, plan.reason.as_deref()).await
+}
+
+const NO_PLANS: &str = "use `apply` with dry_run to see what the server would say of each object";
+const NO_HISTORY: &str = "use `events` to see what has happened lately";
+
+#[derive(Deserialize)]
+struct Undo {
+    change: Option<String>,
+    plan: Option<String>,
+    reason: Option<String>,
+}
+
+async fn undo(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, Failure> {
+    let plans = ask.served("plans", "`history` says what the fields were; `apply` them again").await?;
+    if let Some(name) = page.place() {
+        return Ok(shown(ask.get(plans.collection(None).named(name)).await?));
+    }
+    let undo: Undo = args::read(arguments)?;
+    let what = match (undo.change, undo.plan) {
+        (Some(change), None) => json!({"change": change}),
+        (None, Some(plan)) => json!({"plan": plan}),
+        _ => return Err(Failure::argument("give either `change` or `plan`")),
+    };
+    make(ask, vec![json!({"undo": what})], undo.reason.as_deref()).await
+}
+
+/// Makes a plan of changes and shows it.
+async fn make(ask: &Ask, changes: Vec<Value>, reason: Option<&str>) -> Result<Answer, Failure> {
+    if changes.is_empty() {
+        return Err(Failure::argument("there is nothing to plan: give `manifests` or `changes`"));
+    }
+    let mut spec = json!({"changes": changes});
+    if let Some(reason) = reason {
+        spec["reason"] = reason.into();
+    }
+    let object = json!({"apiVersion": GROUP_VERSION, "kind": "Plan", "metadata": {"generateName": "plan-"}, "spec": spec});
+    let target = ask.served("plans", NO_PLANS).await?.collection(None);
+    let request =
+        Request { verb: Verb::Create, target, params: because(reason), body: Some(Body::json(&object)?) };
+    Ok(shown(ask.send(request).await?))
+}
+
+/// Carries out a plan that was made before.
+pub(super) async fn carry_out(
+    ask: &Ask,
+    name: &str,
+    reason: Option<&str>,
+    page: &Page,
+) -> Result<Answer, Failure> {
+    let plans = ask.served("plans", "apply the manifests themselves").await?;
+    let target = plans.collection(None).named(name);
+    if page.place().is_some() {
+        return Ok(results(ask.get(target).await?));
+    }
+    let object = json!({"apiVersion": GROUP_VERSION, "kind": "Plan", "metadata": {"name": name}});
+    let (params, body) = (because(reason), Some(Body::json(&object)?));
+    let request = Request { verb: Verb::Create, target: target.subresource("apply"), params, body };
+    Ok(results(ask.send(request).await?))
+}
+
+fn results(mut plan: Value) -> Answer {
+    let changes = list(&mut plan["status"], "changes");
+    Answer::of(json!({"plan": plan.name(), "phase": plan["status"]["phase"]}))
+        .list("results", changes)
+        .page(Some(plan.name().to_owned()), None)
+}
+
+/// A plan: what is short of it with every part, then the changes and what follows from them, one by one.
+fn shown(mut plan: Value) -> Answer {
+    let name = plan.name().to_owned();
+    let mut head = Map::from_iter([("plan".to_owned(), name.clone().into())]);
+    let short = ["phase", "expiresAt", "blastRadius"].map(|field| (field, plan["status"][field].take()));
+    head.extend(
+        short
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(field, value)| (field.to_owned(), value)),
+    );
+    Answer::of(Value::Object(head)).list("effects", effects(&mut plan["status"])).page(Some(name), None)
+}
+
+/// What follows from changes: each under what it is.
+fn effects(status: &mut Value) -> Vec<Value> {
+    let kinds = [
+        ("changes", "change"),
+        ("placements", "placement"),
+        ("evictions", "eviction"),
+        ("unplaced", "unplaced"),
+    ];
+    let each = kinds.into_iter().flat_map(|(field, word)| {
+        list(status, field).into_iter().map(move |item| json!({word: item})).collect::<Vec<_>>()
+    });
+    each.collect()
+}
+
+fn list(value: &mut Value, field: &str) -> Vec<Value> {
+    if let Some(Value::Array(items)) = value.get_mut(field).map(Value::take) { items } else { Vec::new() }
+}
+
+async fn simulate(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
+    let simulations =
+        ask.served("simulations", "`list` nodes and pods, and compare requests with what is free").await?;
+    let names = [
+        ("nodes_lost", "nodesLost"),
+        ("nodes_added", "nodesAdded"),
+        ("scale", "scale"),
+        ("changes", "changes"),
+    ];
+    let given =
+        names.into_iter().filter_map(|(name, field)| Some((field.to_owned(), arguments.get(name)?.clone())));
+    let spec: Map<String, Value> = given.filter(|(_, value)| !value.is_null()).collect();
+    if spec.is_empty() {
+        return Err(Failure::argument("there is nothing to simulate: give at least one argument"));
+    }
+    let object = json!({"apiVersion": GROUP_VERSION, "kind": "Simulation", "spec": spec});
+    let (target, params) = (simulations.collection(None), Params::default());
+    let mut answered =
+        ask.send(Request { verb: Verb::Create, target, params, body: Some(Body::json(&object)?) }).await?;
+    let effects = effects(&mut answered["status"]);
+    let rest = answered["status"].as_object().cloned().unwrap_or_default();
+    let head = rest.into_iter().filter(|(_, value)| !value.is_array() && !value.is_null()).collect();
+    Ok(Answer::of(Value::Object(head)).list("effects", effects))
+}
+
+#[derive(Deserialize)]
+struct History {
+    kind: Option<String>,
+    name: Option<String>,
+    namespace: Option<String>,
+    user: Option<String>,
+    plan: Option<String>,
+}
+
+async fn history(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, Failure> {
+    let changes = ask.served("changes", NO_HISTORY).await?;
+    let history: History = args::read(arguments)?;
+    let mut wanted = Vec::new();
+    let mut namespace = history.namespace;
+    if let Some(kind) = &history.kind {
+        let resource = ask.kind(kind).await?;
+        wanted.push(("object.kind", resource.kind.clone()));
+        if resource.namespaced && history.name.is_some() {
+            namespace = namespace.or_else(|| Some(DEFAULT_NAMESPACE.to_owned()));
+        }
+    }
+    let rest = [
+        ("object.name", history.name),
+        ("object.namespace", namespace),
+        ("user", history.user),
+        ("plan", history.plan),
+    ];
+    wanted.extend(rest.into_iter().filter_map(|(field, value)| Some((field, value?))));
+    let selector =
+        wanted.iter().map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(",");
+    let params = Params {
+        field_selector: Some(selector).filter(|selector| !selector.is_empty()),
+        limit: Some(PAGE_OBJECTS),
+        cont: page.place().filter(|place| !place.is_empty()).map(str::to_owned),
+        ..Params::default()
+    };
+    let listed = ask.page(changes.collection(None), params, Accept::Json).await.map_err(expired)?;
+    let told = listed.items.into_iter().map(told).collect();
+    let here = page.place().unwrap_or_default().to_owned();
+    Ok(Answer::default().list("changes", told).page(Some(here), listed.cont))
+}
+
+/// A change by its fields, without the whole object before and after.
+fn told(mut change: Value) -> Value {
+    let name = change.name().to_owned();
+    if let Some(fields) = change.as_object_mut() {
+        for known in ["apiVersion", "kind", "metadata", "before", "after"] {
+            fields.remove(known);
+        }
+        fields.insert("name".into(), name.into());
+    }
+    change
+}

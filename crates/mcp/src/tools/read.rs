@@ -1,0 +1,192 @@
+//! `get` and `list`: objects, as much of them as is wanted.
+
+use orch_api::{JsonPath, Params};
+use orch_client::Accept;
+use rmcp::model::JsonObject;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may, must};
+use super::{Effect, Entry, summary};
+use crate::answer::{Answer, Page, expired};
+use crate::ask::{Ask, PAGE_OBJECTS, at_revision};
+use crate::failure::{Code, Failure};
+
+pub(super) const GET: Entry = Entry {
+    name: "get",
+    about: "Read one object, or only some fields of it.",
+    effect: Effect::Reads,
+    takes: &[
+        must("kind", ArgKind::Text, "Pod, wl, deployments.apps"),
+        must("name", ArgKind::Text, ""),
+        NAMESPACE,
+        may("fields", ArgKind::Texts, "paths: status.phase, spec.containers[*].image"),
+        may("reveal", ArgKind::Flag, "show secret values"),
+        MAX_TOKENS,
+        CURSOR,
+    ],
+    gives: &[("objects", "array"), ("cursor", "string")],
+    run: |ask, arguments, _| Box::pin(get(ask, arguments)),
+};
+
+pub(super) const LIST: Entry = Entry {
+    name: "list",
+    about: "List objects of a kind as table rows, as fields, in groups, or summarized.",
+    effect: Effect::Reads,
+    takes: &[
+        must("kind", ArgKind::Text, ""),
+        may("namespace", ArgKind::Text, "none: all"),
+        may("labels", ArgKind::Text, "selector: app=web,tier!=db"),
+        may("where", ArgKind::Text, "field selector: spec.nodeName=n1"),
+        may("fields", ArgKind::Texts, "paths; none: table rows"),
+        may("group_by", ArgKind::Text, "path to count by"),
+        may("summarize", ArgKind::Flag, "count values of each column"),
+        may("limit", ArgKind::Number, "objects a page"),
+        may("reveal", ArgKind::Flag, ""),
+        MAX_TOKENS,
+        CURSOR,
+    ],
+    gives: &[("items", "array"), ("total", "integer"), ("cursor", "string")],
+    run: |ask, arguments, page| Box::pin(list(ask, arguments, page)),
+};
+
+#[derive(Deserialize)]
+struct Get {
+    kind: String,
+    name: String,
+    namespace: Option<String>,
+    #[serde(default)]
+    fields: Option<Vec<String>>,
+    #[serde(default)]
+    reveal: Option<bool>,
+}
+
+async fn get(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
+    let Get { kind, name, namespace, fields, reveal } = args::read(arguments)?;
+    let fields = Fields::parse(fields)?;
+    let target = ask.object(&kind, &name, namespace.as_deref()).await?;
+    let object = ask.get(target).await?;
+    let object = ask.shown(ask.kind(&kind).await?, object, reveal.unwrap_or(false)).await?;
+    Ok(Answer::default().list("objects", vec![fields.of(object)]))
+}
+
+#[derive(Deserialize)]
+struct List {
+    kind: String,
+    namespace: Option<String>,
+    labels: Option<String>,
+    r#where: Option<String>,
+    fields: Option<Vec<String>>,
+    group_by: Option<String>,
+    summarize: Option<bool>,
+    limit: Option<u64>,
+    reveal: Option<bool>,
+}
+
+async fn list(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, Failure> {
+    let list: List = args::read(arguments)?;
+    let resource = ask.kind(&list.kind).await?;
+    let target = resource.collection(list.namespace.as_deref());
+    let params = Params {
+        label_selector: list.labels,
+        field_selector: list.r#where,
+        limit: Some(list.limit.unwrap_or(PAGE_OBJECTS).clamp(1, PAGE_OBJECTS)),
+        ..Params::default()
+    };
+    let head = json!({"kind": resource.kind});
+    if list.summarize.unwrap_or(false) {
+        let (rows, more) = ask.all(&target, &params, Accept::Table, summary::MOST).await?;
+        return Ok(Answer::of(json!({"kind": resource.kind, "total": rows.len(), "more": more}))
+            .list("items", summary::columns(&rows)));
+    }
+    if let Some(path) = list.group_by {
+        let path = parse_path(&path)?;
+        let (objects, more) = ask.all(&target, &params, Accept::Json, summary::MOST).await?;
+        let mut shown = Vec::new();
+        for object in objects {
+            shown.push(ask.shown(resource, object, list.reveal.unwrap_or(false)).await?);
+        }
+        let groups = summary::groups(&shown, &path);
+        return Ok(Answer::of(json!({"kind": resource.kind, "total": shown.len(), "more": more}))
+            .list("items", groups));
+    }
+    let accept = if list.fields.is_some() { Accept::Json } else { Accept::Table };
+    let fields = Fields::parse(list.fields)?;
+    let params = place(params, page);
+    let listed = ask.page(target, params, accept).await.map_err(expired)?;
+    let mut items = Vec::new();
+    for item in listed.items {
+        items.push(match accept {
+            Accept::Json => fields.of(ask.shown(resource, item, list.reveal.unwrap_or(false)).await?),
+            _ => item,
+        });
+    }
+    let here = page.place().map(str::to_owned).unwrap_or_else(|| format!("r{}", listed.revision));
+    let next = listed.cont.map(|cont| format!("c{cont}"));
+    Ok(Answer::of(head).list("items", items).page(Some(here), next))
+}
+
+/// Where the list goes on: at the page that the API named, or on the first page as it was.
+fn place(params: Params, page: &Page) -> Params {
+    match page.place().and_then(|place| place.split_at_checked(1)) {
+        Some(("c", cont)) => Params { cont: Some(cont.to_owned()), ..params },
+        Some(("r", revision)) => at_revision(params, revision),
+        _ => params,
+    }
+}
+
+/// The fields that are wanted; none: all.
+struct Fields(Option<Vec<(String, JsonPath)>>);
+
+impl Fields {
+    fn parse(fields: Option<Vec<String>>) -> Result<Self, Failure> {
+        let Some(fields) = fields.filter(|fields| !fields.is_empty()) else { return Ok(Self(None)) };
+        if fields.iter().any(|field| field == "*") {
+            return Ok(Self(None));
+        }
+        let parsed = fields.into_iter().map(|field| Ok((field.clone(), parse_path(&field)?)));
+        Ok(Self(Some(parsed.collect::<Result<_, Failure>>()?)))
+    }
+
+    /// The fields of an object by their paths; what is not there is left out.
+    fn of(&self, object: Value) -> Value {
+        let Some(fields) = &self.0 else { return object };
+        let found = fields.iter().filter_map(|(name, path)| {
+            let values = path.values(&object);
+            let one = path.fields().is_some();
+            match (values.as_slice(), one) {
+                ([], _) => None,
+                ([value], true) => Some((name.clone(), (*value).clone())),
+                (values, _) => Some((name.clone(), values.iter().copied().cloned().collect())),
+            }
+        });
+        Value::Object(found.collect::<Map<_, _>>())
+    }
+}
+
+fn parse_path(path: &str) -> Result<JsonPath, Failure> {
+    let bare = path.trim().trim_start_matches('{').trim_end_matches('}');
+    JsonPath::parse(bare).map_err(|problem| {
+        Failure::new(Code::InvalidArgument, problem)
+            .fix("write a path such as status.phase or spec.containers[*].image")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_reduced_to_the_fields_that_are_wanted() {
+        let pod =
+            json!({"metadata": {"name": "web"}, "spec": {"containers": [{"image": "a"}, {"image": "b"}]}});
+        let fields =
+            |paths: &[&str]| Fields::parse(Some(paths.iter().map(ToString::to_string).collect())).unwrap();
+        assert_eq!(
+            fields(&["metadata.name", "spec.containers[*].image", "status.phase"]).of(pod.clone()),
+            json!({"metadata.name": "web", "spec.containers[*].image": ["a", "b"]})
+        );
+        assert_eq!(fields(&["*"]).of(pod.clone()), pod);
+        assert_eq!(Fields::parse(Some(vec!["a..b".into()])).err().unwrap().code, Code::InvalidArgument);
+    }
+}

@@ -1,0 +1,222 @@
+//! `apply` and `delete`: the two ways of changing what is there.
+
+use orch_api::{Body, MediaType, Object as _, Params, Propagation, Request, Target, Verb};
+use orch_client::manifest::Manifest;
+use rmcp::model::JsonObject;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, REASON, may, must};
+use super::{Effect, Entry, plans};
+use crate::answer::Answer;
+use crate::ask::{Ask, DEFAULT_NAMESPACE, FIELD_MANAGER};
+use crate::failure::Failure;
+use crate::order;
+
+pub(super) const APPLY: Entry = Entry {
+    name: "apply",
+    about: "Make what manifests say (server-side apply), or carry out a plan.",
+    effect: Effect::Changes,
+    takes: &[
+        may("manifests", ArgKind::Text, "YAML or JSON, one or more documents"),
+        may("plan", ArgKind::Text, "name of a plan, instead of manifests"),
+        NAMESPACE,
+        may("dry_run", ArgKind::Flag, ""),
+        may("force", ArgKind::Flag, "take fields over from other managers"),
+        REASON,
+        MAX_TOKENS,
+        CURSOR,
+    ],
+    gives: &[("results", "array"), ("cursor", "string")],
+    run: |ask, arguments, page| {
+        Box::pin(async move {
+            let apply: Apply = args::read(arguments)?;
+            match (&apply.manifests, &apply.plan) {
+                (Some(manifests), None) => manifests_applied(ask, manifests, &apply).await,
+                (None, Some(plan)) => plans::carry_out(ask, plan, apply.reason.as_deref(), page).await,
+                _ => Err(Failure::argument("give either `manifests` or `plan`")),
+            }
+        })
+    },
+};
+
+pub(super) const DELETE: Entry = Entry {
+    name: "delete",
+    about: "Delete one object and, after it, what it owns.",
+    effect: Effect::Changes,
+    takes: &[
+        must("kind", ArgKind::Text, ""),
+        must("name", ArgKind::Text, ""),
+        NAMESPACE,
+        may("uid", ArgKind::Text, "only if it is this one"),
+        may("propagation", ArgKind::One(&["Background", "Foreground", "Orphan"]), ""),
+        may("dry_run", ArgKind::Flag, ""),
+        REASON,
+        MAX_TOKENS,
+    ],
+    gives: &[("deleted", "string"), ("pending", "string")],
+    run: |ask, arguments, _| Box::pin(delete(ask, arguments)),
+};
+
+#[derive(Deserialize)]
+struct Apply {
+    manifests: Option<String>,
+    plan: Option<String>,
+    namespace: Option<String>,
+    dry_run: Option<bool>,
+    force: Option<bool>,
+    reason: Option<String>,
+}
+
+/// Applies one object after the other, what is referred to first. The first that fails does not keep the others from being
+/// tried; if all fail, that is the answer.
+async fn manifests_applied(ask: &Ask, text: &str, apply: &Apply) -> Result<Answer, Failure> {
+    let mut objects = read(text)?;
+    order::by_references(ask.graph().await?, &mut objects);
+    let (mut results, mut failed) = (Vec::new(), Vec::new());
+    for object in objects {
+        match one(ask, object, apply).await {
+            Ok(result) => results.push(result),
+            Err((object, failure)) => {
+                let mut result = failure.to_value();
+                result["object"] = object.into();
+                results.push(result);
+                failed.push(failure);
+            }
+        }
+    }
+    if failed.len() == results.len() && failed.len() == 1 {
+        return failed.pop().map_or_else(|| Ok(Answer::default()), Err);
+    }
+    let head = if failed.is_empty() { json!({}) } else { json!({"failed": failed.len()}) };
+    Ok(Answer::of(head).list("results", results))
+}
+
+/// The objects that a text holds.
+pub(super) fn read(text: &str) -> Result<Vec<Value>, Failure> {
+    let mut objects = Vec::new();
+    for manifest in Manifest::parse("manifests", text) {
+        objects.push(manifest.map_err(|error| Failure::argument(error.to_string()))?.object);
+    }
+    match objects.is_empty() {
+        true => Err(Failure::argument("`manifests` holds no object")),
+        false => Ok(objects),
+    }
+}
+
+async fn one(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, (String, Failure)> {
+    let label = format!("{} {}", object.kind(), object.name());
+    applied(ask, object, apply).await.map_err(|failure| (label, failure))
+}
+
+async fn applied(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, Failure> {
+    let target = target(ask, &object, apply.namespace.as_deref()).await?;
+    let before = ask.find(target.clone()).await?;
+    let dry_run = apply.dry_run.unwrap_or(false);
+    let params = Params {
+        dry_run,
+        force: apply.force.unwrap_or(false),
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..because(apply.reason.as_deref())
+    };
+    let body = Body { media_type: MediaType::Apply, ..Body::json(&object)? };
+    let after = ask.send(Request { verb: Verb::Patch, target, params, body: Some(body) }).await?;
+    let action = match &before {
+        None => "created",
+        Some(before) if same(before, &after) => "unchanged",
+        Some(_) => "changed",
+    };
+    let mut result = json!({"object": format!("{} {}", after.kind(), place(&after)), "action": action,
+        "uid": after.uid(), "revision": after.resource_version()});
+    if dry_run {
+        result["dry_run"] = true.into();
+    }
+    Ok(result)
+}
+
+/// Whether two states of an object differ in more than what the server keeps about writes.
+fn same(before: &Value, after: &Value) -> bool {
+    let essence = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+            metadata.remove("resourceVersion");
+        }
+        object
+    };
+    before.resource_version() == after.resource_version() || essence(before) == essence(after)
+}
+
+/// Where an object is or will be.
+pub(super) async fn target(ask: &Ask, object: &Value, namespace: Option<&str>) -> Result<Target, Failure> {
+    let resource = ask.kind_of(object).await?;
+    let own = Some(object.namespace()).filter(|own| !own.is_empty());
+    if let (Some(own), Some(given), true) = (own, namespace, resource.namespaced)
+        && own != given
+    {
+        return Err(Failure::argument(format!("the manifest says namespace {own}, the argument {given}")));
+    }
+    if object.name().is_empty() {
+        return Err(Failure::argument(format!("a {} in the manifests has no metadata.name", object.kind())));
+    }
+    let namespace = own.or(namespace).unwrap_or(DEFAULT_NAMESPACE);
+    Ok(resource.collection(Some(namespace)).named(object.name()))
+}
+
+/// The parameters of a write that say why it is made.
+pub(super) fn because(reason: Option<&str>) -> Params {
+    let other = reason.map(|reason| ("reason".to_owned(), reason.to_owned())).into_iter().collect();
+    Params { other, ..Params::default() }
+}
+
+fn place(object: &Value) -> String {
+    match object.namespace() {
+        "" => object.name().to_owned(),
+        namespace => format!("{namespace}/{}", object.name()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Delete {
+    kind: String,
+    name: String,
+    namespace: Option<String>,
+    uid: Option<String>,
+    propagation: Option<String>,
+    dry_run: Option<bool>,
+    reason: Option<String>,
+}
+
+async fn delete(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
+    let delete: Delete = args::read(arguments)?;
+    let target = ask.object(&delete.kind, &delete.name, delete.namespace.as_deref()).await?;
+    let propagation = delete.propagation.as_deref().map(|word| match word {
+        "Foreground" => Propagation::Foreground,
+        "Orphan" => Propagation::Orphan,
+        _ => Propagation::Background,
+    });
+    let params =
+        Params { dry_run: delete.dry_run.unwrap_or(false), propagation, ..because(delete.reason.as_deref()) };
+    let options = delete.uid.map(|uid| {
+        Body::json(&json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}))
+    });
+    let request = Request { verb: Verb::Delete, target: target.clone(), params, body: options.transpose()? };
+    let answered = ask.send(request).await?;
+    if delete.dry_run.unwrap_or(false) {
+        return Ok(Answer::of(json!({"deleted": target.to_string(), "dry_run": true})));
+    }
+    let finalizers: Vec<&str> = answered["metadata"]["finalizers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    Ok(Answer::of(match (answered.is_terminating(), finalizers.is_empty()) {
+        (false, _) => json!({"deleted": target.to_string()}),
+        (true, true) => json!({"deleted": target.to_string(), "pending": "it is ending; `wait` for delete"}),
+        (true, false) => {
+            let pending = format!("held by the finalizers {}; `wait` for delete", finalizers.join(", "));
+            json!({"deleted": target.to_string(), "pending": pending})
+        }
+    }))
+}
