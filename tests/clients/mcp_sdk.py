@@ -25,7 +25,7 @@ def http(token=None, **headers):
 async def uses(client, name):
     """What every connection can do, whatever its revision."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert {"apply", "get", "list", "delete", "plan"} <= set(tools), tools
+    assert {"apply", "get", "list", "delete", "diagnose", "plan"} <= set(tools), tools
     assert tools["list"].annotations.read_only_hint and tools["delete"].annotations.destructive_hint
     applied = await client.call_tool("apply", {"manifests": MAP % (name, "one"), "reason": "the SDK"})
     assert applied.structured_content["results"][0]["action"] == "created", applied

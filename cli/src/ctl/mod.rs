@@ -38,6 +38,7 @@ mod tree;
 mod user;
 mod version;
 mod wait;
+mod why;
 
 use std::process::ExitCode;
 
@@ -83,6 +84,9 @@ Examples:
   orchctl history workload/web
   orchctl diff --since 1h
 
+  # Find out why it does not work
+  orchctl why workload/web
+
   # What can be written into a manifest
   orchctl explain workload.spec
 
@@ -100,6 +104,7 @@ enum Verb {
     Diff(diff::Args),
     Edit(edit::Args),
     Delete(delete::Args),
+    Why(why::Args),
     Logs(logs::Args),
     Exec(exec::Args),
     Attach(attach::Args),
@@ -138,6 +143,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Diff(args) => diff::run(&session, args).await,
         Verb::Edit(args) => edit::run(&session, args).await,
         Verb::Delete(args) => delete::run(&session, args).await,
+        Verb::Why(args) => why::run(&session, args).await,
         Verb::Logs(args) => logs::run(&session, args).await,
         Verb::Exec(args) => exec::run(&session, args).await,
         Verb::Attach(args) => attach::run(&session, args).await,

@@ -48,7 +48,15 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("rmcp", &["orch-mcp", "orch-tests"]),
     (
         "tokio",
-        &["*", "!orch-api", "!orch-admission", "!orch-authorization", "!orch-diagnose", "!orch-ontology", "!orch-scheduler"],
+        &[
+            "*",
+            "!orch-api",
+            "!orch-admission",
+            "!orch-authorization",
+            "!orch-diagnose",
+            "!orch-ontology",
+            "!orch-scheduler",
+        ],
     ),
 ];
 

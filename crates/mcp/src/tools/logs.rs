@@ -232,7 +232,8 @@ mod tests {
         };
         assert_eq!(shown(None), 5);
         assert_eq!(shown(Mark::parse("2@2").as_ref()), 2);
-        assert_eq!(shown(Mark::parse("1@3").as_ref()), 1);
+        assert_eq!(shown(Mark::parse("1@2").as_ref()), 3);
+        assert_eq!(shown(Mark::parse("1@3").as_ref()), 0);
     }
 
     #[test]

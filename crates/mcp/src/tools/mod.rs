@@ -4,6 +4,7 @@
 //! checked against the table that the published schema is made of, so that what is published is what is taken.
 
 mod args;
+mod diagnose;
 mod events;
 mod exec;
 mod explain;
@@ -60,6 +61,7 @@ const ALL: &[Entry] = &[
     explain::EXPLAIN,
     events::EVENTS,
     logs::LOGS,
+    diagnose::DIAGNOSE,
     wait::WAIT,
     write::APPLY,
     write::DELETE,

@@ -37,13 +37,13 @@ fn the_inspector_lists_and_calls_tools() {
     let orch = Orchd::simulated(1);
     let inspect = |args: &[&str]| -> Value {
         let mut command = Command::new(client("node/bin/node"));
+        // It starts what it inspects in an environment of its own.
         command
             .arg(client("mcp/node_modules/.bin/mcp-inspector"))
-            .arg("--cli")
+            .args(["--cli", "-e", &format!("KUBECONFIG={}", orch.kubeconfig().display())])
             .arg(binary("orchctl"))
             .arg("mcp")
             .args(args)
-            .env("KUBECONFIG", orch.kubeconfig())
             .env("HOME", orch.data_dir());
         let said = Run::new(&mut command, "").ok();
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))

@@ -15,8 +15,11 @@ const SCENARIOS: usize = 32;
 async fn the_conformance_suite_passes() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    let door = Door::new(Fixture::default, &DoorOptions::default(), tokio_util::sync::CancellationToken::new());
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}/mcp");
+    // The suite comes as a page of the server itself, which is let in, and of another, which is not.
+    let options = DoorOptions { origins: vec![format!("http://{address}")], ..DoorOptions::default() };
+    let door = Door::new(Fixture::default, &options, tokio_util::sync::CancellationToken::new());
     let door = Arc::new(door.unwrap());
     let router = axum::Router::new().fallback(move |request: axum::extract::Request| {
         let door = door.clone();
@@ -36,5 +39,5 @@ async fn the_conformance_suite_passes() {
     serving.abort();
     let passed = said.lines().filter(|line| line.trim_start().starts_with('✓')).count();
     assert_eq!(passed, SCENARIOS, "{said}");
-    assert!(said.contains(" 0 failed"), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("Total:") && line.ends_with(" 0 failed")), "{said}");
 }

@@ -1,15 +1,17 @@
 //! What the protocol's conformance suite expects of every server: tools, resources and prompts of fixed names.
 
+#![expect(deprecated, reason = "the suite tries what the newest revision has left behind")]
+
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams, CompleteResult,
-    CompletionInfo, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
-    InitializeResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, Prompt, PromptArgument, PromptMessage,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource, ResourceContents,
-    ResourceTemplate, Role, ServerCapabilities, ServerNotification, ServerRequest, SetLevelRequestParams,
-    SubscribeRequestParams, Tool, UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams,
+    CompleteResult, CompletionInfo, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    GetPromptResult, InitializeResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, Prompt,
+    PromptArgument, PromptMessage, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    Resource, ResourceContents, ResourceTemplate, Role, ServerCapabilities, ServerNotification,
+    ServerRequest, SetLevelRequestParams, SubscribeRequestParams, Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{Peer, ServerHandler};
@@ -19,7 +21,8 @@ type Context = RequestContext<RoleServer>;
 type Page = Option<PaginatedRequestParams>;
 
 /// One red pixel.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
 /// No sound at all.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEARKwAAIhYAQACABAAZGF0YQAAAAA=";
 /// Between the steps of what takes a while.
@@ -34,7 +37,8 @@ fn schema(value: Value) -> JsonObject {
 
 fn tool_schemas() -> Vec<(&'static str, Value)> {
     let nothing = || json!({"type": "object", "properties": {}});
-    let one = |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name]});
+    let one =
+        |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name]});
     vec![
         ("test_simple_text", nothing()),
         ("test_image_content", nothing()),
@@ -73,12 +77,19 @@ fn embedded(uri: &str, mime_type: &str, content: &str) -> ContentBlock {
 /// Asks the client for something, and answers with what it says.
 async fn ask(peer: &Peer<RoleServer>, method: &str, params: Value) -> Result<Value, ErrorData> {
     let request: ServerRequest = serde_json::from_value(json!({"method": method, "params": params})).unwrap();
-    let answer: ClientResult =
-        peer.send_request(request).await.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+    let answer: ClientResult = peer
+        .send_request(request)
+        .await
+        .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
     Ok(serde_json::to_value(answer).unwrap())
 }
 
-async fn elicited(peer: &Peer<RoleServer>, message: &str, properties: Value, required: Value) -> Result<Value, ErrorData> {
+async fn elicited(
+    peer: &Peer<RoleServer>,
+    message: &str,
+    properties: Value,
+    required: Value,
+) -> Result<Value, ErrorData> {
     let mut wanted = json!({"type": "object", "properties": properties});
     if !required.is_null() {
         wanted["required"] = required;
@@ -95,7 +106,13 @@ async fn log(peer: &Peer<RoleServer>, message: &str) {
 async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<Vec<ContentBlock>, ErrorData> {
     let peer = &context.peer;
     let given = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
-    let done = |answer: &Value| text(format!("Elicitation completed: action={}, content={}", answer["action"].as_str().unwrap_or_default(), answer["content"]));
+    let done = |answer: &Value| {
+        text(format!(
+            "Elicitation completed: action={}, content={}",
+            answer["action"].as_str().unwrap_or_default(),
+            answer["content"]
+        ))
+    };
     Ok(vec![match name {
         "test_simple_text" => text("This is a simple text response for testing."),
         "test_image_content" => ContentBlock::image(PNG, "image/png"),
@@ -107,7 +124,11 @@ async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<V
             return Ok(vec![
                 text("Multiple content types test:"),
                 ContentBlock::image(PNG, "image/png"),
-                embedded("test://mixed-content-resource", "application/json", r#"{"test":"data","value":123}"#),
+                embedded(
+                    "test://mixed-content-resource",
+                    "application/json",
+                    r#"{"test":"data","value":123}"#,
+                ),
             ]);
         }
         "test_tool_with_logging" => {
@@ -134,7 +155,8 @@ async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<V
         }
         "test_sampling" => {
             let message = json!({"role": "user", "content": {"type": "text", "text": given("prompt")}});
-            let answer = ask(peer, "sampling/createMessage", json!({"messages": [message], "maxTokens": 100})).await?;
+            let answer =
+                ask(peer, "sampling/createMessage", json!({"messages": [message], "maxTokens": 100})).await?;
             text(format!("LLM response: {}", answer["content"]["text"].as_str().unwrap_or_default()))
         }
         "test_elicitation" => {
@@ -143,7 +165,11 @@ async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<V
                 "email": {"type": "string", "description": "User's email address"},
             });
             let answer = elicited(peer, given("message"), properties, json!(["username", "email"])).await?;
-            text(format!("User response: action={}, content={}", answer["action"].as_str().unwrap_or_default(), answer["content"]))
+            text(format!(
+                "User response: action={}, content={}",
+                answer["action"].as_str().unwrap_or_default(),
+                answer["content"]
+            ))
         }
         "test_elicitation_sep1034_defaults" => {
             let properties = json!({
@@ -155,7 +181,9 @@ async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<V
             });
             done(&elicited(peer, "Please accept the defaults", properties, Value::Null).await?)
         }
-        "test_elicitation_sep1330_enums" => done(&elicited(peer, "Please choose", enums(), Value::Null).await?),
+        "test_elicitation_sep1330_enums" => {
+            done(&elicited(peer, "Please choose", enums(), Value::Null).await?)
+        }
         "json_schema_2020_12_tool" => text("JSON Schema 2020-12"),
         _ => return Err(ErrorData::invalid_params(format!("unknown tool {name:?}"), None)),
     }])
@@ -163,7 +191,8 @@ async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<V
 
 fn enums() -> Value {
     let titled = |last: &str| {
-        let option = |(value, title): (&str, &str)| json!({"const": value, "title": format!("{title} {last}")});
+        let option =
+            |(value, title): (&str, &str)| json!({"const": value, "title": format!("{title} {last}")});
         Value::from_iter([("value1", "First"), ("value2", "Second"), ("value3", "Third")].map(option))
     };
     json!({
@@ -193,7 +222,11 @@ impl ServerHandler for Fixture {
         Ok(ListToolsResult::with_all_items(tool_schemas().into_iter().map(tool).collect()))
     }
 
-    async fn call_tool(&self, request: CallToolRequestParams, context: Context) -> Result<CallToolResponse, ErrorData> {
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: Context,
+    ) -> Result<CallToolResponse, ErrorData> {
         if request.name == "test_error_handling" {
             let why = text("This tool intentionally returns an error for testing");
             return Ok(CallToolResult::error(vec![why]).into());
@@ -203,25 +236,39 @@ impl ServerHandler for Fixture {
     }
 
     async fn list_resources(&self, _: Page, _: Context) -> Result<ListResourcesResult, ErrorData> {
-        let resource = |name: &str| Resource::new(format!("test://{name}"), name).with_description(format!("The suite's {name}"));
+        let resource = |name: &str| {
+            Resource::new(format!("test://{name}"), name).with_description(format!("The suite's {name}"))
+        };
         let all = ["static-text", "static-binary", "watched-resource"].map(resource);
         Ok(ListResourcesResult::with_all_items(all.into()))
     }
 
-    async fn list_resource_templates(&self, _: Page, _: Context) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let template = ResourceTemplate::new("test://template/{id}/data", "template").with_mime_type("application/json");
+    async fn list_resource_templates(
+        &self,
+        _: Page,
+        _: Context,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let template =
+            ResourceTemplate::new("test://template/{id}/data", "template").with_mime_type("application/json");
         Ok(ListResourceTemplatesResult::with_all_items(vec![template]))
     }
 
-    async fn read_resource(&self, request: ReadResourceRequestParams, _: Context) -> Result<ReadResourceResponse, ErrorData> {
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: Context,
+    ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri.as_str();
         let id = uri.strip_prefix("test://template/").and_then(|rest| rest.strip_suffix("/data"));
         let contents = match (uri, id) {
             ("test://static-text", _) => {
-                ResourceContents::text("This is the content of the static text resource.", uri).with_mime_type("text/plain")
+                ResourceContents::text("This is the content of the static text resource.", uri)
+                    .with_mime_type("text/plain")
             }
             ("test://static-binary", _) => ResourceContents::blob(PNG, uri).with_mime_type("image/png"),
-            ("test://watched-resource", _) => ResourceContents::text("Watched", uri).with_mime_type("text/plain"),
+            ("test://watched-resource", _) => {
+                ResourceContents::text("Watched", uri).with_mime_type("text/plain")
+            }
             (_, Some(id)) => {
                 let data = json!({"id": id, "templateTest": true, "data": format!("Data for ID: {id}")});
                 ResourceContents::text(data.to_string(), uri).with_mime_type("application/json")
@@ -241,7 +288,8 @@ impl ServerHandler for Fixture {
 
     async fn list_prompts(&self, _: Page, _: Context) -> Result<ListPromptsResult, ErrorData> {
         let prompt = |(name, arguments): (&str, &[&str])| {
-            let argument = |name: &&str| PromptArgument::new(*name).with_description(*name).with_required(true);
+            let argument =
+                |name: &&str| PromptArgument::new(*name).with_description(*name).with_required(true);
             let arguments = (!arguments.is_empty()).then(|| arguments.iter().map(argument).collect());
             Prompt::new(name, Some(format!("The suite's {name}")), arguments)
         };
@@ -254,13 +302,21 @@ impl ServerHandler for Fixture {
         Ok(ListPromptsResult::with_all_items(all.into_iter().map(prompt).collect()))
     }
 
-    async fn get_prompt(&self, request: GetPromptRequestParams, _: Context) -> Result<GetPromptResponse, ErrorData> {
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: Context,
+    ) -> Result<GetPromptResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
         let given = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
         let said = match request.name.as_str() {
             "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
             "test_prompt_with_arguments" => {
-                vec![text(format!("Prompt with arguments: arg1='{}', arg2='{}'", given("arg1"), given("arg2")))]
+                vec![text(format!(
+                    "Prompt with arguments: arg1='{}', arg2='{}'",
+                    given("arg1"),
+                    given("arg2")
+                ))]
             }
             "test_prompt_with_embedded_resource" => vec![
                 embedded(given("resourceUri"), "text/plain", "Embedded resource content for testing."),
@@ -275,9 +331,14 @@ impl ServerHandler for Fixture {
         Ok(GetPromptResult::new(messages).into())
     }
 
-    async fn complete(&self, request: CompleteRequestParams, _: Context) -> Result<CompleteResult, ErrorData> {
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        _: Context,
+    ) -> Result<CompleteResult, ErrorData> {
         let words = ["paris", "park", "party"];
-        let fitting = words.into_iter().filter(|word| word.starts_with(&request.argument.value)).map(str::to_owned);
+        let fitting =
+            words.into_iter().filter(|word| word.starts_with(&request.argument.value)).map(str::to_owned);
         Ok(CompleteResult::new(CompletionInfo::new(fitting.collect()).unwrap()))
     }
 

@@ -2,6 +2,7 @@
 
 mod clients;
 mod conformance;
+mod diagnosis;
 mod fixture;
 mod tools;
 

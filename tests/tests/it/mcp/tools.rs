@@ -44,7 +44,10 @@ fn an_agent_applies_waits_looks_and_deletes() {
     let projected = agent.call("list", fields);
     assert_eq!(projected["items"][0]["spec.containers[*].image"], json!(["registry.example/web:1"]));
     let grouped = agent.call("list", json!({"kind": "pod", "group_by": "status.phase"}));
-    assert_eq!((&grouped["items"][0]["value"], &grouped["items"][0]["count"]), (&json!("Running"), &json!(2)));
+    assert_eq!(
+        (&grouped["items"][0]["value"], &grouped["items"][0]["count"]),
+        (&json!("Running"), &json!(2))
+    );
     let summary = agent.call("list", json!({"kind": "pod", "summarize": true}));
     assert!(summary["items"].to_string().contains(r#""counts":{"Running":2}"#), "{summary}");
 
@@ -59,14 +62,25 @@ fn long_answers_come_in_parts_that_fit() {
     let orch = Orchd::simulated(1);
     let mut agent = Agent::start(&orch, &[]);
     let maps: String = (0..40)
-        .map(|n| format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-{n:02}}}\ndata: {{text: {}}}\n", "x".repeat(300)))
+        .map(|n| {
+            format!(
+                "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-{n:02}}}\ndata: {{text: {}}}\n",
+                "x".repeat(300)
+            )
+        })
         .collect();
     agent.call("apply", json!({"manifests": maps}));
     let mut names = Vec::new();
     let mut arguments = json!({"kind": "cm", "namespace": "default", "fields": ["metadata.name", "data"], "limit": 15, "max_tokens": 500});
     loop {
         let part = agent.call("list", arguments.clone());
-        names.extend(part["items"].as_array().unwrap().iter().filter_map(|item| item["metadata.name"].as_str().map(str::to_owned)));
+        names.extend(
+            part["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|item| item["metadata.name"].as_str().map(str::to_owned)),
+        );
         if part["cursor"].is_null() {
             break;
         }
@@ -74,11 +88,19 @@ fn long_answers_come_in_parts_that_fit() {
     }
     let ours: Vec<_> = names.iter().filter(|name| name.starts_with("map-")).collect();
     let expected: Vec<String> = (0..40).map(|n| format!("map-{n:02}")).collect();
-    assert_eq!(ours, expected.iter().collect::<Vec<_>>(), "each object once, in order, over pages of the API and parts of them");
+    assert_eq!(
+        ours,
+        expected.iter().collect::<Vec<_>>(),
+        "each object once, in order, over pages of the API and parts of them"
+    );
 
-    let whole = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: large}}\ndata: {{text: {}}}\n", "y".repeat(20_000));
+    let whole = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: large}}\ndata: {{text: {}}}\n",
+        "y".repeat(20_000)
+    );
     agent.call("apply", json!({"manifests": whole}));
-    let (mut text, mut arguments) = (String::new(), json!({"kind": "cm", "name": "large", "max_tokens": 1_000}));
+    let (mut text, mut arguments) =
+        (String::new(), json!({"kind": "cm", "name": "large", "max_tokens": 1_000}));
     loop {
         let part = agent.call("get", arguments.clone());
         text.push_str(part["objects"][0]["part_of_json"].as_str().unwrap());
@@ -97,7 +119,9 @@ fn secrets_are_shown_only_when_asked_for_by_who_may() {
     let mut agent = Agent::start(&orch, &[]);
     agent.call("apply", json!({"manifests": WEB}));
     let of_secret = json!({"kind": "secret", "name": "db"});
-    for (tool, arguments) in [("get", of_secret.clone()), ("list", json!({"kind": "secrets", "fields": ["*"]}))] {
+    for (tool, arguments) in
+        [("get", of_secret.clone()), ("list", json!({"kind": "secrets", "fields": ["*"]}))]
+    {
         let hidden = agent.call(tool, arguments).to_string();
         assert!(!hidden.contains("aHVudGVyMg") && hidden.contains("password"), "{hidden}");
     }
@@ -132,7 +156,12 @@ fn refusals_have_codes_and_say_what_to_do() {
         ("list", json!({"kind": "pod", "labels": "a=(b"}), "invalid_argument", ""),
         ("wait", json!({"kind": "node", "name": "none", "for": "Ready"}), "not_found", ""),
         ("exec", json!({"pod": "a", "command": ["ls"]}), "disabled", "--mcp-exec"),
-        ("apply", json!({"manifests": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {container: []}"}), "", ""),
+        (
+            "apply",
+            json!({"manifests": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {container: []}"}),
+            "",
+            "",
+        ),
         ("apply", json!({}), "invalid_argument", ""),
     ] {
         let refused = agent.refused(tool, arguments.clone());
@@ -175,7 +204,9 @@ fn kinds_are_explained_from_what_the_server_publishes() {
 fn a_resource_that_is_followed_is_told_of_when_it_changes() {
     let orch = Orchd::simulated(1);
     let mut agent = Agent::start(&orch, &[]);
-    let map = |text: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map}}\ndata: {{text: {text}}}\n");
+    let map = |text: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map}}\ndata: {{text: {text}}}\n")
+    };
     agent.call("apply", json!({"manifests": map("one")}));
     let uri = "orch://object/configmap/default/map";
     let subscribed = agent.ask("resources/subscribe", json!({"uri": uri}));

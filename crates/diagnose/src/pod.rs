@@ -1,0 +1,328 @@
+//! What is wrong with a pod, read from its status and its events.
+
+use orch_api::{Object as _, Quantity};
+use serde_json::{Value, json};
+
+use crate::node::is_down;
+use crate::world::{Missing, condition, items, label, template_patch};
+use crate::{Cause, Finding, World, placement};
+
+pub(crate) fn findings(world: &World, pod: &Value) -> Vec<Finding> {
+    if matches!(pod.text(&["status", "phase"]), "Succeeded") || pod.is_terminating() {
+        return Vec::new();
+    }
+    let node = pod.text(&["spec", "nodeName"]);
+    if node.is_empty() {
+        return placement::finding(world, pod).into_iter().collect();
+    }
+    // What a pod on a dead node says is what it said last.
+    if world.node(node).is_some_and(is_down) {
+        return Vec::new();
+    }
+    let mut found: Vec<Finding> = statuses(pod).filter_map(|status| of_container(pod, status)).collect();
+    if found.is_empty() && !is_ready(pod) {
+        found.extend(of_events(world, pod));
+    }
+    let events = world.events_of(pod);
+    for finding in &mut found {
+        let warning = events.iter().find(|event| event.text(&["type"]) == "Warning");
+        let told = warning.map(|event| (event.text(&["reason"]), event.text(&["message"])));
+        if let Some((reason, message)) = told {
+            *finding = finding.clone().because(format!("Event {reason}"), message);
+        }
+    }
+    found.into_iter().map(|finding| finding.affecting(label(pod))).collect()
+}
+
+fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    let of = |list| items(pod, &["status", list]).iter();
+    of("initContainerStatuses").chain(of("containerStatuses"))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    condition(pod, "Ready").is_some_and(|ready| ready.text(&["status"]) == "True")
+}
+
+fn of_container(pod: &Value, status: &Value) -> Option<Finding> {
+    let name = status.text(&["name"]);
+    let waiting = &status["state"]["waiting"];
+    let (reason, message) = (waiting.text(&["reason"]), waiting.text(&["message"]));
+    let at = format!("{} container {name}", label(pod));
+    match reason {
+        "InvalidImageName" | "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" => {
+            Some(of_image(pod, name, reason, message).because(at, format!("{reason}: {message}")))
+        }
+        "CreateContainerConfigError" => {
+            Some(of_config(pod, name, message).because(at, format!("{reason}: {message}")))
+        }
+        "CreateContainerError" | "RunContainerError" => {
+            let says = format!("container {name} of {} cannot be started: {message}", label(pod));
+            let key = format!("{} {name} {message}", owner_or_self(pod));
+            Some(Finding::new(Cause::StartFailed, key, says).because(at, message).fix(
+                format!("correct the container's command, arguments or security context: {message}"),
+                Vec::new(),
+            ))
+        }
+        _ => of_exits(pod, status, &at),
+    }
+}
+
+fn image(pod: &Value, container: &str) -> String {
+    let all = items(pod, &["spec", "initContainers"]).iter().chain(items(pod, &["spec", "containers"]));
+    all.into_iter()
+        .find(|c| c.text(&["name"]) == container)
+        .map(|c| c.text(&["image"]).to_owned())
+        .unwrap_or_default()
+}
+
+/// Why an image is not there, by what the registry said.
+fn of_image(pod: &Value, container: &str, reason: &str, message: &str) -> Finding {
+    let (image, said) = (image(pod, container), message.to_lowercase());
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let is_refused = has(&[
+        "unauthorized",
+        "401",
+        "403",
+        "denied",
+        "forbidden",
+        "authentication required",
+        "not authorized",
+    ]);
+    let is_unreachable = has(&[
+        "connection refused",
+        "no such host",
+        "timed out",
+        "timeout",
+        "unreachable",
+        "dns",
+        "connect error",
+        "certificate",
+        "error sending request",
+        "tcp connect",
+    ]);
+    let is_absent =
+        has(&["not found", "manifest unknown", "404", "name unknown", "no such image", "does not exist"]);
+    match reason {
+        "InvalidImageName" | "ErrImageNeverPull" => {
+            wrong_image(&image, container, "it is no name of an image")
+        }
+        _ if is_refused && !is_absent => Finding::new(
+            Cause::PullRefused,
+            &image,
+            format!("the registry refuses to hand out {image}"),
+        )
+        .fix(
+            "give the pod an imagePullSecret with credentials that may pull it, or correct the image's name",
+            Vec::new(),
+        ),
+        _ if is_absent => wrong_image(&image, container, "its registry has no such image or tag"),
+        _ if is_unreachable => {
+            let says = format!("the registry of {image} cannot be reached from the node");
+            Finding::new(Cause::RegistryUnreachable, registry(&image), says).fix(
+                format!(
+                    "see whether {} is up and reachable from the node (name, network, certificate)",
+                    registry(&image)
+                ),
+                Vec::new(),
+            )
+        }
+        _ if is_refused => {
+            wrong_image(&image, container, "its registry has no such image, or does not show it")
+        }
+        _ => wrong_image(&image, container, "it cannot be pulled"),
+    }
+}
+
+fn wrong_image(image: &str, container: &str, why: &str) -> Finding {
+    Finding::new(
+        Cause::WrongImage,
+        image,
+        format!("image {image:?} of container {container} is wrong: {why}"),
+    )
+    .fix(format!("correct the image of container {container}; `history` says what it was before"), Vec::new())
+}
+
+fn registry(image: &str) -> &str {
+    image
+        .split_once('/')
+        .map(|(host, _)| host)
+        .filter(|host| host.contains(['.', ':']))
+        .unwrap_or("docker.io")
+}
+
+/// What a container refers to and is not there, by what the node's agent said: `configmap "x" not found`.
+fn of_config(pod: &Value, container: &str, message: &str) -> Finding {
+    let name = message.split('"').nth(1).unwrap_or_default();
+    let kind = if message.to_lowercase().starts_with("secret") { "Secret" } else { "ConfigMap" };
+    if name.is_empty() || !message.contains("not found") {
+        let says = format!("container {container} of {} refers to what is not there: {message}", label(pod));
+        return Finding::new(Cause::MissingReference, format!("{} {message}", pod.namespace()), says)
+            .fix(format!("make what is missing, or correct the reference: {message}"), Vec::new());
+    }
+    missing_reference(&Missing {
+        kind: kind.into(),
+        namespace: pod.namespace().into(),
+        name: name.into(),
+        keys: Vec::new(),
+        pod: label(pod),
+    })
+}
+
+/// The finding of a reference that leads nowhere.
+pub(crate) fn missing(missing: &Missing) -> Finding {
+    let at = format!("{} spec", missing.pod);
+    missing_reference(missing)
+        .because(at, format!("refers to {} {:?}", missing.kind, missing.name))
+        .affecting(&*missing.pod)
+}
+
+fn missing_reference(missing: &Missing) -> Finding {
+    let Missing { kind, namespace, name, keys, .. } = missing;
+    let field = if kind == "Secret" { "stringData" } else { "data" };
+    let data: serde_json::Map<String, Value> = keys.iter().map(|key| (key.clone(), "".into())).collect();
+    let manifest = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, field: data});
+    Finding::new(
+        Cause::MissingReference,
+        format!("{kind} {namespace}/{name}"),
+        format!("{kind} {name} is not in the namespace {namespace}, and is needed"),
+    )
+    .fix(
+        format!("make {kind} {namespace}/{name} with the values that the containers need, or correct the reference"),
+        vec![json!({"apply": {"manifest": manifest}})],
+    )
+}
+
+/// Why a container ends again and again, by how it ended last.
+fn of_exits(pod: &Value, status: &Value, at: &str) -> Option<Finding> {
+    let name = status.text(&["name"]);
+    let restarts = status["restartCount"].as_i64().unwrap_or(0);
+    let backs_off = status["state"]["waiting"].text(&["reason"]) == "CrashLoopBackOff";
+    let ends = [&status["state"]["terminated"], &status["lastState"]["terminated"]];
+    let ended = ends.into_iter().find(|ended| ended.is_object());
+    let (reason, code) =
+        ended.map_or(("", 0), |ended| (ended.text(&["reason"]), ended["exitCode"].as_i64().unwrap_or(0)));
+    let runs_well = status["state"]["running"].is_object() && status["ready"] == true;
+    if reason == "OOMKilled" && (!runs_well || restarts > 0) {
+        return Some(
+            out_of_memory(pod, name).because(at, format!("OOMKilled, exit code {code}, {restarts} restarts")),
+        );
+    }
+    let failed = ended.is_some() && code != 0 && !runs_well && status["state"]["running"].is_null();
+    if !backs_off && !failed {
+        return None;
+    }
+    let says =
+        format!("container {name} of {} ends again and again: exit code {code}{}", label(pod), meaning(code));
+    let mut finding = Finding::new(Cause::CrashLoop, format!("{} {name}", owner_or_self(pod)), says)
+        .because(at, format!("{}, exit code {code}, {restarts} restarts", if reason.is_empty() { "ended" } else { reason }))
+        .fix(
+            format!("read what it wrote last (logs of {}, container {name}, previous) and correct command or configuration; undo the last change if it ran before", pod.name()),
+            Vec::new(),
+        );
+    if let Some(ended) = ended {
+        finding = finding.because(format!("{at} termination message"), ended.text(&["message"]));
+    }
+    Some(finding)
+}
+
+fn meaning(code: i64) -> &'static str {
+    match code {
+        126 => " (the command cannot be executed)",
+        127 => " (the command is not there)",
+        137 => " (killed)",
+        139 => " (segmentation fault)",
+        143 => " (ended by SIGTERM)",
+        _ => "",
+    }
+}
+
+fn out_of_memory(pod: &Value, container: &str) -> Finding {
+    let all = items(pod, &["spec", "initContainers"]).iter().chain(items(pod, &["spec", "containers"]));
+    let limit = all
+        .into_iter()
+        .find(|c| c.text(&["name"]) == container)
+        .map(|c| c.text(&["resources", "limits", "memory"]));
+    let limit = limit.unwrap_or_default();
+    let says = match limit {
+        "" => format!("container {container} of {} used up the node's memory: it has no limit", label(pod)),
+        limit => {
+            format!("container {container} of {} needs more memory than its limit of {limit}", label(pod))
+        }
+    };
+    let raised = limit.parse::<Quantity>().ok().and_then(doubled);
+    let change = raised.map(|raised| {
+        let resources = json!({"limits": {"memory": raised}});
+        template_patch(pod, json!({"containers": [{"name": container, "resources": resources}]}))
+    });
+    let say = "raise the memory limit to what it needs, or find out why it needs so much";
+    Finding::new(Cause::OutOfMemory, format!("{} {container}", owner_or_self(pod)), says)
+        .fix(say, change.unwrap_or_default())
+}
+
+/// Twice an amount of bytes, in MiB.
+fn doubled(bytes: Quantity) -> Option<String> {
+    let mebibytes = bytes.value().checked_mul(2)?.checked_add((1 << 20) - 1)? >> 20;
+    Some(format!("{mebibytes}Mi"))
+}
+
+/// What the pods of one owner share.
+fn owner_or_self(pod: &Value) -> String {
+    crate::world::owner(pod).map_or_else(
+        || label(pod),
+        |owner| format!("{} {}/{}", owner.text(&["kind"]), owner.text(&["namespace"]), owner.text(&["name"])),
+    )
+}
+
+/// What only events tell: volumes that cannot be mounted, probes that fail.
+fn of_events(world: &World, pod: &Value) -> Option<Finding> {
+    for event in world.events_of(pod) {
+        let (reason, message) = (event.text(&["reason"]), event.text(&["message"]));
+        match reason {
+            "FailedMount" if message.contains("not found") && message.contains("configmap \"") => {
+                let rest = message.split("configmap ").nth(1).unwrap_or_default();
+                return Some(of_config(pod, "", rest));
+            }
+            "FailedMount" if message.contains("not found") && message.contains("secret \"") => {
+                let rest = message.split("secret ").nth(1).unwrap_or_default();
+                return Some(of_config(pod, "", &format!("secret {rest}")));
+            }
+            "FailedMount" => {
+                let says = format!("a volume of {} cannot be mounted: {message}", label(pod));
+                return Some(
+                    Finding::new(Cause::MountFailed, format!("{} {message}", owner_or_self(pod)), says)
+                        .fix(format!("correct the volume: {message}"), Vec::new()),
+                );
+            }
+            "Unhealthy" => {
+                let says = format!("a probe of {} fails: {message}", label(pod));
+                return Some(Finding::new(Cause::ProbeFailed, owner_or_self(pod), says).fix(
+                    "see why the program does not answer (its logs), or correct the probe",
+                    Vec::new(),
+                ));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Owners whose pods are refused when they are made.
+pub(crate) fn of_owners(world: &World) -> Vec<Finding> {
+    let all = world.subject.iter().chain(&world.others);
+    let refused = all.filter_map(|owner| {
+        let events = world.events_of(owner);
+        let failed = events.iter().find(|event| event.text(&["reason"]) == "FailedCreate")?;
+        let message = failed.text(&["message"]);
+        let says = format!("the pods of {} are refused: {message}", label(owner));
+        Some(
+            Finding::new(Cause::PodsRefused, label(owner), says)
+                .because("Event FailedCreate", message)
+                .affecting(label(owner))
+                .fix(
+                    format!("correct what is refused, or the policy or quota that refuses it: {message}"),
+                    Vec::new(),
+                ),
+        )
+    });
+    refused.collect()
+}
