@@ -176,7 +176,7 @@ pub(crate) fn ranked(found: Vec<Finding>, world: &World) -> Vec<Finding> {
     if world.subject.is_some() {
         all.retain(|finding| finding.cause.is_about_pods() || !finding.affects.is_empty());
     }
-    all.sort_by(|a, b| (b.confidence, b.affects.len()).cmp(&(a.confidence, a.affects.len())));
+    all.sort_by_key(|finding| std::cmp::Reverse((finding.confidence, finding.affects.len())));
     all
 }
 

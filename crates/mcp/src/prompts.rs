@@ -7,8 +7,11 @@ struct Entry {
     name: &'static str,
     about: &'static str,
     takes: &'static [(&'static str, &'static str, bool)],
-    says: fn(&dyn Fn(&str) -> String) -> String,
+    says: fn(Given<'_>) -> String,
 }
+
+/// The argument of a name; empty if it was not given.
+type Given<'a> = &'a dyn Fn(&str) -> String;
 
 const ALL: &[Entry] = &[
     Entry {
@@ -71,7 +74,7 @@ const ALL: &[Entry] = &[
     },
 ];
 
-fn in_namespace(given: &dyn Fn(&str) -> String) -> String {
+fn in_namespace(given: Given<'_>) -> String {
     match given("namespace").as_str() {
         "" => String::new(),
         namespace => format!(" in the namespace {namespace}"),

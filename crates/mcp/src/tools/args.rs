@@ -81,7 +81,8 @@ pub(super) fn check(takes: &[Arg], arguments: &JsonObject) -> Result<(), Failure
             let meant = orch_api::schema::nearest(name, takes.iter().map(|arg| arg.name));
             return Err(Failure::argument(format!("there is no argument {name:?}")).meant(meant));
         };
-        if !arg.kind.takes(value) && !(value.is_null() && !arg.required) {
+        let is_left_out = value.is_null() && !arg.required;
+        if !is_left_out && !arg.kind.takes(value) {
             return Err(Failure::argument(format!("{name:?} must be {}", arg.kind.described())));
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn groups(objects: &[Value], path: &JsonPath) -> Vec<Value> {
         }
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by(|(_, (a, _)), (_, (b, _))| b.cmp(a));
+    groups.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
     groups
         .into_iter()
         .map(|(value, (count, of))| json!({"value": value, "count": count, "for_example": of}))

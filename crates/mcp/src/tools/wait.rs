@@ -157,9 +157,9 @@ impl Goal {
                         && is_current(object, condition)
                 })
             }
-            Self::Value { path, value } => path.values(object).into_iter().any(|found| match found {
-                Value::String(text) => text == value,
-                other => other.to_string() == *value,
+            Self::Value { path, value } => path.values(object).into_iter().any(|found| {
+                let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+                text == *value
             }),
         }
     }

@@ -103,6 +103,31 @@ async fn log(peer: &Peer<RoleServer>, message: &str) {
     drop(peer.send_notification(notice).await);
 }
 
+/// What tools answer that do nothing but answer.
+fn content(name: &str) -> Option<Vec<ContentBlock>> {
+    Some(vec![match name {
+        "test_simple_text" => text("This is a simple text response for testing."),
+        "test_image_content" => ContentBlock::image(PNG, "image/png"),
+        "test_audio_content" => ContentBlock::audio(WAV, "audio/wav"),
+        "test_embedded_resource" => {
+            embedded("test://embedded-resource", "text/plain", "This is an embedded resource content.")
+        }
+        "test_multiple_content_types" => {
+            return Some(vec![
+                text("Multiple content types test:"),
+                ContentBlock::image(PNG, "image/png"),
+                embedded(
+                    "test://mixed-content-resource",
+                    "application/json",
+                    r#"{"test":"data","value":123}"#,
+                ),
+            ]);
+        }
+        "json_schema_2020_12_tool" => text("JSON Schema 2020-12"),
+        _ => return None,
+    }])
+}
+
 async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<Vec<ContentBlock>, ErrorData> {
     let peer = &context.peer;
     let given = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -113,24 +138,10 @@ async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<V
             answer["content"]
         ))
     };
+    if let Some(content) = content(name) {
+        return Ok(content);
+    }
     Ok(vec![match name {
-        "test_simple_text" => text("This is a simple text response for testing."),
-        "test_image_content" => ContentBlock::image(PNG, "image/png"),
-        "test_audio_content" => ContentBlock::audio(WAV, "audio/wav"),
-        "test_embedded_resource" => {
-            embedded("test://embedded-resource", "text/plain", "This is an embedded resource content.")
-        }
-        "test_multiple_content_types" => {
-            return Ok(vec![
-                text("Multiple content types test:"),
-                ContentBlock::image(PNG, "image/png"),
-                embedded(
-                    "test://mixed-content-resource",
-                    "application/json",
-                    r#"{"test":"data","value":123}"#,
-                ),
-            ]);
-        }
         "test_tool_with_logging" => {
             log(peer, "Tool execution started").await;
             tokio::time::sleep(STEP).await;
@@ -184,7 +195,6 @@ async fn call(name: &str, arguments: &JsonObject, context: &Context) -> Result<V
         "test_elicitation_sep1330_enums" => {
             done(&elicited(peer, "Please choose", enums(), Value::Null).await?)
         }
-        "json_schema_2020_12_tool" => text("JSON Schema 2020-12"),
         _ => return Err(ErrorData::invalid_params(format!("unknown tool {name:?}"), None)),
     }])
 }
