@@ -111,8 +111,10 @@ fn described(found: Type<'_>) -> Value {
     if let Some(default) = found.default.as_ref().filter(|default| !default.is_object()) {
         told["default"] = default.clone();
     }
-    if let Some(relation) = &element.relation {
-        told["relation"] = format!("{} {}", relation.verb, relation.target).into();
+    let relations = element.relations.iter().map(|relation| format!("{} {}", relation.verb, relation.target));
+    let relations: Vec<String> = relations.collect();
+    if !relations.is_empty() {
+        told["relation"] = relations.join(" or ").into();
     }
     told
 }
