@@ -177,7 +177,7 @@ fn a_wait_that_is_in_vain_says_what_it_saw() {
     let orch = Orchd::simulated(1);
     let mut agent = Agent::start(&orch, &[]);
     let name = orch.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).ok();
-    let waiting = json!({"kind": "node", "name": name, "for": "Ready=False", "timeout_seconds": 1});
+    let waiting = json!({"kind": "node", "name": name, "for": "Ready=Unknown", "timeout_seconds": 1});
     let refused = agent.refused("wait", waiting);
     assert_eq!(refused["code"], "timed_out");
     assert!(refused["seen"].to_string().contains("Ready"), "{refused}");
