@@ -84,6 +84,8 @@ pub enum Op {
     Put(Bytes),
     /// Removes the key. With [`Expect::Absent`] it states that the key is absent, and changes nothing.
     Delete,
+    /// Leaves the key as it is, and so states nothing but what is believed of it.
+    Keep,
 }
 
 /// One write of a [`commit`](crate::Store::commit).
@@ -111,6 +113,20 @@ impl Write {
     /// Removes the key whose value was put at `at`.
     pub fn delete(key: Key, at: Revision) -> Self {
         Self { key, expect: Expect::At(at), op: Op::Delete }
+    }
+
+    /// Changes nothing, but stops the whole commit if the key is not as believed: absent, or put at a revision.
+    pub fn keep(key: Key, at: Option<Revision>) -> Self {
+        Self { key, expect: at.map_or(Expect::Absent, Expect::At), op: Op::Keep }
+    }
+
+    /// Whether it changes its key if what it believes is true.
+    pub fn changes(&self) -> bool {
+        match self.op {
+            Op::Put(_) => true,
+            Op::Delete => self.expect != Expect::Absent,
+            Op::Keep => false,
+        }
     }
 }
 
@@ -165,7 +181,10 @@ impl Limits {
     const OVERHEAD_BYTES: usize = 64;
 
     /// Refuses a commit that is too large, or writes a key twice.
-    pub(crate) fn check(&self, writes: &[Write]) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`], [`StoreError::Invalid`].
+    pub fn check(&self, writes: &[Write]) -> Result<(), StoreError> {
         if writes.len() > self.writes {
             return Err(StoreError::TooLarge { unit: "writes", size: writes.len(), limit: self.writes });
         }
@@ -197,7 +216,7 @@ impl Limits {
     fn bytes(write: &Write) -> usize {
         let value = match &write.op {
             Op::Put(value) => value.len(),
-            Op::Delete => 0,
+            Op::Delete | Op::Keep => 0,
         };
         value + 3 * write.key.as_bytes().len() + Self::OVERHEAD_BYTES
     }

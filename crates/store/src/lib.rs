@@ -4,7 +4,7 @@
 //! [`EmbeddedStore`](embedded::EmbeddedStore) (a change log and an index in one directory) and
 //! [`EtcdStore`](etcd::EtcdStore) (etcd 3.4 and later). With the feature `testing`, `conformance` is the suite
 //! that defines what every backend must do, and `testing::FaultyStore` injects faults for tests of what
-//! stands above.
+//! stands above. [`Overlay`] is what would become of a store: changes to it that nobody else sees.
 //!
 //! It deliberately knows nothing of objects, kinds, JSON or who is asking; there are no leases, no locks and no
 //! queries other than by key and prefix.
@@ -34,12 +34,14 @@ pub mod embedded;
 mod error;
 pub mod etcd;
 mod key;
+mod overlay;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use data::{Batch, Change, ChangeKind, Entry, Expect, Limits, Op, Page, ReadAt, Revision, Write};
 pub use error::StoreError;
 pub use key::{InvalidKey, Key, Prefix};
+pub use overlay::Overlay;
 
 /// What [`Store::watch`] returns: batches in order of revision. After an error the stream ends.
 pub type Watch = BoxStream<'static, Result<Batch, StoreError>>;

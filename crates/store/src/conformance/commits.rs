@@ -99,6 +99,25 @@ pub(super) async fn a_commit_can_state_that_a_key_is_absent(scope: Scope) {
     assert_eq!(scope.get("b").await, None);
 }
 
+pub(super) async fn a_commit_can_state_what_it_leaves_alone(scope: Scope) {
+    let a = scope.create("a", "1").await;
+    let kept = |at| Write::keep(scope.key("a"), at);
+    let absent = Write::keep(scope.key("nothing"), None);
+    let writes = [kept(Some(a)), absent.clone(), Write::create(scope.key("b"), "1")];
+    let b = scope.store.commit(&writes).await.unwrap();
+    assert_eq!(scope.get("a").await, Some(scope.entry("a", "1", a, a)));
+    assert_eq!(scope.get("nothing").await, None);
+    assert_eq!(scope.store.commit(&[kept(Some(a)), absent]).await.unwrap(), b);
+
+    let c = Write::create(scope.key("c"), "1");
+    for wrong in [kept(Some(b)), kept(None), Write::keep(scope.key("nothing"), Some(a))] {
+        let (expect, name) = (wrong.expect, wrong.key.to_string());
+        let (index, key, told, _) = conflict(scope.refused(&[c.clone(), wrong]).await);
+        assert_eq!((index, key, told), (1, name, expect));
+    }
+    assert_eq!((scope.get("c").await, scope.revision().await), (None, b));
+}
+
 pub(super) async fn a_commit_that_changes_nothing_makes_no_revision(scope: Scope) {
     let before = scope.create("a", "1").await;
     assert_eq!(scope.store.commit(&[]).await.unwrap(), before);

@@ -99,6 +99,7 @@ async fn churn_at_once(scope: &Scope) -> Vec<(Revision, State)> {
             match write.op {
                 Op::Put(value) => state.insert(write.key, (value, revision)),
                 Op::Delete => state.remove(&write.key),
+                Op::Keep => None,
             };
             history.push((revision, state.clone()));
         }

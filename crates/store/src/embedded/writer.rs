@@ -253,6 +253,7 @@ impl<'a> Group<'a> {
                     let created = current.map_or(revision, |entry| entry.created);
                     Some(Entry { key: key.clone(), value: value.clone(), created, modified: revision })
                 }
+                Op::Keep => continue,
                 Op::Delete if current.is_none() => continue,
                 Op::Delete => None,
             };

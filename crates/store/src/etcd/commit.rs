@@ -67,6 +67,7 @@ impl Committer {
             .iter()
             .filter_map(|write| match &write.op {
                 Op::Put(value) => Some(TxnOp::put(self.etcd_key(write), seal(value, place), None)),
+                Op::Keep => None,
                 Op::Delete if write.expect == Expect::Absent => None,
                 Op::Delete => Some(TxnOp::delete(self.etcd_key(write), None)),
             })
@@ -158,13 +159,6 @@ impl Failure {
     /// Whether etcd refused the request for what is in it, so that a part of it may be accepted.
     fn is_of_content(&self) -> bool {
         self.is_too_large() || self.is_too_many() || self.says("permission denied")
-    }
-}
-
-impl Write {
-    /// Whether it changes its key if what it believes is true.
-    fn changes(&self) -> bool {
-        matches!(self.op, Op::Put(_)) || self.expect != Expect::Absent
     }
 }
 
