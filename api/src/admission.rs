@@ -122,6 +122,9 @@ pub trait Admission: Send + Sync + 'static {
 
     /// Takes in changes that happened together.
     fn take(&self, changes: &mut dyn Iterator<Item = Followed<'_>>);
+
+    /// Another one that knows what this one knows, and is told of other changes from now on: those of a plan.
+    fn fork(&self) -> Arc<dyn Admission>;
 }
 
 /// Everything passes: for tests, and for servers without rules.
@@ -144,4 +147,8 @@ impl Admission for AdmitAll {
     fn replace(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
 
     fn take(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
+
+    fn fork(&self) -> Arc<dyn Admission> {
+        Arc::new(*self)
+    }
 }

@@ -240,6 +240,9 @@ pub trait Authorizer: Send + Sync + 'static {
 
     /// Takes in changes that happened together.
     fn take(&self, changes: &mut dyn Iterator<Item = Followed<'_>>);
+
+    /// Another one that knows what this one knows, and is told of other changes from now on: those of a plan.
+    fn fork(&self) -> Arc<dyn Authorizer>;
 }
 
 /// When a write to an object that decisions depend on is acknowledged.
@@ -284,6 +287,10 @@ impl Authorizer for AllowAll {
     fn replace(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
 
     fn take(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
+
+    fn fork(&self) -> Arc<dyn Authorizer> {
+        Arc::new(*self)
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub struct KindEntry {
     pub requester: Option<&'static str>,
     /// What must be there when an object is made; see [`Resource::PREREQUISITE`].
     pub prerequisite: Option<Prerequisite>,
+    /// Whether the objects are plans; see [`Resource::IS_PLAN`].
+    pub is_plan: bool,
     /// The kind that this one is another form of, if it is one; see [`Resource::FORM`].
     pub form: Option<Form>,
     /// How objects of this kind define kinds, if they do.
@@ -117,6 +119,7 @@ impl KindEntry {
             is_history: K::IS_HISTORY,
             requester: K::REQUESTER,
             prerequisite: K::PREREQUISITE,
+            is_plan: K::IS_PLAN,
             form: K::FORM,
             ..Self::plain(K::KIND, document, schema)
         })
@@ -142,6 +145,7 @@ impl KindEntry {
             is_history: false,
             requester: None,
             prerequisite: None,
+            is_plan: false,
             form: None,
             defines: None,
             custom: None,
@@ -282,7 +286,7 @@ impl Subresource {
     pub fn verbs(&self, of: &Kind) -> &'static [Verb] {
         match self.action {
             Action::Transform(_) if self.kind == *of => &[Verb::Update],
-            Action::Transform(_) | Action::Token(_) | Action::Evict => &[Verb::Create],
+            Action::Transform(_) | Action::Token(_) | Action::Evict | Action::Apply => &[Verb::Create],
             Action::Scale(_) => &[Verb::Get, Verb::Patch, Verb::Update],
             Action::Stream(_) => &[Verb::Create, Verb::Get],
         }
@@ -306,6 +310,8 @@ pub enum Action {
     Token(&'static [TokenBinding]),
     /// `create` deletes the object, as the `deleteOptions` in the body say.
     Evict,
+    /// `create` carries out the plan that the object is.
+    Apply,
 }
 
 /// A kind whose objects tokens can be bound to.

@@ -18,6 +18,7 @@ mod condition;
 mod entry;
 mod field_change;
 mod field_error;
+mod foresight;
 mod form;
 mod graph;
 mod intern;
@@ -39,6 +40,7 @@ pub mod fields;
 pub mod labels;
 pub mod names;
 pub mod patch;
+pub mod plan;
 pub mod quantity;
 pub mod schema;
 
@@ -56,6 +58,7 @@ pub use entry::{
 pub use field_change::{FieldChange, field_changes};
 pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
+pub use foresight::{Foreseen, Foresight, NoForesight, View};
 pub use form::Form;
 pub use graph::{Found, KindNode, RelationEdge, RelationGraph};
 pub use intern::{intern, intern_all};

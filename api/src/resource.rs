@@ -52,6 +52,10 @@ pub trait Resource:
     /// An object that must be there when one of this kind is made, and completes it.
     const PREREQUISITE: Option<Prerequisite> = None;
 
+    /// Whether the objects are plans: their `spec.changes` ([`PlannedChange`](crate::plan::PlannedChange)) are rehearsed when
+    /// one is made, and what would come of them becomes its status. They do not change but by being applied.
+    const IS_PLAN: bool = false;
+
     /// The kind that this one is another form of: its objects are that kind's.
     const FORM: Option<Form> = None;
 

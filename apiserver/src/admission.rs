@@ -1,8 +1,6 @@
 //! What every object must pass before it is stored: a list of pure checks, and a look at the namespace and at what else must
 //! be there.
 
-use std::time::Duration;
-
 use orch_api::{
     FieldError, FieldErrorKind, FieldValidation, Kind, Object as _, Schema, Status, StatusCause,
     StatusDetails,
@@ -16,8 +14,6 @@ use crate::registry::{Call, Registry};
 
 /// The collection whose objects are the places that other objects live in: part of the grammar of paths.
 const NAMESPACES: &str = "namespaces";
-/// How long an object that another one needs is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Completes and checks an object; `old` is the object as stored. In order: the defaults of a schema that
 /// a user has written, metadata, shape (of what has changed, where a user may have changed the schema since), then what the
@@ -140,7 +136,7 @@ pub(crate) async fn complete(registry: &Registry, call: &Call, object: &mut Valu
     let Ok(key) = kind.key(call.namespace(), &name) else { return Ok(()) };
     let found = match kind.window.get(&key) {
         Some(found) => Some(found),
-        None => timeout(PATIENCE, registry.cache.until(|| kind.window.get(&key))).await.ok(),
+        None => timeout(registry.patience, registry.cache.until(|| kind.window.get(&key))).await.ok(),
     };
     let Some(found) = found else {
         let (singular, place) = (kind.kind().singular, call.namespace().unwrap_or_default());

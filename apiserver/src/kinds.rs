@@ -8,7 +8,7 @@ use orch_api::schema::Types;
 use orch_api::{Kind, KindEntry, RelationEdge, Status, Target, split_api_version};
 use orch_store::{Key, Prefix};
 
-use crate::cache::{Reading, Window};
+use crate::cache::{Note, Reading, Window};
 use crate::endpoints::{Discovery, OpenApi};
 use crate::ownership::Reset;
 use crate::references;
@@ -17,6 +17,7 @@ use crate::references;
 pub(crate) const ROOT: &str = "/registry";
 
 /// One kind as it is served.
+#[derive(Clone)]
 pub(crate) struct Served {
     /// What the kind is.
     pub(crate) entry: KindEntry,
@@ -46,6 +47,12 @@ impl Served {
         }
         served
     }
+
+    /// The same kind with a window over this one's.
+    pub(crate) fn over(&self, note: Note) -> Self {
+        Self { window: Arc::new(Window::over(&self.window, note)), ..self.clone() }
+    }
+
     /// The kind's names.
     pub(crate) fn kind(&self) -> &Kind {
         &self.entry.kind

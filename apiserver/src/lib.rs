@@ -39,6 +39,7 @@ mod mount;
 mod origin;
 mod ownership;
 mod pipeline;
+mod plan;
 mod policies;
 mod protobuf;
 mod references;
@@ -54,7 +55,7 @@ mod unread;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orch_api::{Admission, AdmitAll, AllowAll, Authorizer, Client, Clock, KindEntry};
+use orch_api::{Admission, AdmitAll, AllowAll, Authorizer, Client, Clock, Foresight, KindEntry, NoForesight};
 use orch_store::Store;
 use tokio::task::JoinSet;
 
@@ -94,6 +95,8 @@ pub struct Config {
     pub authorizer: Arc<dyn Authorizer>,
     /// What rules that are objects say of changes. By default nothing.
     pub admission: Arc<dyn Admission>,
+    /// What follows from changes, for plans. By default nothing is known of it.
+    pub foresight: Arc<dyn Foresight>,
     /// Another issuer, whose tokens people are known by; none by default.
     pub oidc: Option<Oidc>,
     /// What is recorded of requests; nothing by default.
@@ -125,6 +128,7 @@ impl Config {
             token_issuer: None,
             authorizer,
             admission: Arc::new(AdmitAll),
+            foresight: Arc::new(NoForesight),
             oidc: None,
             audit: None,
             history: None,
@@ -169,7 +173,9 @@ impl ApiServer {
         let policies = Policies::new(config.admission, kinds.clone());
         let accounts = config.token_issuer.map(ServiceAccounts::new);
         let (store, clock) = (config.store, config.clock);
-        let registry = Registry { store, kinds, cache, clock, gate, policies, accounts, history };
+        let (foresight, patience) = (config.foresight, registry::PATIENCE);
+        let registry =
+            Registry { store, kinds, cache, clock, gate, policies, accounts, history, foresight, patience };
         let server = Server::new(
             registry,
             config.tokens,

@@ -60,6 +60,11 @@ impl Origin {
     }
 }
 
+/// Whether a key is that of a record of deletions.
+pub(crate) fn is_record(key: &Key) -> bool {
+    key.as_str().strip_prefix(RECORDS).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// When a record of deletions was made, as its key says.
 pub(crate) fn recorded_at(key: &Key) -> Option<Timestamp> {
     let name = key.as_str().strip_prefix(RECORDS)?.strip_prefix('/')?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::kinds::Served;
 
 /// What writes to the object itself, and to its status, never change.
+#[derive(Clone)]
 pub(crate) struct Reset {
     main: FieldSet,
     status: FieldSet,

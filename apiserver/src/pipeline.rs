@@ -190,7 +190,7 @@ async fn dispatch(
         }
         (answer, _) => answer,
     };
-    references::warn(server, &call, &mut answer).await?;
+    references::warn(&server.registry, &call, &mut answer).await?;
     respond::answer(answer, &call.kind, wish, &server.stopping).await
 }
 
@@ -242,8 +242,7 @@ pub(crate) async fn authorized(
     if identity.is_anonymous() {
         return Err(Status::unauthorized());
     }
-    server.registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
-    server.registry.call(identity, via, request).await
+    server.registry.authorized(identity, via, request).await
 }
 
 /// A stream that goes both ways does more than read, though browsers can only begin it with a `GET`.

@@ -25,6 +25,16 @@ impl Policies {
         Self { admission, kinds }
     }
 
+    /// The same rules, to be changed apart from these, over another table of kinds.
+    pub(crate) fn fork(&self, kinds: KindTable) -> Self {
+        Self { admission: self.admission.fork(), kinds }
+    }
+
+    /// Whoever is told of the rules, and asked.
+    pub(crate) fn admission(&self) -> &Arc<dyn Admission> {
+        &self.admission
+    }
+
     /// How much the requests of a kind concern any rule.
     pub(crate) fn concern(&self, kind: &Kind) -> Concern {
         self.admission.concern(kind)
@@ -188,6 +198,11 @@ impl Notices {
     /// Warns the caller.
     pub(crate) fn warn(&self, warning: &str) {
         self.add(Admitted { warnings: vec![warning.to_owned()], ..Admitted::default() });
+    }
+
+    /// The warnings for the caller.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0.lock().warnings.clone()
     }
 
     /// The annotations for the audit record.

@@ -6,8 +6,7 @@ use orch_api::{Attributes, Params, RelationEdge, Request, Status, Target, Verb};
 use serde_json::Value;
 
 use crate::kinds::{Kinds, Served};
-use crate::registry::{Answer, Call};
-use crate::server::Server;
+use crate::registry::{Answer, Call, Registry};
 
 /// Adds to the answer of a write a warning for every object that the written one names and that is not there, as far as
 /// this server's cache knows and the caller may know. Costs nothing for kinds that refer to nothing, else a look at each
@@ -15,20 +14,20 @@ use crate::server::Server;
 ///
 /// # Errors
 /// 500 if the object cannot be read; those of authorization.
-pub(crate) async fn warn(server: &Server, call: &Call, answer: &mut Answer) -> Result<(), Status> {
+pub(crate) async fn warn(registry: &Registry, call: &Call, answer: &mut Answer) -> Result<(), Status> {
     let writes = matches!(call.verb(), Verb::Create | Verb::Update | Verb::Patch);
     let Answer::Object(written) = answer else { return Ok(()) };
     if !writes || call.subresource().is_some() || call.kind.references.is_empty() {
         return Ok(());
     }
     let object: Value = serde_json::from_slice(&written.bytes).map_err(Status::internal)?;
-    let kinds = server.registry.kinds.now();
+    let kinds = registry.kinds.now();
     for Missing { path, kind, target } in missing(&kinds, &call.kind.references, &object)? {
         let name = target.name.clone().unwrap_or_default();
         let warning = format!("{path}: {} {name:?} does not exist", kind.kind().singular);
         let request = Request { verb: Verb::Get, target, params: Params::default(), body: None };
         let may_know = Attributes::of(call.identity.subject(), &request);
-        if server.registry.gate.decide(&may_know).await?.allowed && !written.warnings.contains(&warning) {
+        if registry.gate.decide(&may_know).await?.allowed && !written.warnings.contains(&warning) {
             written.warnings.push(warning);
         }
     }

@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod custom_resource;
 pub mod election;
 pub mod endpoint_slices;
+pub mod foresight;
 pub mod garbage;
 mod kinds;
 pub mod namespace;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use election::{Election, Fenced, Term, Terms};
 
+pub use foresight::ControllersForesight;
 pub use scheduler::{Decision, Decisions};
 
 /// A controller: runs until cancelled.

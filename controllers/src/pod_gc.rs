@@ -92,7 +92,7 @@ impl PodCollector {
 }
 
 /// Deletes at once, because nobody is there who could end the pods gracefully. Pure.
-fn plan(node: &str, pods: &[Arc<Pod>]) -> Plan {
+pub(crate) fn plan(node: &str, pods: &[Arc<Pod>]) -> Plan {
     let stray = pods.iter().filter(|pod| !node.is_empty() || pod.is_terminating());
     let delete = |pod: &Arc<Pod>| {
         let message = match node {

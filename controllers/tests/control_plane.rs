@@ -4,6 +4,7 @@
 
 mod garbage;
 mod plane;
+mod plans;
 
 use std::time::Duration;
 

@@ -51,6 +51,7 @@ pub fn examples() -> Vec<Example> {
         example!("ValidatingAdmissionPolicy", "validatingadmissionpolicy"),
         example!("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybinding"),
         example!("Change", "change"),
+        example!("Plan", "plan"),
         example!("Workload", "workload"),
     ]
 }

@@ -27,6 +27,7 @@ mod lease;
 mod namespace;
 mod node;
 mod object_reference;
+mod plan;
 mod pod;
 mod rbac;
 mod secret;
@@ -57,6 +58,7 @@ pub use lease::{Lease, LeaseSpec};
 pub use namespace::{Namespace, NamespaceCondition, NamespacePhase, NamespaceSpec, NamespaceStatus};
 pub use node::*;
 pub use object_reference::ObjectReference;
+pub use plan::{Plan, PlanPhase, PlanSpec, PlanStatus};
 pub use pod::*;
 pub use rbac::*;
 pub use secret::Secret;
@@ -95,6 +97,7 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<ValidatingAdmissionPolicy>()?,
         KindEntry::of::<ValidatingAdmissionPolicyBinding>()?,
         KindEntry::of::<Change>()?,
+        KindEntry::of::<Plan>()?,
         KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
     ])
 }

@@ -9,11 +9,14 @@
 //! - A window changes only in the upstream task, in the order of revisions.
 //! - Once [`Cache::reached`] is `r`, every window contains every change up to `r`.
 //! - A change is serialized once, whoever watches; no watcher holds changes of its own: slow ones are cut.
+//!
+//! A cache can also be over another ([`Cache::over`]), with changes that are handed to it rather than read from a store.
 
 mod feed;
 mod follower;
 mod head;
 mod object;
+mod under;
 mod upstream;
 mod window;
 
@@ -22,16 +25,18 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use orch_api::{Reason, Status, StatusCause, StatusDetails};
-use orch_store::{Revision, Store};
+use orch_store::{Batch, Revision, Store, StoreError};
 use tokio::sync::watch;
 
 pub(crate) use feed::{Change, Lagged, line};
 pub(crate) use follower::Follower;
 pub(crate) use object::{Cached, Reading, encode};
+pub(crate) use under::Note;
 pub(crate) use window::{Cursor, Query, Window};
 
 use head::Head;
 
+use crate::definitions::Definitions;
 use crate::kinds::KindTable;
 use crate::status::from_store;
 
@@ -60,6 +65,31 @@ impl Cache {
             async move { store.revision().await }.boxed()
         });
         Self { store, head, kinds, follower, reached }
+    }
+
+    /// A cache that has reached a revision of `store`, of kinds whose windows are over those of another cache. It follows
+    /// nothing: changes are handed to it.
+    pub(crate) fn over(
+        store: Arc<dyn Store>,
+        kinds: KindTable,
+        follower: Follower,
+        reached: Revision,
+    ) -> Self {
+        let cache = Self::new(store, kinds, follower);
+        cache.reached.send_replace(reached);
+        cache
+    }
+
+    /// Takes in the changes of one revision of the store, the kinds that they define included.
+    ///
+    /// # Errors
+    /// If the objects of a kind that has come cannot be read from the store.
+    pub(crate) async fn take_in(
+        &self,
+        batch: Batch,
+        definitions: &mut Definitions,
+    ) -> Result<(), StoreError> {
+        upstream::take_in(self, definitions, batch).await
     }
 
     /// Reads the store, for ever. Survives its failures.

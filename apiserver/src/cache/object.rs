@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use orch_api::labels::Labels;
+use orch_api::plan::PLAN_RECORD;
 use orch_api::{FieldQuery, Form, Kind, KindEntry, LabelQuery, Schema};
 use orch_store::{Entry, Key, Revision};
 use serde::Deserialize;
@@ -27,6 +28,8 @@ pub(crate) struct Reading {
     custom: Option<Custom>,
     /// For kinds that are forms of another one, which is what is stored: the kind's own names.
     form: Option<(Form, Kind)>,
+    /// For plans: what is stored holds a record that is not shown.
+    is_plan: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -44,7 +47,8 @@ impl Reading {
             document: entry.document.clone(),
             schema: entry.schema.clone(),
         });
-        Self { selectable: entry.selectable, custom, form: entry.form.map(|form| (form, entry.kind)) }
+        let form = entry.form.map(|form| (form, entry.kind));
+        Self { selectable: entry.selectable, custom, form, is_plan: entry.is_plan }
     }
 
     /// The fields that selectors may name.
@@ -68,6 +72,11 @@ impl Reading {
         if let Some((form, kind)) = &self.form {
             let mut object: Value = serde_json::from_slice(&stored)?;
             form.show(&mut object, kind);
+            return encode(&object, None);
+        }
+        if self.is_plan {
+            let mut object: Value = serde_json::from_slice(&stored)?;
+            object.as_object_mut().map(|object| object.remove(PLAN_RECORD));
             return encode(&object, None);
         }
         let Some(custom) = &self.custom else { return Ok(stored) };
@@ -277,7 +286,7 @@ mod tests {
         let stored = encode(&object, Some(&Origin::default())).unwrap();
         assert!(!String::from_utf8(stored.to_vec()).unwrap().contains("resourceVersion"));
         let key = Key::new("/registry/core/notes/default/n").unwrap();
-        let reading = Reading { selectable: &["data.a"], custom: None, form: None };
+        let reading = Reading { selectable: &["data.a"], custom: None, form: None, is_plan: false };
         let entry = Entry { key, value: stored, created: Revision(7), modified: Revision(7) };
         let cached = Cached::read(&entry, &reading).unwrap();
         let mut expected = object;

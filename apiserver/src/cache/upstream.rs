@@ -118,12 +118,7 @@ async fn follow(
         other => other?,
     };
     while let Some(batch) = watch.next().await {
-        let batch = batch?;
-        let revision = batch.revision;
-        if take(cache, batch) {
-            redefine(cache, definitions, revision).await?;
-        }
-        cache.reached.send_replace(revision);
+        take_in(cache, definitions, batch?).await?;
         *pause = FIRST_PAUSE;
     }
     Err(StoreError::Unavailable {
@@ -131,6 +126,20 @@ async fn follow(
         ambiguous: false,
         source: None,
     })
+}
+
+/// Takes in the changes of one revision, the kinds that they define included.
+pub(super) async fn take_in(
+    cache: &Cache,
+    definitions: &mut Definitions,
+    batch: Batch,
+) -> Result<(), StoreError> {
+    let revision = batch.revision;
+    if take(cache, batch) {
+        redefine(cache, definitions, revision).await?;
+    }
+    cache.reached.send_replace(revision);
+    Ok(())
 }
 
 /// Takes in the changes of one revision. Answers whether some are of objects that define kinds.

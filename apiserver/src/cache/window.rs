@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::feed::Feed;
+use super::under::{Note, Under};
 use super::{Cached, Change, Lagged, Reading};
 use crate::kinds::directory;
 
@@ -33,6 +34,8 @@ pub(crate) struct Window {
     state: RwLock<State>,
     /// How far the whole cache is.
     reached: OnceLock<Arc<watch::Sender<Revision>>>,
+    /// What shows through where there is nothing here.
+    under: Option<Under>,
 }
 
 /// Objects in order of their keys.
@@ -160,6 +163,13 @@ fn below<'a>(objects: &'a Objects, prefix: &'a Prefix) -> impl Iterator<Item = &
         .take_while(move |o| o.key.as_str().starts_with(prefix))
 }
 
+/// Two sets of objects in order of their keys.
+fn together(mut own: Vec<Arc<Cached>>, others: Vec<Arc<Cached>>) -> Vec<Arc<Cached>> {
+    own.extend(others);
+    own.sort_by(|a, b| a.key.cmp(&b.key));
+    own
+}
+
 /// Hands a change to one feed, or forgets the feed if nobody reads it any more.
 fn tell(feeds: &mut HashMap<Box<str>, Feed>, name: &str, change: &Arc<Change>) {
     let Some(feed) = feeds.get_mut(name) else { return };
@@ -193,7 +203,15 @@ impl Window {
             reading,
             state: RwLock::new(State::empty(selectable.len())),
             reached: OnceLock::new(),
+            under: None,
         }
+    }
+
+    /// A window that shows what another does, but for the changes that are applied to this one. Whoever looks for an object
+    /// that has not been changed is noted. Such a window is not watched.
+    pub(crate) fn over(window: &Arc<Self>, note: Note) -> Self {
+        let under = Some(Under::new(window.clone(), note));
+        Self { under, ..Self::new(window.kind, window.reading.clone()) }
     }
 
     /// The kind of the objects.
@@ -218,17 +236,26 @@ impl Window {
 
     /// One object. Cost: a lookup.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Cached>> {
-        self.state.read().objects.get(key).cloned()
+        let own = self.state.read().objects.get(key).cloned();
+        own.or_else(|| self.under.as_ref()?.get(key))
     }
 
     /// All objects, in order of their keys.
     pub(crate) fn all(&self) -> Vec<Arc<Cached>> {
-        self.state.read().objects.values().cloned().collect()
+        let own = self.state.read().objects.values().cloned().collect();
+        match &self.under {
+            Some(under) => together(own, under.all()),
+            None => own,
+        }
     }
 
     /// The objects that are kept below a prefix, in order of their keys. Cost: these objects.
     pub(crate) fn below(&self, prefix: &Prefix) -> Vec<Arc<Cached>> {
-        below(&self.state.read().objects, prefix).cloned().collect()
+        let own = below(&self.state.read().objects, prefix).cloned().collect();
+        match &self.under {
+            Some(under) => together(own, under.below(prefix)),
+            None => own,
+        }
     }
 
     /// How many objects there are.
@@ -344,6 +371,7 @@ impl Window {
         let mut state = self.state.write();
         state.revision = revision;
         for (key, object) in changes {
+            self.under.iter().for_each(|under| under.cover(&key));
             let previous = match &object {
                 Some(object) => state.insert(object),
                 None => state.remove(&key),

@@ -18,6 +18,8 @@ const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list",
 const SINGLE_VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
 /// Those of kinds that can only be read.
 const READ_VERBS: [&str; 2] = ["get", "list"];
+/// Those of plans, which do not change.
+const FIXED_VERBS: [&str; 6] = ["create", "delete", "deletecollection", "get", "list", "watch"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// Every discovery document, ready to be sent.
@@ -43,6 +45,7 @@ impl Listed {
     fn of(served: &Served) -> Self {
         let verbs: &[_] = match &served.entry {
             entry if entry.is_history => &READ_VERBS,
+            entry if entry.is_plan => &FIXED_VERBS,
             entry if entry.deletes_collections => &VERBS,
             _ => &SINGLE_VERBS,
         };

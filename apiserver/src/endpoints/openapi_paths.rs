@@ -68,6 +68,12 @@ pub(super) fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, V
         many["delete"] = about.operation("deletecollection", &LIST, &[]);
     }
     paths.insert(collection, many);
+    if served.entry.is_plan
+        && let Some(item) = item.as_object_mut()
+    {
+        // Plans are not patched, either, but kubectl reads there which parameters a kind's creation takes.
+        item.remove("put");
+    }
     if kind.has_status {
         let status = about.subresource(served, &[Verb::Get, Verb::Patch, Verb::Update]);
         paths.insert(format!("{object}/status"), status);

@@ -16,10 +16,10 @@ use super::token_review;
 use crate::authn::Identity;
 use crate::respond::json_response;
 use crate::server::Server;
-use crate::{decode, incoming};
+use crate::{decode, incoming, plan};
 
 /// Each review: its kind, and what it is about.
-const REVIEWS: [(Kind, Review); 6] = [
+const REVIEWS: [(Kind, Review); 7] = [
     (
         about("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
         Review::SelfIdentity,
@@ -57,6 +57,7 @@ const REVIEWS: [(Kind, Review); 6] = [
         ),
         Review::Access,
     ),
+    (Kind::cluster("orch.dev", "v1", "Simulation", "simulations", "simulation"), Review::Simulation),
 ];
 
 const fn about(
@@ -85,6 +86,8 @@ enum Review {
     SelfRules,
     /// Whether somebody may do something.
     Access,
+    /// What would come of changes, and of nodes that are lost or added.
+    Simulation,
 }
 
 fn find(target: &Target) -> Option<(Kind, Review)> {
@@ -152,6 +155,7 @@ async fn seated(server: &Server, identity: &Identity, request: &Request) -> Resu
         Review::SelfIdentity => json!({"userInfo": identity.user_info()}),
         Review::Token => token_review::status(server, &mut asked).await?,
         Review::SelfRules => rights(server, identity, asked.text(&["spec", "namespace"])).await?,
+        Review::Simulation => plan::simulate(&server.registry, identity, &kind, &asked).await?,
         Review::SelfAccess | Review::Access => {
             access(server, identity, target, (kind, review), &asked).await?
         }

@@ -17,7 +17,7 @@ use super::index::ObjectPath;
 use super::log::News;
 use super::record::{Head, Id, Record, Verb};
 use crate::kinds::{KindTable, Kinds};
-use crate::origin::{Origin, RECORDS, object_in, origin_in};
+use crate::origin::{Origin, is_record, object_in, origin_in};
 
 /// Commits that are recorded together, if they are there.
 const TOGETHER: usize = 256;
@@ -170,10 +170,7 @@ impl Group {
 
 /// What is to be recorded of a commit. Pure.
 fn changes(kinds: &Kinds, batch: &Batch, now: i64) -> Vec<News> {
-    let record = batch
-        .changes
-        .iter()
-        .find(|change| change.key.as_str().strip_prefix(RECORDS).is_some_and(|rest| rest.starts_with('/')));
+    let record = batch.changes.iter().find(|change| is_record(&change.key));
     let deletion = record.and_then(|record| match &record.kind {
         ChangeKind::Put(entry) => serde_json::from_slice::<Origin>(&entry.value).ok(),
         ChangeKind::Delete => None,
@@ -195,7 +192,12 @@ fn news(kinds: &Kinds, change: &Change, id: Id, deletion: &Origin, unknown: &Ori
         return None;
     }
     let before = change.previous.as_ref();
-    let object = |entry: &Entry| object_in(&entry.value);
+    let plans = served.iter().find(|served| served.entry.is_plan);
+    // What a plan is carried out from is never served, not even as hashes.
+    let object = |entry: &Entry| match plans {
+        Some(plans) => plans.window.reading().read(&entry.value).unwrap_or_default(),
+        None => object_in(&entry.value),
+    };
     let (verb, after, origin) = match &change.kind {
         // It has only been encrypted anew.
         ChangeKind::Put(entry) if before.is_some_and(|before| before.value == entry.value) => return None,

@@ -78,6 +78,9 @@ impl Call {
             (_, _, false, Verb::DeleteCollection) if !self.kind.entry.deletes_collections => {
                 return Err(Status::method_not_allowed());
             }
+            (_, _, true, Verb::Update | Verb::Patch) if self.kind.entry.is_plan => {
+                return Err(Status::method_not_allowed());
+            }
             (_, _, true, Verb::List | Verb::DeleteCollection) => return Err(Status::method_not_allowed()),
             (_, _, true, Verb::Create) if target.subresource.is_none() => {
                 return Err(Status::method_not_allowed());

@@ -27,7 +27,7 @@ pub(super) async fn create(registry: &Registry, call: &Call) -> Result<Answer, S
 }
 
 /// Stores a new object that `own` has been asked to mark with its owner of fields.
-pub(super) async fn insert(
+pub(crate) async fn insert(
     registry: &Registry,
     call: &Call,
     mut object: Value,

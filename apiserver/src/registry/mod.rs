@@ -4,6 +4,7 @@
 //! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache; `changes.rs`, from the history.
 //! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`,
 //!   `scale.rs`, `token.rs`.
+//!   Plans, which are made of such writes, are `plan/`.
 //!   What they share is `change.rs` (from the object wanted to the object stored; pure) and `modify.rs` (read, decide,
 //!   commit, and again if somebody was faster).
 
@@ -26,12 +27,14 @@ mod update;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use orch_api::{Clock, Request, Status, Verb};
+use orch_api::{Attributes, Clock, Foresight, Request, Status, Verb};
 use orch_store::Store;
 
 pub(crate) use answer::{Answer, List, Listed, Written};
 pub(crate) use call::{Call, Via};
+pub(crate) use create::insert;
 pub(crate) use watch::{Item, Watch};
 
 use crate::authn::{Identity, ServiceAccounts};
@@ -39,6 +42,7 @@ use crate::authz::Gate;
 use crate::cache::Cache;
 use crate::history::History;
 use crate::kinds::KindTable;
+use crate::plan;
 use crate::policies::Policies;
 
 /// Everything that verbs work on.
@@ -53,7 +57,14 @@ pub(crate) struct Registry {
     pub(crate) accounts: Option<ServiceAccounts>,
     /// What has changed, if that is recorded.
     pub(crate) history: Option<History>,
+    /// Who knows what follows from changes.
+    pub(crate) foresight: Arc<dyn Foresight>,
+    /// How long an object that another one needs is waited for.
+    pub(crate) patience: Duration,
 }
+
+/// How long an object that another one needs is waited for, where others may make it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Registry {
     /// Finds out what a request is about. A kind that has just been defined, or defined anew, is found as it is defined.
@@ -77,6 +88,20 @@ impl Registry {
         self.kinds.now().at(&request.target).is_none_or(|kind| kind.entry.custom.is_some() && !of_the_past)
     }
 
+    /// The call that a request makes, if its caller may make it. Who may not is not told whether there is what was asked for.
+    ///
+    /// # Errors
+    /// 403; and what [`call`](Self::call) says.
+    pub(crate) async fn authorized(
+        &self,
+        identity: Identity,
+        via: Via,
+        request: Request,
+    ) -> Result<Call, Status> {
+        self.gate.check(&Attributes::of(identity.subject(), &request)).await?;
+        self.call(identity, via, request).await
+    }
+
     /// Carries out a request.
     ///
     /// # Errors
@@ -89,6 +114,7 @@ impl Registry {
             (Verb::Get, Some(_)) => subresource::get(self, call).await,
             (Verb::List, _) => list::list(self, call).await,
             (Verb::Watch, _) => watch::watch(self, call).await,
+            (Verb::Create, None) if call.kind.entry.is_plan => plan::create(self, call).await,
             (Verb::Create, None) => create::create(self, call).await,
             (Verb::Create, Some(_)) => subresource::create(self, call).await,
             (Verb::Update, None) => update::update(self, call).await,

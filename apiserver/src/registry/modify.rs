@@ -157,7 +157,7 @@ impl Registry {
     }
 
     /// What is stored of who makes a change, if the history is to know of it.
-    fn origin(&self, call: &Call) -> Option<Origin> {
+    pub(crate) fn origin(&self, call: &Call) -> Option<Origin> {
         call.kind.entry.recorded.then(|| call.origin(self.clock.now()))
     }
 

@@ -22,6 +22,7 @@ pub(super) async fn create(registry: &Registry, call: &Call) -> Result<Answer, S
     match call.action().map(|subresource| &subresource.action) {
         Some(Action::Token(bindings)) => token::issue(registry, call, bindings).await,
         Some(Action::Evict) => delete::evict(registry, call).await,
+        Some(Action::Apply) => crate::plan::apply(registry, call).await,
         _ => transform(registry, call).await,
     }
 }

@@ -53,14 +53,14 @@ async fn embedded(directory: &Path) -> Arc<dyn Store> {
     Arc::new(when_free(|| EmbeddedStore::open(config.clone())).await)
 }
 
-async fn host() -> (Host, TempDir) {
+pub(crate) async fn host() -> (Host, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let host = serving(directory.path(), embedded(directory.path()).await).await;
     host.make_namespace("default").await;
     (host, directory)
 }
 
-async fn changes(host: &Host, query: &str) -> Vec<Value> {
+pub(crate) async fn changes(host: &Host, query: &str) -> Vec<Value> {
     let list = host.get(&format!("{CHANGES}?{query}")).await.is(200);
     list["items"].as_array().unwrap().clone()
 }

@@ -42,6 +42,10 @@ impl Authorizer for NotAsRoot {
     fn replace(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
 
     fn take(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
+
+    fn fork(&self) -> Arc<dyn Authorizer> {
+        Arc::new(Self::default())
+    }
 }
 
 async fn host() -> (Host, Arc<NotAsRoot>) {

@@ -23,6 +23,7 @@ mod lists;
 mod local;
 mod oidc;
 mod origins;
+mod plans;
 mod policies;
 mod relations;
 mod streams;

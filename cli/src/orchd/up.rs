@@ -13,7 +13,7 @@ use orch_api::{Client, Clock, MASTERS};
 use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::SystemClock;
-use orch_controllers::{Authority, Telemetry};
+use orch_controllers::{Authority, ControllersForesight, Telemetry};
 use orch_ontology::KINDS;
 use orch_transport::{Limits, client_config, serve, server_config};
 use prometheus_client::registry::Registry;
@@ -63,6 +63,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let api = Arc::new(ApiServer::start(orch_apiserver::Config {
         authorizer: Arc::new(Authorization::new()),
         admission: Arc::new(Policies::new()),
+        foresight: Arc::new(ControllersForesight),
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
         token_issuer: Some(issuer),
         oidc: access::oidc(config.oidc.as_ref())?,

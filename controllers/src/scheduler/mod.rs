@@ -27,6 +27,7 @@ use tracing::info;
 pub use decisions::{Decision, Decisions};
 pub use metrics::Metrics;
 use state::State;
+pub(crate) use state::is_waiting;
 
 const NAME: &str = "default-scheduler";
 /// Pods that have been decided upon and whose outcome is not yet written. So many that a decision never waits for a write.

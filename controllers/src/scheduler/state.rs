@@ -17,7 +17,7 @@ pub(super) struct State {
 }
 
 /// Whether the pod waits for us to place it.
-pub(super) fn is_waiting(pod: &Pod) -> bool {
+pub(crate) fn is_waiting(pod: &Pod) -> bool {
     let ours = NAMES.contains(&pod.spec.scheduler_name.as_str());
     ours && !pod.is_scheduled() && !pod.is_terminating() && !pod.is_terminal()
 }

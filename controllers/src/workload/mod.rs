@@ -20,6 +20,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 pub use pods::PodView;
+pub(crate) use pods::template_hash;
 use pods::{new_pod, pod_name};
 use rollout::Rollout;
 

@@ -131,7 +131,7 @@ pub(super) fn pod_name(workload: &Workload, now: Timestamp, number: u64) -> Stri
 }
 
 /// The hash by which pods of one template are told from those of another.
-pub(super) fn template_hash(template: &PodTemplateSpec) -> String {
+pub(crate) fn template_hash(template: &PodTemplateSpec) -> String {
     let mut template = template.clone();
     // Part of the template as it is written, but not of the pods made of it.
     template.metadata = Metadata {

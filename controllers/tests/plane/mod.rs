@@ -59,6 +59,7 @@ impl Plane {
         let clock = TestClock::new(Timestamp::now());
         let config = Config {
             authorizer: Arc::new(Authorization::new()),
+            foresight: Arc::new(orch_controllers::ControllersForesight),
             ..Config::new(store.clone(), KINDS.clone(), Arc::new(clock.clone()))
         };
         let server = Arc::new(ApiServer::start(config).unwrap());
@@ -115,6 +116,24 @@ impl Plane {
     /// From now on nothing is heard of the node.
     pub(crate) fn silence(&self, node: &str) {
         self.silent.lock().insert(node.to_owned());
+    }
+
+    /// Posts to a path, and answers with what the server says.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Result<Value, orch_api::Status> {
+        Self::post_as(&*self.client, path, body).await
+    }
+
+    /// The same as somebody else.
+    pub(crate) async fn post_as(
+        client: &dyn Client,
+        path: &str,
+        body: Value,
+    ) -> Result<Value, orch_api::Status> {
+        let target = Target::parse(path.trim_start_matches('/').split('/')).unwrap();
+        let body = Some(Body::json(&body).unwrap());
+        let answer =
+            client.send(Request { verb: Verb::Create, target, params: Params::default(), body }).await?;
+        Ok(serde_json::from_slice(&answer).unwrap())
     }
 
     /// The way to the server as somebody else.

@@ -50,7 +50,7 @@ pub struct Policies {
 }
 
 /// The objects as told, by name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Objects {
     policies: BTreeMap<String, Arc<Policy>>,
     bindings: BTreeMap<String, Arc<ValidatingAdmissionPolicyBinding>>,
@@ -123,6 +123,11 @@ impl Admission for Policies {
 
     fn take(&self, changes: &mut dyn Iterator<Item = Followed<'_>>) {
         self.note(&mut self.objects.lock(), changes);
+    }
+
+    fn fork(&self) -> Arc<dyn Admission> {
+        let objects = self.objects.lock();
+        Arc::new(Self { objects: Mutex::new(objects.clone()), index: ArcSwap::new(self.index.load_full()) })
     }
 }
 

@@ -70,6 +70,10 @@ impl Authorizer for Roles {
     fn replace(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
 
     fn take(&self, _: &mut dyn Iterator<Item = Followed<'_>>) {}
+
+    fn fork(&self) -> Arc<dyn Authorizer> {
+        Arc::new(Self)
+    }
 }
 
 const WIDGET: Kind = Kind::namespaced("example.com", "v1", "Widget", "widgets", "widget");

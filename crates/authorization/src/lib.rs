@@ -27,6 +27,8 @@ mod tests;
 mod told;
 mod wording;
 
+use std::sync::Arc;
+
 use orch_api::{
     Acknowledge, Attributes, Authorizer, Change, Decision, Followed, Kind, MASTERS, Resource, Rights, Status,
     Subject,
@@ -120,6 +122,10 @@ impl Authorizer for Authorization {
 
     fn take(&self, changes: &mut dyn Iterator<Item = Followed<'_>>) {
         self.note(changes);
+    }
+
+    fn fork(&self) -> Arc<dyn Authorizer> {
+        Arc::new(Self { rbac: self.rbac.fork(), nodes: self.nodes.fork() })
     }
 }
 

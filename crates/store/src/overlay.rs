@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
@@ -51,11 +52,11 @@ impl Versions {
     }
 
     /// What brings the store below to the last version.
-    fn write(&self, key: &Key) -> Write {
+    fn write(&self, key: &Key, is_same: impl Fn(&Bytes, &Bytes) -> bool) -> Write {
         let expect = self.below.as_ref().map_or(Expect::Absent, |entry| Expect::At(entry.modified));
         let op = match (&self.below, self.last()) {
             (None, None) => Op::Keep,
-            (Some(below), Some(last)) if below.value == last.value => Op::Keep,
+            (Some(below), Some(last)) if is_same(&below.value, &last.value) => Op::Keep,
             (_, Some(last)) => Op::Put(last.value.clone()),
             (Some(_), None) => Op::Delete,
         };
@@ -81,10 +82,11 @@ impl Overlay {
     }
 
     /// What must be committed to the store below so that it becomes as this one: one write for each key that has been read or
-    /// written, each with what was believed of it. Lists believe nothing.
-    pub async fn writes(&self) -> Vec<Write> {
+    /// written, each with what was believed of it. Lists believe nothing. A key whose value `is_same`, below and here, is left as
+    /// it is.
+    pub async fn writes(&self, is_same: impl Fn(&Bytes, &Bytes) -> bool) -> Vec<Write> {
         let staged = self.staged.lock().await;
-        let written = staged.keys.iter().map(|(key, versions)| versions.write(key));
+        let written = staged.keys.iter().map(|(key, versions)| versions.write(key, &is_same));
         let seen = self.seen.lock();
         let kept = seen.iter().filter(|(key, _)| !staged.keys.contains_key(*key));
         written.chain(kept.map(|(key, modified)| Write::keep(key.clone(), *modified))).collect()

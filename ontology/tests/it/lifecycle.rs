@@ -206,7 +206,7 @@ fn a_node_and_a_workload_get_their_defaults() {
 fn a_pods_streams_lead_to_its_nodes_agent() {
     let backends = entry("Pod").subresources.iter().filter_map(|subresource| match &subresource.action {
         Action::Stream(backend) => Some((subresource.name, backend.clone())),
-        Action::Transform(_) | Action::Scale(_) | Action::Token(_) | Action::Evict => None,
+        Action::Transform(_) | Action::Scale(_) | Action::Token(_) | Action::Evict | Action::Apply => None,
     });
     let node = json!({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},

@@ -59,6 +59,15 @@ impl Nodes {
         Some(self.by_node.load().get(node)?.load_full())
     }
 
+    /// The same pods, to be changed apart from these. Cost: as many as there are.
+    pub(crate) fn fork(&self) -> Self {
+        let pods = self.pods.lock();
+        let by_node = self.by_node.load();
+        let apart = |bound: &Arc<ArcSwap<Bound>>| Arc::new(ArcSwap::new(bound.load_full()));
+        let by_node: ByNode = by_node.iter().map(|(node, bound)| (node.clone(), apart(bound))).collect();
+        Self { pods: Mutex::new(pods.clone()), by_node: ArcSwap::from_pointee(by_node) }
+    }
+
     pub(crate) fn writer(&self) -> Writer<'_> {
         Writer { pods: self.pods.lock(), by_node: &self.by_node }
     }

@@ -27,6 +27,12 @@ impl Rbac {
         self.snapshot.load_full()
     }
 
+    /// The same roles and bindings, to be changed apart from these. Cost: as many as there are.
+    pub(crate) fn fork(&self) -> Self {
+        let objects = self.objects.lock();
+        Self { objects: Mutex::new(objects.clone()), snapshot: ArcSwap::new(self.snapshot()) }
+    }
+
     /// Takes in changes; nobody sees them until they are published.
     pub(crate) fn writer(&self) -> Writer<'_> {
         Writer { objects: self.objects.lock(), snapshot: &self.snapshot }

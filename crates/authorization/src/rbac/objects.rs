@@ -15,14 +15,14 @@ use super::snapshot::{Grant, Grants, Rules};
 type Key = Box<str>;
 
 /// Roles and bindings. The cluster's own are those of the namespace `""`.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Objects {
     places: BTreeMap<Key, Place>,
     changed: Changed,
 }
 
 /// What has to be made anew.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Changed {
     /// All namespaces; none of the old ones counts.
     pub(super) all: bool,
@@ -32,12 +32,13 @@ pub(super) struct Changed {
     pub(super) namespaces: BTreeSet<Key>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Place {
     roles: BTreeMap<Key, Arc<[PolicyRule]>>,
     bindings: BTreeMap<Key, Binding>,
 }
 
+#[derive(Clone)]
 struct Binding {
     subjects: Vec<Subject>,
     role: (RoleKind, String),

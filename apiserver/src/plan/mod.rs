@@ -1,0 +1,129 @@
+//! Plans: changes that are rehearsed when the plan is made, and made in one transaction when it is applied.
+//!
+//! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself.
+//! - `request.rs`: from changes to requests; `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
+//! - `create.rs` makes a plan, `apply.rs` carries one out, `simulate` here answers what would be if.
+//! - `record.rs`: what is kept of a plan beside what it shows; `secrets.rs`: what it does not show.
+//!
+//! # Invariants
+//!
+//! - A plan goes through what its changes would go through, one by one: rights, defaults, validation, policies.
+//! - Applying one is a single commit that states the revision of every object that the plan has read, so that nothing that it
+//!   was made from can have changed. Rights and policies are asked again, as they are then.
+//! - Secrets are not in what a plan shows, and what it keeps is sealed as secrets are.
+
+mod apply;
+mod create;
+mod record;
+mod rehearsal;
+mod request;
+mod secrets;
+mod stage;
+
+use orch_api::plan::{BlastRadius, ChangeAction, ObjectChange, PlannedChange};
+use orch_api::{Attributes, FieldError, Foreseen, Kind, Params, Request, Status, Target, Verb};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub(crate) use apply::apply;
+pub(crate) use create::create;
+
+use crate::authn::Identity;
+use crate::registry::{Registry, Via};
+use stage::Asker;
+
+/// As much of a plan's `spec` as the server acts upon.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    #[serde(default)]
+    changes: Vec<PlannedChange>,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    expires_after_seconds: Option<i64>,
+}
+
+impl Spec {
+    fn of(object: &Value) -> Result<Self, Status> {
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        Option::deserialize(spec)
+            .map(Option::unwrap_or_default)
+            .map_err(|error| Status::bad_request(format!("spec: {error}")))
+    }
+}
+
+/// How many of the objects, placements and evictions that follow are told one by one; of all others, how many they are.
+const TOLD: usize = 500;
+/// How many changes a simulation may have.
+const MAX_CHANGES: usize = 128;
+
+/// What the `status` of a plan tells of its changes, and of what follows from them.
+fn told(changes: &[ObjectChange], mut foreseen: Foreseen) -> Value {
+    let all: Vec<&ObjectChange> = changes.iter().chain(&foreseen.changes).collect();
+    let count = |action: ChangeAction| {
+        let many = all.iter().filter(|change| change.action == action).count();
+        i32::try_from(many).unwrap_or(i32::MAX)
+    };
+    let blast_radius = BlastRadius {
+        created: count(ChangeAction::Created),
+        changed: count(ChangeAction::Changed),
+        deleted: count(ChangeAction::Deleted),
+        ..foreseen.blast_radius.clone()
+    };
+    let (changes, many) = (changes.len(), [all.len(), foreseen.placements.len(), foreseen.evictions.len()]);
+    let all: Vec<&ObjectChange> = all.into_iter().take(changes + TOLD).collect();
+    let mut status = json!({"changes": all, "blastRadius": blast_radius});
+    let told = [changes + TOLD, TOLD, TOLD];
+    let omitted: usize = many.iter().zip(told).map(|(many, told)| many.saturating_sub(told)).sum();
+    if omitted > 0 {
+        status["omitted"] = omitted.into();
+    }
+    foreseen.placements.truncate(TOLD);
+    foreseen.evictions.truncate(TOLD);
+    if !foreseen.placements.is_empty() {
+        status["placements"] = json!(foreseen.placements);
+    }
+    if !foreseen.evictions.is_empty() {
+        status["evictions"] = json!(foreseen.evictions);
+    }
+    status
+}
+
+/// Answers a simulation: what would come of changes, and of what it supposes beside them. Nothing of it is kept.
+///
+/// # Errors
+/// 403 for who may not see what a simulation tells of, 400 for a malformed body, 422 for changes that would be refused and suppositions that cannot be.
+pub(crate) async fn simulate(
+    registry: &Registry,
+    identity: &Identity,
+    kind: &Kind,
+    asked: &Value,
+) -> Result<Value, Status> {
+    // What would be concerns everybody's pods: who may not see them is told nothing of them.
+    for shown in registry.foresight.shows() {
+        let target = Target::all(&shown);
+        let request = Request { verb: Verb::List, target, params: Params::default(), body: None };
+        registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
+    }
+    let spec = Spec::of(asked)?;
+    let mut errors: Vec<_> = spec
+        .changes
+        .iter()
+        .enumerate()
+        .flat_map(|(index, change)| change.validate(&format!("spec.changes[{index}]").into()))
+        .collect();
+    if spec.changes.len() > MAX_CHANGES {
+        errors = vec![FieldError::too_many("spec.changes", spec.changes.len(), MAX_CHANGES)];
+    }
+    if !errors.is_empty() {
+        return Err(Status::invalid(kind, "", &errors));
+    }
+    let via = Via { agent: identity.user.clone(), ..Via::default() };
+    let asker = Asker { identity, via, manager: &identity.user, reason: "" };
+    let rehearsed = rehearsal::rehearse(registry, &asker, (kind, ""), &spec.changes).await?;
+    let foreseen = rehearsed.suppose(registry, asked["spec"].clone()).await?;
+    let mut status = told(&rehearsed.changes, foreseen);
+    status["revision"] = rehearsed.revision.0.into();
+    Ok(status)
+}

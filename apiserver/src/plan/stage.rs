@@ -1,0 +1,162 @@
+//! [`Stage`]: a server's registry over a store that keeps changes to itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use orch_api::plan::PlanTarget;
+use orch_api::{Kind, Request, Status, View};
+use orch_store::{Key, Overlay, Revision};
+use tokio::sync::Mutex;
+
+use crate::authn::Identity;
+use crate::authz::Gate;
+use crate::cache::{Cache, Follower, Note};
+use crate::definitions::Definitions;
+use crate::kinds::{KindTable, Kinds, Served};
+use crate::references;
+use crate::registry::{Answer, Call, Registry, Via};
+use crate::status::from_store;
+
+/// What everything was at one revision, and what requests have made of it since. Nobody else sees that. Everything that verbs
+/// look at is here in a form of its own that has the changes: objects, kinds, rights, rules.
+pub(super) struct Stage {
+    pub(super) registry: Registry,
+    pub(super) overlay: Arc<Overlay>,
+    definitions: Mutex<Definitions>,
+    before: Arc<Kinds>,
+}
+
+/// On whose behalf the requests of a plan are made.
+pub(super) struct Asker<'a> {
+    pub(super) identity: &'a Identity,
+    /// How the plan came, and which it is.
+    pub(super) via: Via,
+    /// Whose the fields are that nobody else is said to own.
+    pub(super) manager: &'a str,
+    /// Why, in the plan's words.
+    pub(super) reason: &'a str,
+}
+
+/// What has become of one request.
+pub(super) struct Done {
+    pub(super) kind: Arc<Served>,
+    pub(super) key: Key,
+    pub(super) target: PlanTarget,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Stage {
+    /// A stage on which nothing has happened yet.
+    ///
+    /// # Errors
+    /// 503 if the cache cannot be brought up to date.
+    pub(super) async fn open(live: &Registry) -> Result<Self, Status> {
+        live.cache.catch_up().await?;
+        let overlay = Arc::new(Overlay::new(live.store.clone(), live.cache.reached()));
+        let before = live.kinds.now();
+        let noting = overlay.clone();
+        let note: Note = Arc::new(move |key: &Key, modified: Option<Revision>| noting.note(key, modified));
+        let kinds: Vec<_> = before.all().iter().map(|kind| Arc::new(kind.over(note.clone()))).collect();
+        let builtin = kinds.iter().filter(|kind| kind.entry.custom.is_none()).cloned();
+        let builtin = Kinds::serving(builtin).map_err(Status::internal)?;
+        let kinds = KindTable::new(Kinds::serving(kinds).map_err(Status::internal)?);
+        let policies = live.policies.fork(kinds.clone());
+        let authorizer = live.gate.authorizer().fork();
+        let follower = Follower::new(authorizer.clone(), policies.admission().clone());
+        let cache = Cache::over(overlay.clone(), kinds.clone(), follower, overlay.start());
+        let cache = Arc::new(cache);
+        let registry = Registry {
+            store: overlay.clone(),
+            kinds,
+            gate: Gate::new(authorizer, &[], cache.clone()),
+            cache,
+            clock: live.clock.clone(),
+            policies,
+            accounts: None,
+            history: None,
+            foresight: live.foresight.clone(),
+            // Nobody makes anything here.
+            patience: Duration::ZERO,
+        };
+        let definitions = Mutex::new(Definitions::beside(&builtin));
+        Ok(Self { registry, overlay, definitions, before })
+    }
+
+    /// Carries out a request on behalf of somebody, as if it came over the wire.
+    ///
+    /// # Errors
+    /// What the request would be refused with.
+    pub(super) fn run<'a>(
+        &'a self,
+        asker: &'a Asker<'a>,
+        mut request: Request,
+    ) -> BoxFuture<'a, Result<Done, Status>> {
+        request.params.field_manager.get_or_insert_with(|| asker.manager.to_owned());
+        request.params.reason = Some(asker.reason.to_owned());
+        // In a box: a plan is a request that is made of requests.
+        async move {
+            let (identity, via) = (asker.identity.clone(), asker.via.clone());
+            let call = self.registry.authorized(identity, via, request).await?;
+            if call.kind.entry.is_plan || call.is_stream() {
+                let why = "cannot be part of a plan";
+                return Err(Status::forbidden(call.kind.kind(), call.name(), why));
+            }
+            let mut answer = self.registry.serve(&call).await?;
+            self.take_in().await?;
+            references::warn(&self.registry, &call, &mut answer).await?;
+            let mut warnings = call.notices.warnings();
+            if let Answer::Object(written) = answer {
+                warnings.extend(written.warnings);
+            }
+            Ok(Done { key: call.key()?, target: target(&call), kind: call.kind, warnings })
+        }
+        .boxed()
+    }
+
+    /// Shows what has been committed to those who read from the cache.
+    async fn take_in(&self) -> Result<(), Status> {
+        let mut definitions = self.definitions.lock().await;
+        for batch in self.overlay.commits_after(self.registry.cache.reached()).await {
+            self.registry.cache.take_in(batch, &mut definitions).await.map_err(from_store)?;
+        }
+        Ok(())
+    }
+
+    /// All objects as they were.
+    pub(super) fn before(&self) -> Arc<dyn View> {
+        Arc::new(Seen(self.before.clone()))
+    }
+
+    /// All objects as they have become.
+    pub(super) fn after(&self) -> Arc<dyn View> {
+        Arc::new(Seen(self.registry.kinds.now()))
+    }
+}
+
+fn target(call: &Call) -> PlanTarget {
+    PlanTarget {
+        api_version: call.kind.api_version.clone(),
+        kind: call.kind.kind().name.to_owned(),
+        namespace: call.namespace().unwrap_or_default().to_owned(),
+        name: call.name().to_owned(),
+        subresource: String::new(),
+    }
+}
+
+/// The objects of a table of kinds.
+struct Seen(Arc<Kinds>);
+
+impl View for Seen {
+    fn kinds(&self) -> Vec<Kind> {
+        let kept = self.0.all().iter().filter(|served| served.entry.form.is_none());
+        kept.map(|served| *served.kind()).collect()
+    }
+
+    fn objects(&self, kind: &Kind) -> Vec<Bytes> {
+        let Some(served) = self.0.of(kind) else { return Vec::new() };
+        served.window.all().into_iter().map(|object| object.stored.clone()).collect()
+    }
+}

@@ -1,0 +1,259 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use orch_api::{Foreseen, Foresight as _, Kind, View};
+use orch_ontology::KINDS;
+use serde_json::{Value, json};
+
+use super::ControllersForesight;
+
+/// Objects by kind and name.
+#[derive(Clone, Default)]
+struct Things(BTreeMap<(&'static str, String), Bytes>);
+
+impl Things {
+    fn put(&mut self, object: Value) {
+        let kind = KINDS.iter().find(|entry| entry.kind.name == object["kind"]).unwrap().kind.name;
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        self.0.insert((kind, name), object.to_string().into());
+    }
+
+    fn with(&self, object: Value) -> Self {
+        let mut all = self.clone();
+        all.put(object);
+        all
+    }
+
+    fn without(&self, kind: &'static str, name: &str) -> Self {
+        let mut all = self.clone();
+        all.0.remove(&(kind, name.to_owned())).unwrap();
+        all
+    }
+}
+
+impl View for Things {
+    fn kinds(&self) -> Vec<Kind> {
+        KINDS.iter().filter(|entry| entry.form.is_none()).map(|entry| entry.kind).collect()
+    }
+
+    fn objects(&self, kind: &Kind) -> Vec<Bytes> {
+        self.0.iter().filter(|((name, _), _)| *name == kind.name).map(|(_, object)| object.clone()).collect()
+    }
+}
+
+fn node(name: &str, pods: u32) -> Value {
+    json!({
+        "kind": "Node", "metadata": {"name": name, "uid": name},
+        "status": {"allocatable": {"cpu": "8", "memory": "8Gi", "pods": pods.to_string()},
+                   "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+fn workload(replicas: u32, image: &str) -> Value {
+    json!({
+        "kind": "Workload", "metadata": {"name": "web", "namespace": "default", "uid": "w", "generation": 1},
+        "spec": {"replicas": replicas, "update": {"maxSurge": 1, "maxUnavailable": 0}, "template": {
+            "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image}]},
+        }},
+    })
+}
+
+/// A pod of the workload, of its template with the image `a`.
+fn pod(name: &str, node: &str) -> Value {
+    let template: orch_ontology::Workload = serde_json::from_value(workload(1, "a")).unwrap();
+    let hash = crate::workload::template_hash(&template.spec.template);
+    json!({
+        "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "default", "uid": name,
+            "labels": {"app": "web", "orch.dev/template-hash": hash},
+            "ownerReferences": [{"apiVersion": "orch.dev/v1", "kind": "Workload", "name": "web", "uid": "w",
+                                 "controller": true, "blockOwnerDeletion": true}],
+        },
+        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "a"}]},
+        "status": {"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+        ]},
+    })
+}
+
+/// Two pods of `web` on two nodes, with a service before them and a map that one pod owns.
+fn things() -> Things {
+    let mut things = Things::default();
+    things.put(node("n1", 3));
+    things.put(node("n2", 3));
+    things.put(workload(2, "a"));
+    things.put(pod("web-1", "n1"));
+    things.put(pod("web-2", "n2"));
+    let service = |name: &str, app: &str| {
+        json!({"kind": "Service", "metadata": {"name": name, "namespace": "default", "uid": name},
+               "spec": {"selector": {"app": app}, "clusterIP": "None"}})
+    };
+    things.put(service("web", "web"));
+    things.put(service("other", "other"));
+    things.put(json!({
+        "kind": "ConfigMap", "metadata": {"name": "owned", "namespace": "default", "uid": "owned", "ownerReferences": [
+            {"apiVersion": "v1", "kind": "Pod", "name": "web-1", "uid": "web-1"},
+        ]},
+    }));
+    things
+}
+
+fn now() -> Timestamp {
+    "2026-01-02T00:00:00Z".parse().unwrap()
+}
+
+fn foresee(before: &Things, after: &Things) -> Foreseen {
+    ControllersForesight.foresee(before, after, now())
+}
+
+fn placed(foreseen: &Foreseen) -> Vec<String> {
+    let each = foreseen.placements.iter();
+    each.map(|placement| format!("{} {}{}", placement.pod, placement.node, placement.message)).collect()
+}
+
+fn evicted(foreseen: &Foreseen) -> Vec<String> {
+    let each = foreseen.evictions.iter();
+    each.map(|eviction| format!("{} {}: {}", eviction.pod, eviction.node, eviction.because)).collect()
+}
+
+#[test]
+fn new_replicas_are_placed_by_the_scheduler_and_what_fits_nowhere_says_why() {
+    let before = things();
+    let foreseen = foresee(&before, &before.with(workload(7, "a")));
+    let (placed, unplaced): (Vec<_>, Vec<_>) = foreseen.placements.iter().partition(|p| !p.node.is_empty());
+    assert_eq!((placed.len(), unplaced.len()), (4, 1));
+    let on = |node: &str| placed.iter().filter(|placement| placement.node == node).count();
+    assert_eq!((on("n1"), on("n2")), (2, 2));
+    assert_eq!(unplaced[0].pod, "web+5");
+    assert_eq!(unplaced[0].message, "0/2 nodes are available: 2 Too many pods.");
+    assert_eq!(unplaced[0].reasons["n1"], ["Too many pods"]);
+    let radius = &foreseen.blast_radius;
+    assert_eq!(
+        (&*radius.nodes_touched, &*radius.services_affected),
+        (&["n1".to_owned(), "n2".to_owned()][..], &["default/web".to_owned()][..])
+    );
+    assert_eq!((radius.replicas_lost, foreseen.evictions.len(), foreseen.changes.len()), (0, 0, 5));
+}
+
+#[test]
+fn fewer_replicas_name_the_pods_that_go_and_what_they_own_goes_along() {
+    let before = things();
+    let foreseen = foresee(&before, &before.with(workload(0, "a")));
+    let all = evicted(&foreseen);
+    assert_eq!(all, ["web-1 n1: Workload web wants fewer", "web-2 n2: Workload web wants fewer"]);
+    assert_eq!(foreseen.changes[2].target.name, "owned");
+    assert_eq!(foreseen.changes[2].because, "its owner Pod web-1 is deleted");
+    assert_eq!(foreseen.blast_radius.replicas_lost, 2);
+}
+
+#[test]
+fn a_new_template_replaces_every_pod_and_loses_none() {
+    let before = things();
+    let foreseen = foresee(&before, &before.with(workload(2, "b")));
+    let mut all = evicted(&foreseen);
+    all.sort();
+    let because = "Workload web replaces it by one of its new template";
+    assert_eq!(all, [format!("web-1 n1: {because}"), format!("web-2 n2: {because}")]);
+    assert_eq!(placed(&foreseen).len(), 2);
+    assert_eq!((foreseen.blast_radius.replicas_lost, foreseen.changes.len()), (0, 5));
+}
+
+#[test]
+fn what_belongs_to_a_deleted_object_goes_along_and_says_why() {
+    let before = things();
+    let foreseen = foresee(&before, &before.without("Workload", "web"));
+    let told: Vec<String> = foreseen
+        .changes
+        .iter()
+        .map(|change| {
+            format!("{:?} {} {}: {}", change.action, change.target.kind, change.target.name, change.because)
+        })
+        .collect();
+    let owner = "its owner Workload web is deleted";
+    assert_eq!(
+        told,
+        [
+            format!("Deleted Pod web-1: {owner}"),
+            format!("Deleted Pod web-2: {owner}"),
+            "Deleted ConfigMap owned: its owner Pod web-1 is deleted".to_owned(),
+        ]
+    );
+    assert_eq!((foreseen.blast_radius.replicas_lost, foreseen.placements.len()), (2, 0));
+}
+
+#[test]
+fn an_owner_that_leaves_orphans_behind_takes_nothing_along() {
+    let before = things();
+    let mut web = workload(2, "a");
+    web["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
+    web["metadata"]["finalizers"] = json!(["orphan"]);
+    let foreseen = foresee(&before, &before.with(web));
+    assert_eq!((foreseen.evictions.len(), foreseen.blast_radius.replicas_lost), (0, 0));
+    assert!(foreseen.changes.iter().all(|change| change.action == orch_api::plan::ChangeAction::Changed));
+    assert_eq!(foreseen.changes.len(), 2);
+}
+
+#[test]
+fn everything_in_a_namespace_goes_with_it() {
+    let namespace = json!({"kind": "Namespace", "metadata": {"name": "default", "uid": "ns"}});
+    let before = things().with(namespace.clone());
+    let mut going = namespace;
+    going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
+    let foreseen = foresee(&before, &before.with(going));
+    assert_eq!(foreseen.changes.len(), 6);
+    assert!(foreseen.changes.iter().all(|change| change.because == "its namespace default is deleted"));
+    assert_eq!(foreseen.evictions.len(), 2);
+}
+
+#[test]
+fn draining_a_node_keeps_pods_off_it_and_moves_those_there() {
+    let before = things();
+    let requests = ControllersForesight.drain("n1", &before).unwrap();
+    let told: Vec<String> =
+        requests.iter().map(|request| format!("{} {}", request.verb, request.target)).collect();
+    assert_eq!(told, ["patch /api/v1/nodes/n1", "create /api/v1/namespaces/default/pods/web-1/eviction"]);
+    assert_eq!(ControllersForesight.drain("n9", &before).unwrap_err().code, 404);
+    let (mut cordoned, mut going) = (node("n1", 3), pod("web-1", "n1"));
+    cordoned["spec"] = json!({"unschedulable": true});
+    going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
+    let foreseen = foresee(&before, &before.with(cordoned).with(going));
+    assert_eq!(evicted(&foreseen), ["web-1 n1: the plan deletes it"]);
+    assert_eq!(placed(&foreseen), ["web+1 n2"]);
+    assert_eq!(foreseen.blast_radius.replicas_lost, 0);
+}
+
+#[test]
+fn nodes_can_be_supposed_lost_and_added_and_workloads_scaled() {
+    let things = things();
+    let suppose = |spec: Value| ControllersForesight.suppose(&spec, &things, &things, now());
+    let lost = suppose(json!({"nodesLost": ["n1"]})).unwrap();
+    assert_eq!(evicted(&lost), ["web-1 n1: its node n1 is gone"]);
+    assert_eq!(placed(&lost), ["web+1 n2"]);
+    let both = suppose(json!({"nodesLost": ["n1", "n2"]})).unwrap();
+    assert_eq!(both.blast_radius.replicas_lost, 2);
+    assert_eq!(both.placements[0].message, "no nodes available to schedule pods");
+    let mut third = node("n3", 1);
+    third["status"].as_object_mut().unwrap().remove("conditions");
+    let web = json!({"apiVersion": "orch.dev/v1", "kind": "Workload", "namespace": "default", "name": "web"});
+    let spec = json!({"nodesAdded": [third], "scale": [{"target": web, "factor": 3.5}]});
+    let more = suppose(spec).unwrap();
+    assert_eq!(more.placements.iter().filter(|placement| placement.node == "n3").count(), 1);
+    assert_eq!(more.placements.iter().filter(|placement| !placement.node.is_empty()).count(), 5);
+    let wrong = json!({"nodesLost": ["n9"], "scale": [{"target": web}]});
+    let message = suppose(wrong).unwrap_err().message;
+    assert!(
+        message.contains("spec.nodesLost[0]: Invalid value: \"n9\"") && message.contains("spec.scale[0]"),
+        "{message}"
+    );
+    assert_eq!(suppose(json!({"nodesLst": []})).unwrap_err().code, 400);
+}
+
+#[test]
+fn what_concerns_no_controller_is_looked_at_no_further() {
+    let before = things();
+    let after = before
+        .with(json!({"kind": "ConfigMap", "metadata": {"name": "new", "namespace": "default", "uid": "u"}}));
+    assert_eq!(foresee(&before, &after), Foreseen::default());
+}

@@ -1,0 +1,166 @@
+//! What a plan foresees is what the controllers then do.
+
+use std::collections::BTreeMap;
+
+use orch_api::Params;
+use orch_ontology::{ClusterRole, ClusterRoleBinding, Node, Pod, Workload};
+use serde_json::{Value, json};
+
+use crate::plane::{self, Plane};
+
+const PLANS: &str = "/apis/orch.dev/v1/plans";
+
+fn web() -> Value {
+    json!({"apiVersion": "orch.dev/v1", "kind": "Workload", "namespace": "default", "name": "web"})
+}
+
+async fn settled(plane: &Plane, replicas: usize) {
+    let there = |web: &Value| {
+        let status = &web["status"];
+        status["availableReplicas"] == replicas
+            && status["updatedReplicas"] == replicas
+            && status["replicas"] == replicas
+            && status["observedGeneration"] == web["metadata"]["generation"]
+    };
+    plane.until::<Workload>("settled", there).await;
+    plane.until_count::<Pod>(replicas).await;
+}
+
+/// Makes a plan, applies it, and waits until the workload has settled. Answers with the plan, and the pods before and after.
+async fn carried_out(plane: &Plane, changes: Value, replicas: usize) -> (Value, Vec<Value>, Vec<Value>) {
+    let before = plane.list::<Pod>().await;
+    let plan = json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": changes}});
+    let plan = plane.post(PLANS, plan).await.unwrap();
+    let name = plan["metadata"]["name"].as_str().unwrap();
+    let applied = plane.post(&format!("{PLANS}/{name}/apply"), json!({})).await.unwrap();
+    assert_eq!(applied["status"]["phase"], "Applied");
+    let evictions = plan["status"]["evictions"].as_array().cloned().unwrap_or_default();
+    let leaves = |pod: &Value| evictions.iter().any(|eviction| eviction["pod"] == pod["metadata"]["name"]);
+    let runs = |pod: &Value| {
+        pod["status"]["phase"] == "Running" && pod["metadata"].get("deletionTimestamp").is_none()
+    };
+    let at_rest = |pods: &[Value]| pods.len() == replicas && pods.iter().all(|pod| runs(pod) && !leaves(pod));
+    plane.until_list::<Pod>("what was foreseen", at_rest).await;
+    settled(plane, replicas).await;
+    (plan, before, plane.list::<Pod>().await)
+}
+
+fn names(pods: &[Value]) -> Vec<&str> {
+    pods.iter().map(|pod| pod["metadata"]["name"].as_str().unwrap()).collect()
+}
+
+/// How many pods are on each node.
+fn spread<'a>(nodes: impl Iterator<Item = &'a Value>) -> BTreeMap<&'a str, usize> {
+    let mut spread = BTreeMap::new();
+    nodes.for_each(|node| *spread.entry(node.as_str().unwrap()).or_default() += 1);
+    spread
+}
+
+/// The pods that go are those that the plan names, and as many come as it says, to the nodes that it says.
+fn is_foreseen(plan: &Value, before: &[Value], after: &[Value]) {
+    let status = &plan["status"];
+    let list = |field: &str| status[field].as_array().cloned().unwrap_or_default();
+    let (names_before, names_after) = (names(before), names(after));
+    let mut gone: Vec<&str> =
+        names_before.iter().filter(|name| !names_after.contains(name)).copied().collect();
+    let evictions = list("evictions");
+    let mut foreseen: Vec<&str> =
+        evictions.iter().map(|eviction| eviction["pod"].as_str().unwrap()).collect();
+    gone.sort_unstable();
+    foreseen.sort_unstable();
+    assert_eq!(gone, foreseen, "{status:#}");
+    let placements = list("placements");
+    let came = after.iter().filter(|pod| !names_before.contains(&pod["metadata"]["name"].as_str().unwrap()));
+    let came = spread(came.map(|pod| &pod["spec"]["nodeName"]));
+    assert_eq!(came, spread(placements.iter().map(|placement| &placement["node"])), "{status:#}");
+}
+
+#[tokio::test]
+async fn what_a_plan_foresees_is_what_the_controllers_do() {
+    let plane = Plane::start().await;
+    plane.nodes(2).await;
+    plane.create::<Workload>(plane::workload("web", 2)).await;
+    settled(&plane, 2).await;
+
+    let more = json!([{"patch": {"target": web(), "patch": {"spec": {"replicas": 4}}}}]);
+    let (plan, before, after) = carried_out(&plane, more, 4).await;
+    is_foreseen(&plan, &before, &after);
+    assert_eq!(plan["status"]["blastRadius"]["created"], 2);
+
+    let drain = json!([{"drain": {"node": "node-0"}}]);
+    let (plan, before, after) = carried_out(&plane, drain, 4).await;
+    is_foreseen(&plan, &before, &after);
+    assert_eq!(plan["status"]["blastRadius"]["replicasLost"], 0);
+    assert!(after.iter().all(|pod| pod["spec"]["nodeName"] == "node-1"));
+    assert_eq!(plane.list::<Node>().await[0]["spec"]["unschedulable"], true);
+
+    let fewer = json!([{"patch": {"target": web(), "patch": {"spec": {"replicas": 1}}}}]);
+    let (plan, before, after) = carried_out(&plane, fewer, 1).await;
+    is_foreseen(&plan, &before, &after);
+    assert_eq!(plan["status"]["blastRadius"]["replicasLost"], 3);
+
+    let template = json!({"spec": {"template": {"metadata": {"labels": {"tier": "new"}}}}});
+    let (plan, before, after) =
+        carried_out(&plane, json!([{"patch": {"target": web(), "patch": template}}]), 1).await;
+    is_foreseen(&plan, &before, &after);
+
+    plane.delete::<Workload>("web", Params::default()).await;
+    plane.until_count::<Pod>(0).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_comes_to_a_node_after_its_draining_was_planned_makes_the_plan_stale() {
+    let plane = Plane::start().await;
+    plane.nodes(1).await;
+    plane.create::<Workload>(plane::workload("web", 1)).await;
+    settled(&plane, 1).await;
+    let plan = json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": [{"drain": {"node": "node-0"}}]}});
+    let plan = plane.post(PLANS, plan).await.unwrap();
+    plane.merge::<Workload>("web", json!({"spec": {"replicas": 2}})).await;
+    settled(&plane, 2).await;
+    let name = plan["metadata"]["name"].as_str().unwrap();
+    let refusal = plane.post(&format!("{PLANS}/{name}/apply"), json!({})).await.unwrap_err();
+    assert_eq!(refusal.code, 409, "{refusal}");
+    assert!(refusal.message.contains("something else than planned would become of it"), "{refusal}");
+    assert_eq!(plane.list::<Pod>().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_simulation_writes_nothing() {
+    let plane = Plane::start().await;
+    plane.nodes(2).await;
+    plane.create::<Workload>(plane::workload("web", 2)).await;
+    settled(&plane, 2).await;
+    let asked = json!({
+        "apiVersion": "orch.dev/v1", "kind": "Simulation",
+        "spec": {"nodesLost": ["node-0"], "scale": [{"target": web(), "factor": 2}],
+                 "changes": [{"delete": {"target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"}}}]},
+    });
+    let (nodes, pods) = (plane.list::<Node>().await, plane.list::<Pod>().await);
+    let answer = plane.post("/apis/orch.dev/v1/simulations", asked).await.unwrap();
+    assert_eq!(answer["status"]["evictions"].as_array().unwrap().len(), 2, "{answer:#}");
+    let placements = answer["status"]["placements"].as_array().unwrap();
+    assert_eq!(placements[0]["message"], "no nodes available to schedule pods");
+    assert_eq!(answer["status"]["blastRadius"]["replicasLost"], 2);
+    assert_eq!(names(&plane.list::<Node>().await), names(&nodes));
+    assert_eq!(names(&plane.list::<Pod>().await), names(&pods));
+}
+
+#[tokio::test]
+async fn who_may_not_see_all_pods_is_not_told_what_would_become_of_them() {
+    let plane = Plane::start().await;
+    plane.nodes(1).await;
+    let rules = json!([{"apiGroups": ["orch.dev"], "resources": ["simulations"], "verbs": ["create"]},
+                       {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]);
+    plane.create::<ClusterRole>(json!({"metadata": {"name": "ann"}, "rules": rules})).await;
+    let binding = json!({
+        "metadata": {"name": "ann"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ann"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann"}],
+    });
+    plane.create::<ClusterRoleBinding>(binding).await;
+    let ann = plane.client_of("ann", "people");
+    let asked = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"nodesLost": ["node-0"]}});
+    let refusal = Plane::post_as(&*ann, "/apis/orch.dev/v1/simulations", asked).await.unwrap_err();
+    assert!(refusal.message.contains("User \"ann\" cannot list resource \"pods\""), "{refusal}");
+}
