@@ -382,3 +382,103 @@ async fn history_tells_who_changed_an_object_and_what_it_was() {
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("no change of workload.orch.dev/other is known"), "{}", unknown.stderr);
 }
+
+/// A node that is ready, with room for some pods.
+fn node(name: &str, pods: u32) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}, status: {{allocatable: {{cpu: '8', memory: 8Gi, pods: '{pods}'}}, conditions: [{{type: Ready, status: 'True'}}]}}}}\n---\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_shown_and_then_applied_as_a_whole() {
+    let server = Server::start().await;
+    server.make(&node("n1", 1)).await;
+    server.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: old}, data: {a: '1'}}").await;
+    let shown = server
+        .ctl_with(&["plan", "-f", "-", "--delete", "configmap/old", "--reason", "a shop"], SHOP)
+        .await
+        .succeeds();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!((lines[0], lines[1]), ("+ Namespace shop", "    apiVersion: \"v1\""), "{shown}");
+    for expected in [
+        "+ ConfigMap shop/conf",
+        "    data.mode: \"no\"",
+        "+ Workload shop/web",
+        "- ConfigMap default/old",
+        "+ Pod shop/web+1  Workload web wants it",
+        "  shop/web+1 → n1",
+        "  shop/web+2 fits nowhere: 0/1 nodes are available: 1 Too many pods.",
+        "5 created, 0 changed, 1 deleted; 0 replicas lost; nodes: n1; services: none",
+    ] {
+        assert!(lines.contains(&expected), "{expected:?} is not in:\n{shown}");
+    }
+    assert_eq!(server.ctl(&["get", "configmap/conf", "-n", "shop"]).await.code, 1);
+    let name = shown.trim_end().rsplit(' ').next().unwrap();
+    let listed = server.ctl(&["get", "plans"]).await.succeeds();
+    assert!(listed.contains(name) && listed.contains("Ready"), "{listed}");
+
+    let applied = server.ctl(&["apply", "--plan", name]).await.succeeds();
+    assert_eq!(applied, format!("plan/{name} applied\n"));
+    server.ctl(&["get", "configmap/conf", "-n", "shop"]).await.succeeds();
+    assert_eq!(server.ctl(&["get", "configmap/old"]).await.code, 1);
+    let again = server.ctl(&["apply", "--plan", name]).await;
+    assert!(again.code == 1 && again.stderr.contains("it has been applied already"), "{}", again.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_plan_is_shown_in_the_manifests_and_what_moved_is_named() {
+    let server = Server::start().await;
+    let wrong = SHOP.replace("containers:", "containerz:");
+    let run = server.ctl_with(&["plan", "-f", "-", "--delete", "configmap/absent"], &wrong).await;
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""));
+    for expected in [
+        "error: workload.orch.dev/web is refused\n  unknown field \"spec.template.spec.containerz\"",
+        "--> <stdin>:9:7\n",
+        "error: configmaps \"absent\" not found\n",
+    ] {
+        assert!(run.stderr.contains(expected), "{expected:?} is not in:\n{}", run.stderr);
+    }
+    let map = |value: &str| {
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: m}}, data: {{a: '{value}'}}}}")
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("plan.yaml");
+    let plan = ["plan", "-f", "-", "--out", out.to_str().unwrap()];
+    let shown = server.ctl_with(&plan, &map("1")).await.succeeds();
+    let name = shown.trim_end().rsplit(' ').next().unwrap();
+    assert!(std::fs::read_to_string(&out).unwrap().contains(&format!("name: {name}")));
+    server.make(&map("2")).await;
+    let run = server.ctl(&["apply", "--plan", name]).await;
+    assert!(
+        run.code == 1 && run.stderr.contains("ConfigMap default/m was not there, is at revision"),
+        "{}",
+        run.stderr
+    );
+    let at_once =
+        server.ctl_with(&["plan", "-f", "-", "--apply", "--force-conflicts"], &map("3")).await.succeeds();
+    assert!(at_once.contains("    data.a: \"2\" → \"3\"\n") && at_once.ends_with(" applied\n"), "{at_once}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_if_is_shown_and_nothing_is_written() {
+    let server = Server::start().await;
+    server.make(&[node("n1", 2), node("n2", 2)].concat()).await;
+    server.make("{apiVersion: orch.dev/v1, kind: Workload, metadata: {name: web}, spec: {replicas: 2, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: a, image: 'b:1'}]}}}}").await;
+    server.make(&pod("lonely")).await;
+    let lost = server.ctl(&["simulate", "--lose", "n1"]).await.succeeds();
+    assert!(lost.contains("- Pod default/lonely  its node n1 is gone\n"), "{lost}");
+    assert!(lost.contains("1 replicas lost; nodes: n1"), "{lost}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("node.yaml");
+    std::fs::write(&file, node("n3", 9)).unwrap();
+    let more = ["simulate", "--scale", "workload/web=x4", "--add", file.to_str().unwrap()];
+    let more = server.ctl(&more).await.succeeds();
+    assert!(more.contains("  default/web+8 → ") && more.contains("nodes: n1, n2, n3"), "{more}");
+    let nodes = server.ctl(&["get", "nodes", "-o", "name"]).await.succeeds();
+    assert_eq!(nodes, "node/n1\nnode/n2\n");
+    let run = server.ctl(&["simulate", "--lose", "n9"]).await;
+    assert!(run.code == 1 && run.stderr.contains("there is no such object"), "{}", run.stderr);
+    let run = server.ctl(&["simulate", "--scale", "workload/web=many"]).await;
+    assert!(run.code == 1 && run.stderr.contains("does not say how many"), "{}", run.stderr);
+}

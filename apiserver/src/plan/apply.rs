@@ -67,10 +67,13 @@ impl Kept {
         Ok(Self { entry: entry.clone(), plan, changes, reads, manager })
     }
 
-    /// Who makes the changes: who applies the plan, by it and for its reason.
+    /// Who makes the changes: who applies the plan, by it and for its reason; if it gives none, for theirs.
     fn asker<'a>(&'a self, call: &'a Call) -> Asker<'a> {
         let via = Via { plan: Some(call.name().to_owned()), ..call.via.clone() };
-        let reason = self.plan["spec"].text(&["reason"]);
+        let reason = match self.plan["spec"].text(&["reason"]) {
+            "" => call.params().reason.as_deref().unwrap_or_default(),
+            reason => reason,
+        };
         Asker { identity: &call.identity, via, manager: &self.manager, reason }
     }
 

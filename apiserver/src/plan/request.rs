@@ -31,7 +31,7 @@ pub(super) fn requests(stage: &Stage, change: &PlannedChange) -> Result<Vec<Requ
         return stage.registry.foresight.drain(&drain.node, &*stage.after());
     }
     let what = change.given().first().copied().unwrap_or_default();
-    let why = "needs a history of changes, which this server does not keep";
+    let why = "is not served yet";
     Err(invalid(&FieldError::forbidden(what, why)))
 }
 

@@ -12,7 +12,7 @@ use super::files::{FileArgs, Placed};
 use super::output::{FAINT, GOOD, WAITING, paint, print};
 use super::{Failure, Session, order, schema};
 
-const FIELD_MANAGER: &str = "orchctl";
+pub(super) const FIELD_MANAGER: &str = "orchctl";
 
 /// Make what manifests say, and change what is there already
 ///
@@ -33,11 +33,17 @@ Examples:
   # Ask the server what would happen
   orchctl apply -f workload.yaml --dry-run=server
 
+  # Make a plan true that has been looked at
+  orchctl apply --plan plan-x7k2q
+
   # Take over fields that another manager has set
   orchctl apply -f workload.yaml --force-conflicts")]
 pub(super) struct Args {
     #[command(flatten)]
     files: FileArgs,
+    /// Apply a plan that has been made with `orchctl plan`, instead of manifests
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["filename", "recursive", "dry_run", "force_conflicts"])]
+    plan: Option<String>,
     /// Have everything checked as if it were done, but store nothing
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_value = "none", default_missing_value = "server")]
     dry_run: DryRun,
@@ -71,6 +77,9 @@ impl DryRun {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    if let Some(name) = &args.plan {
+        return super::plan::apply(session, name.strip_prefix("plan/").unwrap_or(name)).await;
+    }
     if args.files.filename.is_empty() {
         return Err(Failure::new("nothing to apply")
             .hint("name files with -f, or use -f - for standard input".to_owned()));

@@ -27,12 +27,14 @@ mod logs;
 mod mcp;
 mod order;
 mod output;
+mod plan;
 mod pods;
 mod port_forward;
 mod scale;
 mod schema;
 mod select;
 mod session;
+mod simulate;
 mod terminal;
 mod tree;
 mod user;
@@ -95,6 +97,8 @@ A verb's own help says more: orchctl get --help";
 #[derive(Subcommand)]
 enum Verb {
     Apply(apply::Args),
+    Plan(plan::Args),
+    Simulate(simulate::Args),
     Create(create::Args),
     Get(get::Args),
     Describe(describe::Args),
@@ -134,6 +138,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let session = Session::new(cli.session);
     match cli.verb {
         Verb::Apply(args) => apply::run(&session, args).await,
+        Verb::Plan(args) => plan::run(&session, args).await,
+        Verb::Simulate(args) => simulate::run(&session, args).await,
         Verb::Create(args) => create::run(&session, args).await,
         Verb::Get(args) => get::run(&session, args).await,
         Verb::Describe(args) => describe::run(&session, args).await,

@@ -151,6 +151,11 @@ impl Session {
         }
     }
 
+    /// The reason that was given for what is to be changed.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.args.reason.as_deref()
+    }
+
     /// The request with the reason that was given, if it changes something.
     pub(super) fn explained(&self, mut request: Request) -> Request {
         if !matches!(request.verb, Verb::Get | Verb::List | Verb::Watch) {

@@ -69,11 +69,12 @@ impl Server {
             retention: HistoryRetention::default(),
             keys: Keyring::default(),
         };
-        let api = ApiServer::start(Config {
+        let config = Config {
             history: Some(History::open(history).unwrap()),
+            foresight: Arc::new(orch_controllers::ControllersForesight),
             ..Config::new(Arc::new(store), orch_ontology::KINDS.clone(), Arc::new(WallClock))
-        })
-        .unwrap();
+        };
+        let api = ApiServer::start(config).unwrap();
         let router = api.router();
         let serving = tokio::spawn(async move {
             orch_transport::serve(listener, tls, router, Default::default(), std::future::pending()).await;

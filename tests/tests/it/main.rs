@@ -14,6 +14,7 @@ mod identity;
 mod kubectl;
 mod kubectl_definitions;
 mod kubectl_identity;
+mod kubectl_plans;
 mod kubectl_table;
 mod layering;
 mod manifests;

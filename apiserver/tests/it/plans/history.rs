@@ -48,6 +48,14 @@ async fn the_changes_of_a_plan_are_found_by_its_name_with_its_reason() {
 }
 
 #[tokio::test]
+async fn who_applies_a_plan_that_gives_no_reason_may_give_one() {
+    let (host, _directory) = host().await;
+    let plan = host.post(PLANS, plan(json!([applied(map("new", json!({})))]))).await.is(201);
+    host.post(&format!("{PLANS}/{}/apply?reason=now", name(&plan)), json!({})).await.is(200);
+    assert_eq!(made_by(&host, &plan).await[0]["reason"], "now");
+}
+
+#[tokio::test]
 async fn what_a_plan_is_carried_out_from_is_not_in_the_history() {
     let (host, _directory) = host().await;
     let plan = host.post(PLANS, for_a_reason(json!([applied(map("new", json!({})))]))).await.is(201);
