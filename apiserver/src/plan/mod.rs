@@ -127,3 +127,25 @@ pub(crate) async fn simulate(
     status["revision"] = rehearsed.revision.0.into();
     Ok(status)
 }
+
+#[cfg(test)]
+mod tests {
+    use orch_api::plan::Placement;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_told_one_by_one_is_counted() {
+        let change = ObjectChange { action: ChangeAction::Created, ..ObjectChange::default() };
+        let foreseen = Foreseen {
+            changes: vec![change.clone(); 700],
+            placements: vec![Placement::default(); 600],
+            ..Foreseen::default()
+        };
+        let status = told(&[change], foreseen);
+        let many = |field: &str| status[field].as_array().map(Vec::len);
+        assert_eq!((many("changes"), many("placements"), many("evictions")), (Some(501), Some(500), None));
+        assert_eq!(status["omitted"], 300);
+        assert_eq!(status["blastRadius"]["created"], 701);
+    }
+}

@@ -138,6 +138,13 @@ fn new_replicas_are_placed_by_the_scheduler_and_what_fits_nowhere_says_why() {
 }
 
 #[test]
+fn of_very_many_new_pods_some_are_foreseen() {
+    let before = things();
+    let foreseen = foresee(&before, &before.with(workload(6_000, "a")));
+    assert_eq!(foreseen.placements.len(), 5_000);
+}
+
+#[test]
 fn fewer_replicas_name_the_pods_that_go_and_what_they_own_goes_along() {
     let before = things();
     let foreseen = foresee(&before, &before.with(workload(0, "a")));

@@ -279,6 +279,16 @@ async fn everything_that_is_wrong_with_a_plan_is_told_with_the_place_of_its_chan
 }
 
 #[tokio::test]
+async fn neither_a_plan_nor_a_simulation_has_more_changes_than_it_may() {
+    let host = Host::start().await;
+    let many: Vec<Value> = (0..129).map(|_| json!({"delete": {"target": of_map("absent")}})).collect();
+    let too_many = "spec.changes: Too many: 129: must have at most 128 items";
+    host.post(PLANS, plan(many.clone().into())).await.fails(422, "Invalid", too_many);
+    let simulation = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"changes": many}});
+    host.post("/apis/orch.dev/v1/simulations", simulation).await.fails(422, "Invalid", too_many);
+}
+
+#[tokio::test]
 async fn a_plan_is_no_longer_applied_once_it_has_expired_and_goes_by_itself() {
     let host = Host::start().await;
     let mut short = plan(json!([applied(map("a", json!({})))]));
