@@ -482,3 +482,36 @@ async fn what_would_be_if_is_shown_and_nothing_is_written() {
     let run = server.ctl(&["simulate", "--scale", "workload/web=many"]).await;
     assert!(run.code == 1 && run.stderr.contains("does not say how many"), "{}", run.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_change_a_deletion_and_a_plan_are_undone() {
+    let server = Server::start().await;
+    server.ctl_with(&["apply", "-f", "-"], SHOP).await.succeeds();
+    let more = SHOP.replace("replicas: 2", "replicas: 3");
+    server.ctl_with(&["apply", "-f", "-"], &more).await.succeeds();
+    let replicas = ["get", "workload/web", "-n", "shop", "-o", "jsonpath={.spec.replicas}"];
+    let shown = server.ctl(&["undo", "workload/web", "-n", "shop"]).await.succeeds();
+    assert!(shown.contains("~ Workload shop/web") && shown.contains("spec.replicas"), "{shown}");
+    assert_eq!(server.ctl(&replicas).await.succeeds(), "3", "it is only shown");
+    let plan = shown.trim_end().rsplit(' ').next().unwrap();
+    server.ctl(&["apply", "--plan", plan]).await.succeeds();
+    assert_eq!(server.ctl(&replicas).await.succeeds(), "2");
+    server.ctl(&["undo", &format!("plan/{plan}"), "--apply"]).await.succeeds();
+    assert_eq!(server.ctl(&replicas).await.succeeds(), "3", "undone, it is as it was");
+
+    server.ctl(&["delete", "configmap/conf", "-n", "shop"]).await.succeeds();
+    let undone = server
+        .ctl(&["undo", "configmap/conf", "-n", "shop", "--apply", "--reason", "a slip"])
+        .await
+        .succeeds();
+    assert!(undone.contains("+ ConfigMap shop/conf"), "{undone}");
+    let history = server.ctl(&["history", "configmap/conf", "-n", "shop", "--limit=1"]).await.succeeds();
+    assert!(history.contains("created by admin (orch, plan plan-"), "{history}");
+    assert!(history.contains("because: a slip"), "{history}");
+    let unknown = server.ctl(&["undo", "plan/never"]).await;
+    assert!(
+        unknown.code == 1 && unknown.stderr.contains("no change of a plan of this name"),
+        "{}",
+        unknown.stderr
+    );
+}

@@ -36,7 +36,8 @@ pub struct PlannedChange {
     /// Keeps new pods off a node, and evicts those that are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<PlannedDrain>,
-    /// Takes a change, or a whole plan, back. Not served yet.
+    /// Takes a change, or a whole plan, back: what was made is deleted, what was deleted is made again, and fields become what
+    /// they were. Refused for what has been changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<PlannedUndo>,
     /// Brings an object back to what it was at a revision. Not served yet.
@@ -96,7 +97,7 @@ pub struct PlannedDrain {
     pub node: String,
 }
 
-/// Something to take back.
+/// Something to take back. Exactly one of the fields is given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlannedUndo {
@@ -200,6 +201,10 @@ impl PlannedChange {
                 let path = path.child("propagation");
                 errors.push(FieldError::not_supported(path, &*delete.propagation, &known[1..]));
             }
+        }
+        if let Some(undo) = self.undo.as_ref().filter(|undo| undo.change.is_empty() == undo.plan.is_empty()) {
+            let why = "exactly one of change and plan must be given";
+            errors.push(FieldError::invalid(&path, undo.change.as_str(), why));
         }
         if self.drain.as_ref().is_some_and(|drain| drain.node.is_empty()) {
             errors.push(FieldError::required(path.child("node"), ""));

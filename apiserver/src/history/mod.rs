@@ -130,7 +130,6 @@ impl History {
     ///
     /// # Errors
     /// If one cannot be read.
-    #[expect(dead_code, reason = "what undoes a plan will ask for it")]
     pub(crate) fn of_plan(&self, plan: &str) -> io::Result<Vec<Record>> {
         let terms = FieldQuery::equals("plan", plan).terms;
         self.with_log(|log| {

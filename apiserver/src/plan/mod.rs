@@ -1,7 +1,8 @@
 //! Plans: changes that are rehearsed when the plan is made, and made in one transaction when it is applied.
 //!
 //! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself.
-//! - `request.rs`: from changes to requests; `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
+//! - `request.rs`: from changes to requests; `undo.rs`: those that take back what the history knows;
+//!   `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
 //! - `create.rs` makes a plan, `apply.rs` carries one out, `simulate` here answers what would be if.
 //! - `record.rs`: what is kept of a plan beside what it shows; `secrets.rs`: what it does not show.
 //!
@@ -19,6 +20,7 @@ mod rehearsal;
 mod request;
 mod secrets;
 mod stage;
+mod undo;
 
 use orch_api::plan::{BlastRadius, ChangeAction, ObjectChange, PlannedChange};
 use orch_api::{Attributes, FieldError, Foreseen, Kind, Params, Request, Status, Target, Verb};

@@ -61,7 +61,7 @@ pub(super) async fn rehearse(
 
 async fn perform(stage: &Stage, asker: &Asker<'_>, change: &PlannedChange) -> Result<Vec<Done>, Status> {
     let mut done = Vec::new();
-    for request in requests(stage, change)? {
+    for request in requests(stage, asker, change).await? {
         done.push(stage.run(asker, request).await?);
     }
     Ok(done)

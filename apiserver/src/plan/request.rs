@@ -9,14 +9,20 @@ use orch_api::{
 };
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::stage::{Asker, Stage};
+use super::undo;
 use crate::kinds::{Kinds, Served};
 
-/// The requests that make a change. Most are one; draining a node is one for the node and one for each of its pods.
+/// The requests that make a change. Most are one; draining a node is one for the node and one for each of its pods,
+/// and undoing a plan is one for each of its changes.
 ///
 /// # Errors
 /// 422 for a kind that is not served and for what cannot be planned; 404 for a node that is not there.
-pub(super) fn requests(stage: &Stage, change: &PlannedChange) -> Result<Vec<Request>, Status> {
+pub(super) async fn requests(
+    stage: &Stage,
+    asker: &Asker<'_>,
+    change: &PlannedChange,
+) -> Result<Vec<Request>, Status> {
     let kinds = stage.registry.kinds.now();
     if let Some(apply) = &change.apply {
         return Ok(vec![of_apply(&kinds, apply)?]);
@@ -30,6 +36,9 @@ pub(super) fn requests(stage: &Stage, change: &PlannedChange) -> Result<Vec<Requ
     if let Some(drain) = &change.drain {
         return stage.registry.foresight.drain(&drain.node, &*stage.after());
     }
+    if let Some(undo) = &change.undo {
+        return undo::requests(stage, asker, undo).await;
+    }
     let what = change.given().first().copied().unwrap_or_default();
     let why = "is not served yet";
     Err(invalid(&FieldError::forbidden(what, why)))
@@ -41,7 +50,7 @@ pub(super) fn place(change: &PlannedChange) -> &'static str {
 }
 
 /// A refusal about one field of a change; where the change stands is told later.
-fn invalid(error: &FieldError) -> Status {
+pub(super) fn invalid(error: &FieldError) -> Status {
     const CHANGE: Kind = Kind::cluster("orch.dev", "v1", "PlannedChange", "", "");
     Status::invalid(&CHANGE, "", std::slice::from_ref(error))
 }
@@ -72,15 +81,20 @@ fn of_patch(kinds: &Kinds, patch: &PlannedPatch) -> Result<Request, Status> {
 
 fn of_delete(kinds: &Kinds, delete: &PlannedDelete) -> Result<Request, Status> {
     let target = self::target(kinds, &delete.target, "delete.target")?;
-    let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
-    if !delete.propagation.is_empty() {
-        options["propagationPolicy"] = delete.propagation.as_str().into();
-    }
-    if !delete.uid.is_empty() {
-        options["preconditions"] = json!({"uid": delete.uid});
-    }
-    let body = Body { media_type: MediaType::Json, bytes: written(&options) };
+    let body = deletion(&delete.uid, &delete.propagation);
     Ok(Request { verb: Verb::Delete, target, params: Params::default(), body: Some(body) })
+}
+
+/// How an object is deleted: only the one of a uid, and what it owns along, if that is said.
+pub(super) fn deletion(uid: &str, propagation: &str) -> Body {
+    let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
+    if !propagation.is_empty() {
+        options["propagationPolicy"] = propagation.into();
+    }
+    if !uid.is_empty() {
+        options["preconditions"] = json!({"uid": uid});
+    }
+    Body { media_type: MediaType::Json, bytes: written(&options) }
 }
 
 fn target(kinds: &Kinds, target: &PlanTarget, path: &str) -> Result<Target, Status> {
@@ -115,7 +129,7 @@ fn placed(kind: &Served, namespace: &str, name: &str, path: &str) -> Result<Targ
     Ok(target.named(name))
 }
 
-fn written(value: &Value) -> Bytes {
+pub(super) fn written(value: &Value) -> Bytes {
     value.to_string().into()
 }
 

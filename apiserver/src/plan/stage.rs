@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use orch_api::plan::PlanTarget;
-use orch_api::{Kind, Request, Status, View};
+use orch_api::{Kind, Object as _, Request, Status, Verb, View};
 use orch_store::{Key, Overlay, Revision};
 use tokio::sync::Mutex;
 
@@ -76,7 +76,7 @@ impl Stage {
             clock: live.clock.clone(),
             policies,
             accounts: None,
-            history: None,
+            history: live.history.clone(),
             foresight: live.foresight.clone(),
             // Nobody makes anything here.
             patience: Duration::ZERO,
@@ -104,6 +104,11 @@ impl Stage {
                 let why = "cannot be part of a plan";
                 return Err(Status::forbidden(call.kind.kind(), call.name(), why));
             }
+            let mut target = target(&call);
+            if call.verb() == Verb::Create && call.subresource().is_none() {
+                target.name = call.object()?.0.name().to_owned();
+            }
+            let key = call.kind.key(call.namespace(), &target.name)?;
             let mut answer = self.registry.serve(&call).await?;
             self.take_in().await?;
             references::warn(&self.registry, &call, &mut answer).await?;
@@ -111,7 +116,7 @@ impl Stage {
             if let Answer::Object(written) = answer {
                 warnings.extend(written.warnings);
             }
-            Ok(Done { key: call.key()?, target: target(&call), kind: call.kind, warnings })
+            Ok(Done { key, target, kind: call.kind, warnings })
         }
         .boxed()
     }

@@ -30,7 +30,7 @@ async fn when_free<T, E: std::fmt::Debug>(open: impl Fn() -> Result<T, E>) -> T 
     }
 }
 
-async fn history(directory: &Path) -> History {
+pub(crate) async fn history(directory: &Path) -> History {
     let config = HistoryConfig {
         directory: directory.join("history"),
         retention: HistoryRetention::default(),

@@ -37,6 +37,7 @@ mod session;
 mod simulate;
 mod terminal;
 mod tree;
+mod undo;
 mod user;
 mod version;
 mod wait;
@@ -89,6 +90,9 @@ Examples:
   # Find out why it does not work
   orchctl why workload/web
 
+  # Take the last change back
+  orchctl undo workload/web
+
   # What can be written into a manifest
   orchctl explain workload.spec
 
@@ -106,6 +110,7 @@ enum Verb {
     Graph(graph::Args),
     History(history::Args),
     Diff(diff::Args),
+    Undo(undo::Args),
     Edit(edit::Args),
     Delete(delete::Args),
     Why(why::Args),
@@ -147,6 +152,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Graph(args) => graph::run(&session, args).await,
         Verb::History(args) => history::run(&session, args).await,
         Verb::Diff(args) => diff::run(&session, args).await,
+        Verb::Undo(args) => undo::run(&session, args).await,
         Verb::Edit(args) => edit::run(&session, args).await,
         Verb::Delete(args) => delete::run(&session, args).await,
         Verb::Why(args) => why::run(&session, args).await,

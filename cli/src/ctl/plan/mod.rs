@@ -45,15 +45,22 @@ pub(super) struct Args {
     /// Keep new pods off a node, and evict those that are there; may be given several times
     #[arg(long, value_name = "NODE")]
     drain: Vec<String>,
-    /// For how many seconds the plan can be applied
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
-    expires_after: u32,
     /// Take over fields that belong to other managers
     #[arg(long)]
     force_conflicts: bool,
     /// The manager that owns the fields
     #[arg(long, value_name = "NAME", default_value = FIELD_MANAGER)]
     field_manager: String,
+    #[command(flatten)]
+    then: ThenArgs,
+}
+
+/// What becomes of a plan once it is made.
+#[derive(clap::Args, Debug)]
+pub(super) struct ThenArgs {
+    /// For how many seconds the plan can be applied
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    expires_after: u32,
     /// Write the plan, as the server answers it, to a file
     #[arg(long, value_name = "FILE")]
     out: Option<std::path::PathBuf>,
@@ -71,21 +78,31 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         return Err(Failure::new("nothing to plan")
             .hint("name manifests with -f, objects with --delete, nodes with --drain".to_owned()));
     }
+    offer(session, changes, &placed, &args.then).await
+}
+
+/// Has a plan made, shows it, and says how it is applied, or applies it.
+pub(super) async fn offer(
+    session: &Session,
+    changes: Vec<Value>,
+    placed: &[Placed<'_>],
+    then: &ThenArgs,
+) -> Result<ExitCode, Failure> {
     let mut plan = json!({
         "apiVersion": "orch.dev/v1", "kind": "Plan", "metadata": {"generateName": "plan-"},
-        "spec": {"changes": changes, "expiresAfterSeconds": args.expires_after},
+        "spec": {"changes": changes, "expiresAfterSeconds": then.expires_after},
     });
     if let Some(reason) = session.reason() {
         plan["spec"]["reason"] = reason.into();
     }
-    let Some(plan) = make(session, plan, &placed).await? else { return Ok(ExitCode::FAILURE) };
-    if let Some(out) = &args.out {
+    let Some(plan) = make(session, plan, placed).await? else { return Ok(ExitCode::FAILURE) };
+    if let Some(out) = &then.out {
         std::fs::write(out, yaml::to_yaml(&plan)?)
             .map_err(|error| Failure::new(format!("cannot write {}: {error}", out.display())))?;
     }
     print(&show(&plan["status"]))?;
     let name = plan.name();
-    if args.apply {
+    if then.apply {
         return apply(session, name).await;
     }
     let until = plan["status"]["expiresAt"].as_str().unwrap_or_default();

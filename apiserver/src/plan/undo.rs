@@ -1,0 +1,292 @@
+//! Taking back what the history knows: the requests that undo a change, or all changes of a plan.
+//!
+//! What was made is deleted, what was deleted is made again, and the fields that a change changed become what they were before it.
+//! What has changed since is never overwritten: undoing it is refused, field by field.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use orch_api::plan::PlannedUndo;
+use orch_api::{Attributes, Body, FieldError, MediaType, Object as _, Params, Request, Status, Target, Verb};
+use orch_store::Revision;
+use serde_json::{Map, Value};
+
+use super::request::{deletion, invalid, written};
+use super::stage::{Asker, Stage};
+use crate::history::{History, ObjectPath, Record, Verb as Happened};
+use crate::kinds::Served;
+
+/// What of an object's metadata somebody has set: the rest is the server's.
+const OWN_METADATA: [&str; 4] = ["annotations", "finalizers", "labels", "ownerReferences"];
+/// What the server says of a new object, and of one that is to go.
+const SET_BY_SERVER: [&str; 7] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "uid",
+];
+/// How an object was to go, which is over.
+const GOING: [&str; 2] = ["foregroundDeletion", "orphan"];
+
+/// The requests that take back a change or a plan.
+///
+/// # Errors
+/// 422 if the history does not know it, and for what has changed since; 403 for who may not see what was changed.
+pub(super) async fn requests(
+    stage: &Stage,
+    asker: &Asker<'_>,
+    undo: &PlannedUndo,
+) -> Result<Vec<Request>, Status> {
+    let mut records = wanted(stage, undo).await?;
+    // Namespaces are there before what is in them, and go after it.
+    records.sort_by_key(|record| {
+        let is_inside = ObjectPath::of_key(&record.head.key).is_some_and(|path| !path.namespace.is_empty());
+        match record.head.verb {
+            Happened::Deleted => (0, is_inside),
+            Happened::Created => (2, !is_inside),
+            Happened::Updated | Happened::Missed => (1, is_inside),
+        }
+    });
+    let mut requests = Vec::new();
+    for record in &records {
+        let change = Undone::of(stage, record)?;
+        change.may_be_seen(stage, asker).await?;
+        requests.push(change.request()?);
+    }
+    Ok(requests)
+}
+
+/// The changes to take back, as the history has them.
+async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<Vec<Record>, Status> {
+    let Some(history) = stage.registry.history.clone() else {
+        return Err(refusal("needs a history of changes, which this server does not keep"));
+    };
+    caught_up(&history, stage.overlay.start()).await?;
+    let (change, plan) = (undo.change.clone(), undo.plan.clone());
+    let read = move || match change.parse() {
+        _ if change.is_empty() => history.of_plan(&plan),
+        Ok(id) => history.change(id).map(|found| found.into_iter().collect()),
+        Err(_) => Ok(Vec::new()),
+    };
+    let records = tokio::task::spawn_blocking(read).await.map_err(Status::internal)?;
+    let mut records =
+        records.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))?;
+    // A plan is one commit; an older one may have had the same name.
+    let revision = records.first().map(|record| record.head.id.revision);
+    records
+        .retain(|record| Some(record.head.id.revision) == revision && record.head.verb != Happened::Missed);
+    if records.is_empty() {
+        let (field, name, what) = match undo.change.as_str() {
+            "" => ("undo.plan", undo.plan.as_str(), "no change of a plan of this name is in the history"),
+            change => ("undo.change", change, "no such change is in the history"),
+        };
+        return Err(invalid(&FieldError::invalid(field, name, what)));
+    }
+    Ok(records)
+}
+
+async fn caught_up(history: &History, revision: Revision) -> Result<(), Status> {
+    match history.wait_for(revision).await {
+        true => Ok(()),
+        false => Err(Status::unavailable("the history has not caught up with the store in time; try again")),
+    }
+}
+
+/// A change that is to be taken back.
+struct Undone {
+    kind: Arc<Served>,
+    target: Target,
+    before: Option<Value>,
+    after: Option<Value>,
+    now: Option<Value>,
+}
+
+impl Undone {
+    fn of(stage: &Stage, record: &Record) -> Result<Self, Status> {
+        let head = &record.head;
+        let kinds = stage.registry.kinds.now();
+        let kind = kinds.named(&head.api_version, &head.kind).cloned();
+        let (Some(kind), Some(path)) = (kind, ObjectPath::of_key(&head.key)) else {
+            let why = format!("{} is no longer served in {:?}", head.kind, head.api_version);
+            return Err(refusal(&why));
+        };
+        let target = match path.namespace {
+            "" => Target::all(kind.kind()),
+            namespace => Target::in_namespace(kind.kind(), namespace),
+        };
+        let target = target.named(path.name);
+        let now = kind.window.get(&head.key).map(|object| object.value());
+        let now = now.transpose().map_err(Status::internal)?;
+        let (before, after) = (read(record.before.as_ref())?, read(record.after.as_ref())?);
+        Ok(Self { kind, target, before, after, now })
+    }
+
+    /// Whoever may not get the object is told nothing of what it was.
+    async fn may_be_seen(&self, stage: &Stage, asker: &Asker<'_>) -> Result<(), Status> {
+        let get =
+            Request { verb: Verb::Get, target: self.target.clone(), params: Params::default(), body: None };
+        stage.registry.gate.check(&Attributes::of(asker.identity.subject(), &get)).await
+    }
+
+    fn request(&self) -> Result<Request, Status> {
+        let target = self.target.clone();
+        match (&self.before, &self.after) {
+            (None, Some(after)) => {
+                let body = deletion(after.uid(), "");
+                Ok(Request { verb: Verb::Delete, target, params: Params::default(), body: Some(body) })
+            }
+            (Some(before), None) => self.creation(before),
+            (Some(before), Some(after)) => {
+                let body =
+                    Body { media_type: MediaType::MergePatch, bytes: written(&self.patch(before, after)?) };
+                Ok(Request { verb: Verb::Patch, target, params: Params::default(), body: Some(body) })
+            }
+            (None, None) => Err(self.refused("what it was is not known")),
+        }
+    }
+
+    fn creation(&self, before: &Value) -> Result<Request, Status> {
+        if self.now.is_some() {
+            return Err(self.refused("it is there again"));
+        }
+        let target = Target { name: None, ..self.target.clone() };
+        let body = Body { media_type: MediaType::Json, bytes: written(&as_new(before)) };
+        Ok(Request { verb: Verb::Create, target, params: Params::default(), body: Some(body) })
+    }
+
+    /// What brings the fields that were changed back, if they are as the change left them.
+    fn patch(&self, before: &Value, after: &Value) -> Result<Value, Status> {
+        let Some(now) = self.now.as_ref().filter(|now| now.uid() == after.uid()) else {
+            return Err(self.refused("it is gone"));
+        };
+        if after.is_terminating() && !before.is_terminating() {
+            return Err(self.refused("the change began its deletion, which nothing stops"));
+        }
+        let has_status = self.kind.kind().has_status;
+        let [before, after, now] = [before, after, now].map(|object| own(object, has_status));
+        let (mut patch, mut moved) = (Map::new(), Vec::new());
+        put_back(&[&before, &after, &now], "", &mut patch, &mut moved);
+        if !moved.is_empty() {
+            return Err(self.refused(&format!("has been changed since: {}", moved.join(", "))));
+        }
+        if patch.is_empty() {
+            return Err(self.refused("the change changed nothing that anybody but the server sets"));
+        }
+        Ok(Value::Object(patch))
+    }
+
+    fn refused(&self, why: &str) -> Status {
+        let target = &self.target;
+        let name = target.name.as_deref().unwrap_or_default();
+        let place = target.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}/"));
+        refusal(&format!("{} {place}{name}: {why}", self.kind.kind().name))
+    }
+}
+
+fn refusal(why: &str) -> Status {
+    invalid(&FieldError::forbidden("undo", why))
+}
+
+fn read(value: Option<&Bytes>) -> Result<Option<Value>, Status> {
+    value.map(|value| serde_json::from_slice(value)).transpose().map_err(Status::internal)
+}
+
+/// The object as somebody would write it who makes it anew.
+fn as_new(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        SET_BY_SERVER.iter().for_each(|field| drop(metadata.remove(*field)));
+        if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
+            finalizers.retain(|finalizer| !GOING.iter().any(|going| finalizer == going));
+        }
+    }
+    object
+}
+
+/// What of an object is not the server's.
+fn own(object: &Value, has_status: bool) -> Value {
+    let mut own = object.as_object().cloned().unwrap_or_default();
+    own.retain(|field, _| match field.as_str() {
+        "apiVersion" | "kind" => false,
+        "status" => !has_status,
+        _ => true,
+    });
+    if let Some(metadata) = own.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|field, _| OWN_METADATA.contains(&field.as_str()));
+    }
+    Value::Object(own)
+}
+
+/// Puts into a merge patch what makes the fields that differ between `before` and `after` as they were before, and into `moved` those
+/// that are not `now` as they were after. Lists are taken as a whole.
+fn put_back(
+    [before, after, now]: &[&Value; 3],
+    path: &str,
+    patch: &mut Map<String, Value>,
+    moved: &mut Vec<String>,
+) {
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let (before, after, now) = (fields(before), fields(after), fields(now));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let sides @ [was, became, is] = [before.get(name), after.get(name), now.get(name)];
+        if was == became {
+            continue;
+        }
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match sides {
+            [Some(was @ Value::Object(_)), Some(became @ Value::Object(_)), Some(is @ Value::Object(_))] => {
+                let mut below = Map::new();
+                put_back(&[was, became, is], &path, &mut below, moved);
+                patch.insert(name.clone(), Value::Object(below));
+            }
+            _ if is != became => moved.push(path),
+            _ => drop(patch.insert(name.clone(), was.cloned().unwrap_or_default())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn taken_back(before: Value, after: Value, now: Value) -> (Value, Vec<String>) {
+        let (mut patch, mut moved) = (Map::new(), Vec::new());
+        put_back(&[&before, &after, &now], "", &mut patch, &mut moved);
+        (patch.into(), moved)
+    }
+
+    #[test]
+    fn fields_that_were_changed_become_what_they_were_and_no_others() {
+        let before = json!({"spec": {"a": 1, "list": [1, 2], "gone": {"x": 1}, "same": 1}});
+        let after = json!({"spec": {"a": 2, "list": [1], "new": {"y": 1}, "same": 1}});
+        let now = json!({"spec": {"a": 2, "list": [1], "new": {"y": 1}, "same": 5, "other": 1}});
+        let patch = json!({"spec": {"a": 1, "list": [1, 2], "gone": {"x": 1}, "new": null}});
+        assert_eq!(taken_back(before, after, now), (patch, Vec::new()));
+    }
+
+    #[test]
+    fn fields_that_have_been_changed_since_are_named() {
+        let before = json!({"spec": {"a": 1, "b": {"c": 1}}, "data": {"k": "1"}});
+        let after = json!({"spec": {"a": 2, "b": {"c": 2}}, "data": {"k": "2"}});
+        let now = json!({"spec": {"a": 3, "b": {"c": 2}}});
+        assert_eq!(taken_back(before, after, now).1, ["data", "spec.a"]);
+    }
+
+    #[test]
+    fn what_is_made_again_says_nothing_that_the_server_says() {
+        let deleted = json!({"kind": "Note", "data": {"a": "1"}, "metadata": {
+            "name": "n", "uid": "u", "labels": {"l": "1"}, "deletionTimestamp": "x", "finalizers": ["foregroundDeletion", "own"],
+        }});
+        let made = json!({"kind": "Note", "data": {"a": "1"}, "metadata": {
+            "name": "n", "labels": {"l": "1"}, "finalizers": ["own"],
+        }});
+        assert_eq!(as_new(&deleted), made);
+    }
+}

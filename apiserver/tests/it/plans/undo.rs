@@ -1,0 +1,181 @@
+//! Undoing changes, deletions and plans: by a plan, as every other change of many objects.
+
+use std::sync::Arc;
+
+use orch_authorization::{Authorization, bootstrap};
+use serde_json::{Value, json};
+
+use super::{PLANS, applied, name, of_map, plan};
+use crate::changes::{changes, history, host};
+use crate::host::{Host, MAPS, WORKLOADS, map, text, workload};
+
+/// The name of the newest change of an object.
+async fn newest(host: &Host, object: &str) -> String {
+    let all = changes(host, &format!("fieldSelector=object.name={object}&limit=1")).await;
+    text(&all[0]["metadata"]["name"]).to_owned()
+}
+
+fn undone(change: &str) -> Value {
+    plan(json!([{"undo": {"change": change}}]))
+}
+
+async fn undo(host: &Host, change: &str) -> Value {
+    let plan = host.post(PLANS, undone(change)).await.is(201);
+    host.apply_plan(&plan).await.is(200)
+}
+
+#[tokio::test]
+async fn a_change_is_undone_and_what_was_changed_beside_it_stays() {
+    let (host, _directory) = host().await;
+    host.post(WORKLOADS, workload("web", 2)).await.is(201);
+    let web = format!("{WORKLOADS}/web");
+    let labels = json!({"spec": {"replicas": 5}, "metadata": {"labels": {"tier": "front"}}});
+    host.merge(&web, labels).await.is(200);
+    let change = newest(&host, "web").await;
+    host.merge(&web, json!({"metadata": {"annotations": {"note": "kept"}}})).await.is(200);
+    let done = undo(&host, &change).await;
+    let paths: Vec<&str> =
+        done["status"]["changes"][0]["fields"].as_array().unwrap().iter().map(|f| text(&f["path"])).collect();
+    assert_eq!(paths, ["metadata.labels.tier", "spec.replicas"]);
+    let web = host.get(&web).await.is(200);
+    assert_eq!((&web["spec"]["replicas"], &web["metadata"]["labels"]["tier"]), (&json!(2), &Value::Null));
+    assert_eq!(web["metadata"]["annotations"]["note"], "kept");
+}
+
+#[tokio::test]
+async fn what_has_been_changed_since_is_named_and_not_undone() {
+    let (host, _directory) = host().await;
+    host.post(MAPS, map("page", json!({"a": "1", "b": "1"}))).await.is(201);
+    let page = format!("{MAPS}/page");
+    host.merge(&page, json!({"data": {"a": "2", "b": "2"}})).await.is(200);
+    let change = newest(&host, "page").await;
+    host.merge(&page, json!({"data": {"b": "3"}})).await.is(200);
+    let why = "ConfigMap default/page: has been changed since: data.b";
+    host.post(PLANS, undone(&change)).await.fails(422, "Invalid", why);
+    host.delete(&page).await.is(200);
+    host.post(PLANS, undone(&change)).await.fails(422, "Invalid", "ConfigMap default/page: it is gone");
+    host.post(MAPS, map("page", json!({"a": "2", "b": "2"}))).await.is(201);
+    host.post(PLANS, undone(&change)).await.fails(422, "Invalid", "it is gone");
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_made_again_unless_it_is_there_again() {
+    let (host, _directory) = host().await;
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let secret =
+        json!({"metadata": {"name": "s", "labels": {"l": "1"}}, "stringData": {"password": "hunter2"}});
+    let before = host.post(secrets, secret).await.is(201);
+    host.delete(&format!("{secrets}/s")).await.is(200);
+    let change = newest(&host, "s").await;
+    let done = undo(&host, &change).await;
+    assert_eq!(done["status"]["changes"][0]["target"]["name"], "s");
+    assert!(!done.to_string().contains("aHVudGVy"), "{done}");
+    let again = host.get(&format!("{secrets}/s")).await.is(200);
+    assert_eq!(
+        (&again["data"], &again["metadata"]["labels"]),
+        (&before["data"], &before["metadata"]["labels"])
+    );
+    assert_ne!(again["metadata"]["uid"], before["metadata"]["uid"], "it is another object");
+    host.post(PLANS, undone(&change)).await.fails(422, "Invalid", "Secret default/s: it is there again");
+}
+
+#[tokio::test]
+async fn a_whole_plan_is_undone_and_so_is_that() {
+    let (host, _directory) = host().await;
+    for name in ["old", "page"] {
+        host.post(MAPS, map(name, json!({"a": "1"}))).await.is(201);
+    }
+    let changed = json!([
+        applied(map("new", json!({"a": "1"}))),
+        {"patch": {"target": of_map("page"), "patch": {"data": {"a": "2"}}}},
+        {"delete": {"target": of_map("old")}},
+    ]);
+    let first = host.plan(changed).await;
+    host.apply_plan(&first).await.is(200);
+    let state = async || {
+        let mut state = Vec::new();
+        for name in ["new", "old", "page"] {
+            state.push(host.get(&format!("{MAPS}/{name}")).await.body["data"]["a"].clone());
+        }
+        json!(state)
+    };
+    assert_eq!(state().await, json!(["1", null, "2"]));
+    let back = host.plan(json!([{"undo": {"plan": name(&first)}}])).await;
+    host.apply_plan(&back).await.is(200);
+    assert_eq!(state().await, json!([null, "1", "1"]));
+    let again = host.plan(json!([{"undo": {"plan": name(&back)}}])).await;
+    host.apply_plan(&again).await.is(200);
+    assert_eq!(state().await, json!(["1", null, "2"]));
+    let of_it = changes(&host, &format!("fieldSelector=plan={}", name(&back))).await;
+    assert_eq!(of_it.len(), 3);
+}
+
+#[tokio::test]
+async fn a_namespace_comes_back_before_what_is_in_it() {
+    let (host, _directory) = host().await;
+    let in_fresh = |mut object: Value| {
+        object["metadata"]["namespace"] = "fresh".into();
+        applied(object)
+    };
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fresh"}});
+    let first =
+        host.plan(json!([super::applied_to_the_cluster(namespace), in_fresh(map("m", json!({})))])).await;
+    host.apply_plan(&first).await.is(200);
+    let back = host.plan(json!([{"undo": {"plan": name(&first)}}])).await;
+    assert_eq!(super::brief(&back), ["Deleted ConfigMap m", "Deleted Namespace fresh"]);
+}
+
+#[tokio::test]
+async fn what_the_history_does_not_know_cannot_be_undone() {
+    let (host, _directory) = host().await;
+    let of_plan = plan(json!([{"undo": {"plan": "never"}}]));
+    host.post(PLANS, of_plan).await.fails(
+        422,
+        "Invalid",
+        "spec.changes[0].undo.plan: Invalid value: \"never\"",
+    );
+    for change in ["7777777-0", "nonsense"] {
+        host.post(PLANS, undone(change)).await.fails(422, "Invalid", "no such change is in the history");
+    }
+    let neither = plan(json!([{"undo": {}}]));
+    host.post(PLANS, neither).await.fails(422, "Invalid", "exactly one of change and plan must be given");
+    let without = Host::start().await;
+    without.post(PLANS, undone("1-0")).await.fails(422, "Invalid", "needs a history of changes");
+}
+
+#[tokio::test]
+async fn only_who_may_get_an_object_undoes_its_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = history(directory.path()).await;
+    let host = Host::with(|config| {
+        config.authorizer = Arc::new(Authorization::new());
+        config.history = Some(history);
+    })
+    .await;
+    let own = host.api.local_client(orch_apiserver::Identity::new("tester", ["system:masters"]));
+    bootstrap(own, Vec::new()).await.unwrap();
+    host.make_namespace("default").await;
+    host.post(MAPS, map("page", json!({"a": "1"}))).await.is(201);
+    host.merge(&format!("{MAPS}/page"), json!({"data": {"a": "2"}})).await.is(200);
+    let change = newest(&host, "page").await;
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let with = |verbs: Value| {
+        json!({"metadata": {"name": "ann"}, "rules": [
+            {"apiGroups": ["orch.dev"], "resources": ["plans"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs},
+        ]})
+    };
+    host.post(roles, with(json!(["patch"]))).await.is(201);
+    let binding = json!({
+        "metadata": {"name": "ann"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ann"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann"}],
+    });
+    host.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).await.is(201);
+    let by_ann = async || host.send(host.user("ann", &[]).post(host.url(PLANS)).json(&undone(&change))).await;
+    by_ann().await.fails(422, "Invalid", "User \"ann\" cannot get");
+    host.merge(&format!("{roles}/ann"), with(json!(["get"]))).await.is(200);
+    by_ann().await.fails(422, "Invalid", "User \"ann\" cannot patch");
+    host.merge(&format!("{roles}/ann"), with(json!(["get", "patch"]))).await.is(200);
+    by_ann().await.is(201);
+}
