@@ -97,13 +97,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
 
     data.write_kubeconfig(&certificates.kubeconfig(address)?)?;
-    announce(&format!(
-        "kubeconfig: {}\nready in {} ms: https://{address}\n",
-        data.kubeconfig().display(),
-        start.elapsed().as_millis(),
-    ));
-    info!(%address, data_dir = %data.path().display(), "ready");
-
+    announce(&data, address, start);
     tokio::select! {
         signal = &mut stopped => info!(signal = signal.unwrap_or("none"), "stopping; containers go on"),
         ended = parts.join_next() => warn!(?ended, "a part has ended by itself; stopping"),
@@ -113,9 +107,12 @@ pub(crate) async fn run(config: Config) -> Result<()> {
 }
 
 /// Says on standard output that everything runs, last of all in the line that begins with `ready`.
-fn announce(text: &str) {
+fn announce(data: &DataDir, address: SocketAddr, start: Instant) {
+    let (kubeconfig, millis) = (data.kubeconfig(), start.elapsed().as_millis());
+    let text = format!("kubeconfig: {}\nready in {millis} ms: https://{address}\n", kubeconfig.display());
     // Whoever started us may not listen.
     drop(std::io::stdout().write_all(text.as_bytes()));
+    info!(%address, data_dir = %data.path().display(), "ready");
 }
 
 /// Tells every part to end, and waits for them.
