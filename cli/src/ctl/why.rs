@@ -95,12 +95,7 @@ fn text(subject: &str, world: &World, found: &[Finding]) -> String {
         let _ = writeln!(text, "   {} {}", paint(Some(GOOD), "fix:"), finding.fix.say);
     }
     if found.is_empty() {
-        let _ = writeln!(
-            text,
-            "nothing is wrong with {subject}, as far as {} pods and {} nodes say",
-            world.pods.len(),
-            world.nodes.len()
-        );
+        let _ = writeln!(text, "nothing is wrong with {subject}, as far as pods, nodes and events tell");
     }
     for unread in &world.unread {
         let _ = writeln!(text, "{} {unread}", paint(Some(BAD), "not read:"));
