@@ -1,6 +1,6 @@
 //! What is wrong, why, and what to do: behind `orchctl why` and the tool `diagnose`.
 //!
-//! [`gather`] reads what bears on an object, or on the whole cluster, as whoever asks; [`diagnose`] makes of it causes with
+//! [`gather()`] reads what bears on an object, or on the whole cluster, as whoever asks; [`diagnose`] makes of it causes with
 //! their evidence, the likeliest first, each with a proposed fix. `diagnose` is a pure function: a [`World`] written
 //! down as JSON is a bug report and a test.
 //!

@@ -1,6 +1,6 @@
 //! The Model Context Protocol's server: how AI agents reach the API.
 //!
-//! A few generic tools, resources and prompts over any [`HttpClient`](orch_client::HttpClient), which is the API as its
+//! A few generic tools, resources and prompts over any [`HttpClient`], which is the API as its
 //! owner reaches it: an agent has the rights of whoever it acts as, and everything that it does passes authorization,
 //! admission and audit. The protocol is served over HTTP ([`Door`], mounted in the API server) and over standard
 //! input and output ([`serve_stdio`]).
