@@ -10,7 +10,7 @@ use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, REASON, may};
 use super::write::{because, read, target};
 use super::{Effect, Entry};
 use crate::answer::{Answer, Page, expired};
-use crate::ask::{Ask, DEFAULT_NAMESPACE, PAGE_OBJECTS};
+use crate::ask::{Ask, DEFAULT_NAMESPACE, FIELD_MANAGER, PAGE_OBJECTS};
 use crate::failure::Failure;
 use crate::order;
 
@@ -25,7 +25,7 @@ pub(super) const PLAN: Entry = Entry {
         may(
             "changes",
             ArgKind::Objects,
-            "{patch:{target,type,patch}} {delete:{target}} {drain:{node}} {rollback:{target,revision}}; target: {apiVersion,kind,namespace,name}",
+            "{patch:{target,type,patch}} {delete:{target}} {drain:{node}}; target: {apiVersion,kind,namespace,name}",
         ),
         NAMESPACE,
         REASON,
@@ -108,7 +108,8 @@ async fn plan(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
             if let Some(namespace) = target.namespace {
                 object["metadata"]["namespace"] = namespace.into();
             }
-            changes.push(json!({"apply": {"manifest": object}}));
+            // As the one that `apply` writes as: what it owns is not in its own way.
+            changes.push(json!({"apply": {"manifest": object, "fieldManager": FIELD_MANAGER}}));
         }
     }
     changes.extend(plan.changes.unwrap_or_default());

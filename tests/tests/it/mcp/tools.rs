@@ -221,19 +221,28 @@ fn a_resource_that_is_followed_is_told_of_when_it_changes() {
 }
 
 #[test]
-fn what_is_not_served_is_said_so_with_another_way() {
-    let orch = Orchd::simulated(1);
-    let served = orch.orchctl(&["api-resources"]).ok();
+fn a_plan_is_shown_applied_found_in_the_history_and_undone() {
+    let orch = Orchd::simulated(2);
     let mut agent = Agent::start(&orch, &[]);
-    for (plural, tool, arguments) in [
-        ("plans", "plan", json!({"manifests": WEB})),
-        ("simulations", "simulate", json!({"nodes_lost": ["a"]})),
-        ("changes", "history", json!({})),
-    ] {
-        if !served.contains(plural) {
-            assert_eq!(agent.refused(tool, arguments)["code"], "not_served", "{tool}");
-        }
-    }
+    let colour = |colour: &str| {
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}, data: {{colour: {colour}}}}}")
+    };
+    agent.call("apply", json!({"manifests": colour("red")}));
+    let planned = agent.call("plan", json!({"manifests": colour("blue"), "reason": "a test"}));
+    let effect = planned["effects"][0].to_string();
+    assert!(effect.contains("data.colour") && effect.contains("red") && effect.contains("blue"), "{planned}");
+    let shown = || orch.kubectl(&["get", "configmap", "a", "-o", "jsonpath={.data.colour}"]).ok();
+    assert_eq!(shown(), "red");
+    let applied = agent.call("apply", json!({"plan": planned["plan"]}));
+    assert_eq!((&applied["phase"], shown().as_str()), (&json!("Applied"), "blue"));
+    let history = agent.call("history", json!({"plan": planned["plan"]}));
+    assert_eq!(history["changes"][0]["reason"], "a test", "{history}");
+    let undoing = agent.call("undo", json!({"change": history["changes"][0]["name"]}));
+    agent.call("apply", json!({"plan": undoing["plan"]}));
+    assert_eq!(shown(), "red");
+    let node = orch.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).ok();
+    let lost = agent.call("simulate", json!({"nodes_lost": [node]}));
+    assert!(lost["blastRadius"].is_object(), "{lost}");
 }
 
 #[test]
