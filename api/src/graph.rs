@@ -76,6 +76,27 @@ impl RelationGraph {
     pub fn node(&self, kind: &str) -> Option<&KindNode> {
         self.nodes.iter().find(|node| node.kind == kind)
     }
+
+    /// How late the objects of a kind come where what is referred to comes before what refers to it: kinds of the cluster
+    /// first, because the others live in them, then by the longest chain of references. `None` for kinds that are not here.
+    pub fn rank(&self, kind: &str) -> Option<usize> {
+        let node = self.node(kind)?;
+        Some(if node.namespaced { 1 + self.depth(&node.kind, &mut Vec::new()) } else { 0 })
+    }
+
+    /// The length of the longest chain of references that begins at a kind. A cycle is entered once.
+    fn depth<'g>(&'g self, kind: &'g str, above: &mut Vec<&'g str>) -> usize {
+        if above.contains(&kind) {
+            return 0;
+        }
+        above.push(kind);
+        let leads = |verb: &str| matches!(verb, "references" | "owns");
+        let edges =
+            self.edges.iter().filter(|edge| edge.from == kind && edge.to != kind && leads(&edge.verb));
+        let deepest = edges.map(|edge| 1 + self.depth(&edge.to, above)).max().unwrap_or(0);
+        above.pop();
+        deepest
+    }
 }
 
 impl RelationEdge {

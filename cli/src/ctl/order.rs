@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use orch_api::{KindEntry, Object as _, split_api_version};
+use orch_api::{KindEntry, Object as _, RelationGraph, split_api_version};
 use orch_client::manifest::Manifest;
 use orch_ontology::KINDS;
 
@@ -21,27 +21,10 @@ pub(super) fn by_references(manifests: &mut [Manifest]) {
 }
 
 fn ranks(kinds: &[KindEntry]) -> BTreeMap<(&'static str, &'static str), usize> {
-    let rank = |entry: &KindEntry| match entry.kind.is_namespaced() {
-        false => 0,
-        true => 1 + depth(kinds, entry.kind.name, &mut Vec::new()),
-    };
-    kinds.iter().map(|entry| ((entry.kind.group, entry.kind.name), rank(entry))).collect()
-}
-
-/// The length of the longest chain of references that begins at a kind. A cycle is entered once.
-fn depth(kinds: &[KindEntry], name: &str, above: &mut Vec<String>) -> usize {
-    let Some(entry) = kinds.iter().find(|entry| entry.kind.name == name) else { return 0 };
-    if above.iter().any(|seen| seen == name) {
-        return 0;
-    }
-    above.push(name.to_owned());
-    let referred = entry.schema.relations().into_iter().filter(|at| at.relation.verb == "references");
-    let targets: Vec<String> =
-        referred.map(|at| at.relation.target).filter(|target| target != name).collect();
-    let owned = entry.owns.iter().map(|kind| kind.name.to_owned());
-    let deepest = targets.into_iter().chain(owned).map(|target| 1 + depth(kinds, &target, above)).max();
-    above.pop();
-    deepest.unwrap_or(0)
+    let graph = RelationGraph::of(kinds);
+    let ranked =
+        |entry: &KindEntry| Some(((entry.kind.group, entry.kind.name), graph.rank(entry.kind.name)?));
+    kinds.iter().filter_map(ranked).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures::{StreamExt as _, stream};
-use orch_api::{EventType, Object as _, Params, Request, Status, Target, Verb};
+use orch_api::{Event, Object as _, Params, Request, Target, Verb};
 use serde_json::Value;
 
 use super::jsonpath::Template;
@@ -249,15 +249,12 @@ async fn follow(
         events => events?,
     };
     while let Some(event) = events.next().await {
-        let event = event?;
-        let object = match event.event_type {
-            EventType::Bookmark => continue,
-            EventType::Error => match serde_json::from_slice::<Status>(&event.object)? {
-                status if status.code == 410 => return Ok(false),
-                status => return Err(status.into()),
-            },
-            EventType::Deleted => None,
-            EventType::Added | EventType::Modified => Some(serde_json::from_slice::<Value>(&event.object)?),
+        let object = match event?.decode::<Value>() {
+            Ok(Event::Bookmark { .. }) => continue,
+            Ok(Event::Deleted(_)) => None,
+            Ok(Event::Added(object) | Event::Modified(object)) => Some(object),
+            Err(status) if status.code == 410 => return Ok(false),
+            Err(status) => return Err(status.into()),
         };
         let object = object.filter(|object| uid.is_none_or(|uid| object.uid() == uid));
         if goal.is_met(object.as_ref()) {

@@ -3,27 +3,9 @@
 use orch_api::{Object as _, RelationGraph};
 use serde_json::Value;
 
-/// Sorts objects by the relations of their kinds: kinds of the cluster first, because the others live in them, then by the
-/// longest chain of references. Kinds that are not known come last; objects of one rank stay in their order.
+/// Sorts objects by the relations of their kinds. Kinds that are not known come last; objects of one rank stay in their order.
 pub(crate) fn by_references(graph: &RelationGraph, objects: &mut [Value]) {
-    objects.sort_by_cached_key(|object| match graph.node(object.kind()) {
-        None => usize::MAX,
-        Some(node) if !node.namespaced => 0,
-        Some(node) => 1 + depth(graph, &node.kind, &mut Vec::new()),
-    });
-}
-
-/// The length of the longest chain of references that begins at a kind. A cycle is entered once.
-fn depth<'g>(graph: &'g RelationGraph, kind: &'g str, above: &mut Vec<&'g str>) -> usize {
-    if above.contains(&kind) {
-        return 0;
-    }
-    above.push(kind);
-    let leads = |verb: &str| matches!(verb, "references" | "owns");
-    let edges = graph.edges.iter().filter(|edge| edge.from == kind && edge.to != kind && leads(&edge.verb));
-    let deepest = edges.map(|edge| 1 + depth(graph, &edge.to, above)).max().unwrap_or(0);
-    above.pop();
-    deepest
+    objects.sort_by_cached_key(|object| graph.rank(object.kind()).unwrap_or(usize::MAX));
 }
 
 #[cfg(test)]

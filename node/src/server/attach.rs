@@ -16,7 +16,7 @@ use super::{
     Failure, Server,
     channels::{self, STDERR, STDOUT},
     containers::choose,
-    conversation::{Left, Output, accept, input, is_true},
+    conversation::{Left, Output, Wanted, accept, input},
     pairs,
 };
 use crate::{agent::chain, plan::is_running, spec::all_containers};
@@ -27,9 +27,10 @@ pub(super) async fn attach(
     RawQuery(query): RawQuery,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    let asked = Asked::parse(&pairs(query.as_deref()))?;
+    // A terminal is the container's own, whatever is asked for.
+    let wanted = Wanted::parse(&pairs(query.as_deref()))?;
     let pod = server.pod(&namespace, &name)?;
-    let container = choose(&pod, asked.container.as_deref())?;
+    let container = choose(&pod, wanted.container.as_deref())?;
     let seen = server.seen(&pod.metadata.uid);
     let run = seen.run(container).filter(|run| is_running(run));
     let Some(run) = run.map(|run| run.id.clone()) else {
@@ -39,7 +40,7 @@ pub(super) async fn attach(
     let spec = all_containers(&pod.spec).find(|spec| spec.name == container);
     let stays = spec.is_some_and(stays_without_input);
     let upgrade = accept(upgrade, "attach")?;
-    Ok(upgrade.on_upgrade(move |socket| serve(server, run, asked, stays, socket)))
+    Ok(upgrade.on_upgrade(move |socket| serve(server, run, wanted, stays, socket)))
 }
 
 /// Whether a client stays when it has said everything: where its words are the only ones, for the answer. Elsewhere the end of
@@ -48,36 +49,8 @@ fn stays_without_input(container: &Container) -> bool {
     container.stdin && container.stdin_once && !container.tty
 }
 
-/// The query. A terminal is the container's own, whatever is asked for.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Asked {
-    container: Option<String>,
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-}
-
-impl Asked {
-    fn parse(query: &[(String, String)]) -> Result<Self, Status> {
-        let mut asked = Self::default();
-        for (name, value) in query {
-            match name.as_str() {
-                "container" => asked.container = Some(value.clone()).filter(|name| !name.is_empty()),
-                "stdin" => asked.stdin = is_true(value),
-                "stdout" => asked.stdout = is_true(value),
-                "stderr" => asked.stderr = is_true(value),
-                _ => {}
-            }
-        }
-        if !(asked.stdin || asked.stdout || asked.stderr) {
-            return Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
-        }
-        Ok(asked)
-    }
-}
-
-async fn serve(server: Server, run: ContainerId, asked: Asked, stays: bool, socket: WebSocket) {
-    let session = server.shared.runtime.attach(&run, asked.stdin).await;
+async fn serve(server: Server, run: ContainerId, wanted: Wanted, stays: bool, socket: WebSocket) {
+    let session = server.shared.runtime.attach(&run, wanted.stdin).await;
     let (sink, stream) = socket.split();
     let output = Output::new(sink);
     let AttachSession { stdin, stdout, stderr, resize } = match session {
@@ -85,7 +58,10 @@ async fn serve(server: Server, run: ContainerId, asked: Asked, stays: bool, sock
         Err(error) => return output.last(failed(&chain(&error))).await,
     };
     let outputs = async {
-        tokio::try_join!(output.pump(STDOUT, stdout, asked.stdout), output.pump(STDERR, stderr, asked.stderr))
+        tokio::try_join!(
+            output.pump(STDOUT, stdout, wanted.stdout),
+            output.pump(STDERR, stderr, wanted.stderr)
+        )
     };
     let ended = channels::ended(0);
     let last = tokio::select! {

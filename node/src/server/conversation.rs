@@ -44,6 +44,37 @@ pub(super) fn accept(
     Ok(upgrade)
 }
 
+/// The streams that a client wants to take part in, as the query says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Whose, if it is said.
+    pub(super) container: Option<String>,
+    pub(super) stdin: bool,
+    pub(super) stdout: bool,
+    pub(super) stderr: bool,
+}
+
+impl Wanted {
+    /// # Errors
+    /// 400 if no stream is wanted.
+    pub(super) fn parse(query: &[(String, String)]) -> Result<Self, Status> {
+        let mut wanted = Self::default();
+        for (name, value) in query {
+            match name.as_str() {
+                "container" => wanted.container = Some(value.clone()).filter(|name| !name.is_empty()),
+                "stdin" => wanted.stdin = is_true(value),
+                "stdout" => wanted.stdout = is_true(value),
+                "stderr" => wanted.stderr = is_true(value),
+                _ => {}
+            }
+        }
+        if !(wanted.stdin || wanted.stdout || wanted.stderr) {
+            return Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
+        }
+        Ok(wanted)
+    }
+}
+
 /// A boolean of a query, as Kubernetes reads it.
 pub(super) fn is_true(value: &str) -> bool {
     matches!(value, "true" | "True" | "TRUE" | "t" | "T" | "1")

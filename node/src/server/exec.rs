@@ -18,7 +18,7 @@ use super::{
     Failure, Server,
     channels::{self, STDERR, STDOUT},
     containers::choose,
-    conversation::{Output, accept, input, is_true},
+    conversation::{Output, Wanted, accept, input, is_true},
     pairs,
 };
 use crate::{agent::chain, plan::is_running};
@@ -36,7 +36,7 @@ pub(super) async fn exec(
 ) -> Result<Response, Failure> {
     let asked = Asked::parse(&pairs(query.as_deref()))?;
     let pod = server.pod(&namespace, &name)?;
-    let container = choose(&pod, asked.container.as_deref())?;
+    let container = choose(&pod, asked.streams.container.as_deref())?;
     let seen = server.seen(&pod.metadata.uid);
     let run = seen.run(container).filter(|run| is_running(run));
     let Some(run) = run.map(|run| run.id.clone()) else {
@@ -47,44 +47,29 @@ pub(super) async fn exec(
 }
 
 /// The query.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Asked {
-    container: Option<String>,
+    streams: Wanted,
     command: Vec<String>,
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
     tty: bool,
 }
 
 impl Asked {
     fn parse(query: &[(String, String)]) -> Result<Self, Status> {
-        let mut asked = Self::default();
-        for (name, value) in query {
-            match name.as_str() {
-                "container" => asked.container = Some(value.clone()).filter(|name| !name.is_empty()),
-                "command" => asked.command.push(value.clone()),
-                "stdin" => asked.stdin = is_true(value),
-                "stdout" => asked.stdout = is_true(value),
-                "stderr" => asked.stderr = is_true(value),
-                "tty" => asked.tty = is_true(value),
-                _ => {}
-            }
-        }
-        if asked.command.is_empty() {
+        let given = |name: &'static str| query.iter().filter(move |(given, _)| given == name);
+        let command: Vec<String> = given("command").map(|(_, word)| word.clone()).collect();
+        if command.is_empty() {
             return Err(Status::bad_request("you must specify at least 1 command for the container"));
         }
-        if !(asked.stdin || asked.stdout || asked.stderr) {
-            return Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
-        }
-        Ok(asked)
+        let tty = given("tty").next_back().is_some_and(|(_, value)| is_true(value));
+        Ok(Self { streams: Wanted::parse(query)?, command, tty })
     }
 }
 
 async fn serve(server: Server, run: ContainerId, asked: Asked, socket: WebSocket) {
     let request = ExecRequest {
         command: asked.command.clone(),
-        stdin: asked.stdin,
+        stdin: asked.streams.stdin,
         terminal: asked.tty.then_some(TERMINAL),
     };
     let session = server.shared.runtime.exec(&run, request).await;
@@ -116,8 +101,8 @@ async fn converse(
     let mut pumps = std::pin::pin!(async {
         // A stream that breaks has ended.
         let _ = tokio::join!(
-            output.pump(STDOUT, stdout, asked.stdout),
-            output.pump(STDERR, stderr, asked.stderr)
+            output.pump(STDOUT, stdout, asked.streams.stdout),
+            output.pump(STDERR, stderr, asked.streams.stderr)
         );
     });
     let process = async {

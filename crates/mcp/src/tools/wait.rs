@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use orch_api::{Client as _, EventType, JsonPath, Object as _, Params, Request, Status, Target, Verb};
+use orch_api::{Client as _, Event, JsonPath, Object as _, Params, Request, Target, Verb};
 use orch_client::Accept;
 use rmcp::model::JsonObject;
 use serde::Deserialize;
@@ -103,15 +103,12 @@ async fn follow(ask: &Ask, request: Request, goal: &Goal) -> Result<Option<Optio
         events => events?,
     };
     while let Some(event) = events.next().await {
-        let event = event?;
-        let object = match event.event_type {
-            EventType::Bookmark => continue,
-            EventType::Error => match serde_json::from_slice::<Status>(&event.object)? {
-                status if status.code == 410 => return Ok(None),
-                status => return Err(status.into()),
-            },
-            EventType::Deleted => None,
-            EventType::Added | EventType::Modified => Some(serde_json::from_slice::<Value>(&event.object)?),
+        let object = match event?.decode::<Value>() {
+            Ok(Event::Bookmark { .. }) => continue,
+            Ok(Event::Deleted(_)) => None,
+            Ok(Event::Added(object) | Event::Modified(object)) => Some(object),
+            Err(status) if status.code == 410 => return Ok(None),
+            Err(status) => return Err(status.into()),
         };
         if goal.is_met(object.as_ref()) {
             return Ok(Some(object));
