@@ -14,6 +14,13 @@ fn workload(name: &str, spec: &str) -> String {
     )
 }
 
+/// So many nodes, and nothing wrong with them: a node that has just come is not ready for a moment.
+fn healthy(nodes: u32) -> Orchd {
+    let orch = Orchd::simulated(nodes);
+    eventually("the nodes to be ready", Duration::from_secs(20), || orch.orchctl(&["why"]).code == Some(0));
+    orch
+}
+
 /// Waits until a cause is found first for an object. Answers with that cause.
 fn found(agent: &mut Agent, kind: &str, name: &str, cause: &str) -> Value {
     let mut last = Value::Null;
@@ -28,7 +35,7 @@ fn found(agent: &mut Agent, kind: &str, name: &str, cause: &str) -> Value {
 
 #[test]
 fn faults_are_found_first_in_the_ranking() {
-    let orch = Orchd::simulated(2);
+    let orch = healthy(2);
     let mut agent = Agent::start(&orch, &[]);
     let image = "image: 'registry.example/app:1'";
     let faults = [
@@ -85,7 +92,7 @@ fn faults_are_found_first_in_the_ranking() {
 
 #[test]
 fn a_finalizer_that_holds_an_object_is_found() {
-    let orch = Orchd::simulated(1);
+    let orch = healthy(1);
     let mut agent = Agent::start(&orch, &[]);
     let held = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/guard]}\n";
     agent.call("apply", json!({"manifests": held}));
@@ -99,7 +106,7 @@ fn a_finalizer_that_holds_an_object_is_found() {
 
 #[test]
 fn why_says_it_in_words_and_by_its_exit_code() {
-    let orch = Orchd::simulated(1);
+    let orch = healthy(1);
     let spec = "{nodeSelector: {disk: none}, containers: [{name: c, image: 'registry.example/app:1'}]}";
     orch.orchctl_with(&["apply", "-f", "-"], &workload("web", spec)).ok();
     eventually("the pod to be refused", Duration::from_secs(20), || {
