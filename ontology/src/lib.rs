@@ -22,6 +22,7 @@ mod endpoint_slice;
 mod event;
 mod examples;
 mod generated;
+mod git_sync;
 mod int_or_string;
 mod lease;
 mod namespace;
@@ -53,6 +54,7 @@ pub use endpoint_slice::*;
 pub use event::{Event, EventSeries, EventSource, ReportedEvent};
 pub use examples::{Example, examples};
 pub use generated::generated;
+pub use git_sync::*;
 pub use int_or_string::IntOrString;
 pub use lease::{Lease, LeaseSpec};
 pub use namespace::{Namespace, NamespaceCondition, NamespacePhase, NamespaceSpec, NamespaceStatus};
@@ -98,6 +100,7 @@ fn kinds() -> Result<Vec<KindEntry>, SchemaError> {
         KindEntry::of::<ValidatingAdmissionPolicyBinding>()?,
         KindEntry::of::<Change>()?,
         KindEntry::of::<Plan>()?,
+        KindEntry::of::<GitSync>()?,
         KindEntry::of::<Workload>()?.owns::<Workload, Pod>(),
     ])
 }
