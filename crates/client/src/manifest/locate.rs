@@ -56,7 +56,7 @@ impl Snippet {
 /// Finds the field at a path such as `spec.containers[0].image`, `metadata.labels[app]` or, as conflicts name it,
 /// `spec.containers[name="web"].image`. None if the document cannot be parsed.
 pub(super) fn locate(document: &Document, path: &str) -> Option<Position> {
-    let tree = Tree::parse(&document.text)?;
+    let tree = document.tree.get_or_init(|| Tree::parse(&document.text)).as_ref()?;
     let (span, exact) = tree.find(path);
     let on_one_line = span.start.line() == span.end.line();
     Some(Position {
@@ -68,11 +68,13 @@ pub(super) fn locate(document: &Document, path: &str) -> Option<Position> {
 }
 
 /// A document's nodes with their places. What values mean does not matter here.
-struct Tree {
+#[derive(Debug)]
+pub(super) struct Tree {
     span: Span,
     node: Node,
 }
 
+#[derive(Debug)]
 enum Node {
     Leaf(String),
     List(Vec<Tree>),

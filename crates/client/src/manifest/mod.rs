@@ -119,6 +119,20 @@ impl Manifest {
     }
 }
 
+/// One document of YAML or JSON, whatever it says.
+///
+/// # Errors
+/// What is wrong with it, as one line.
+pub fn document(text: &str) -> Result<Value, String> {
+    value(text).map_err(|error| crate::yaml::problem(&error))
+}
+
+/// Not `from_str`: the deserializer is needed so that an empty document is `null` rather than an error.
+fn value(text: &str) -> Result<Value, serde_saphyr::Error> {
+    let options = crate::yaml::options();
+    serde_saphyr::with_deserializer_from_str_with_options(text, options, |de| Value::deserialize(de))
+}
+
 /// The objects of one document: itself, or the items of a `List`; none if it is empty.
 fn objects(document: &Arc<Document>) -> Vec<Result<Manifest, ManifestError>> {
     let value = match parse(document) {
@@ -148,12 +162,7 @@ fn parse(document: &Document) -> Result<Value, ManifestError> {
     {
         return Ok(value);
     }
-    // Not `from_str`: the deserializer is needed so that an empty document is `null` rather than an error.
-    let read =
-        serde_saphyr::with_deserializer_from_str_with_options(&document.text, crate::yaml::options(), |de| {
-            Value::deserialize(de)
-        });
-    read.map_err(|error| {
+    value(&document.text).map_err(|error| {
         let position =
             error.location().map(|at| (at.line() as usize, at.column() as usize)).unwrap_or((1, 1));
         let problem = format!("not valid YAML: {}", crate::yaml::problem_without_position(&error));

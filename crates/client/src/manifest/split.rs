@@ -1,5 +1,9 @@
 //! Cutting a text into documents.
 
+use std::sync::OnceLock;
+
+use super::locate::Tree;
+
 /// One document of a text, and where it begins.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -8,6 +12,8 @@ pub(super) struct Document {
     /// The line of the text at which the document begins, from 1.
     pub(super) first_line: usize,
     pub(super) text: String,
+    /// Its nodes with their places, once somebody asked for one: none if it is not YAML.
+    pub(super) tree: OnceLock<Option<Tree>>,
 }
 
 /// The documents of a YAML text, or of a text of JSON values one after another.
@@ -22,6 +28,7 @@ pub(super) fn documents(source: &str, text: &str) -> Vec<Document> {
         source: source.to_owned(),
         first_line,
         text: text.to_owned(),
+        tree: OnceLock::new(),
     };
     pieces.into_iter().map(document).collect()
 }
