@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-client", &["orch-api", "orch-spdy"]),
     ("orch-mcp", &["orch-api", "orch-client", "orch-diagnose"]),
     ("orch-diagnose", &["orch-api", "orch-ontology"]),
+    ("orch-gitops", &["orch-api", "orch-client", "orch-ontology"]),
     ("orch-controller-runtime", &["orch-api"]),
     ("orch-admission", &["orch-api", "orch-cel", "orch-ontology"]),
     ("orch-authorization", &["orch-api", "orch-ontology"]),
@@ -44,6 +45,7 @@ const UNBOUND: &[&str] = &["orch-cli", "orch-tests", "orch-fuzz", "xtask"];
 const GUARDED: &[(&str, &[&str])] = &[
     ("containerd-client", &["orch-runtime-containerd"]),
     ("etcd-client", &["orch-store", "xtask"]),
+    ("git2", &["orch-gitops"]),
     ("kube-cel", &["orch-cel"]),
     ("rmcp", &["orch-mcp", "orch-tests"]),
     (

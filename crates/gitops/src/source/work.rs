@@ -1,0 +1,138 @@
+//! [`fetch`]: the whole of it, step by step.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git2::{Commit, Oid, Repository, RepositoryInitOptions};
+use jiff::Timestamp;
+use orch_api::Time;
+
+use super::reference::{Wanted, resolve};
+use super::remote::{Server, by_name_only};
+use super::{Fetch, Fetched, Reason, Snapshot, SourceError, files, kustomize, signature};
+
+/// Fetches. Blocks, and trusts the process that it is in to be limited, and killed if need be: see `fetch_in_child`.
+///
+/// # Errors
+/// With the reason and what to do about it. A cache that is broken is no error: it is made anew.
+pub fn fetch(request: &Fetch) -> Result<Fetched, SourceError> {
+    let cached = request.cache.exists();
+    match attempt(request) {
+        Err(error) if cached && error.reason == Reason::Failed => {
+            throw_away(&request.cache)?;
+            attempt(request)
+        }
+        done => done,
+    }
+}
+
+fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
+    let tip = open(&request.cache.join("tip.git"))?;
+    let mut server = Server::connect(&tip, request)?;
+    let wanted = resolve(&request.reference, &server.advertised()?)?;
+    let known = |commit: Oid| request.known.as_ref().is_some_and(|known| *known == commit.to_string());
+    if let Some(commit) = wanted.commit.filter(|commit| known(*commit)) {
+        return Ok(Fetched::Unchanged { revision: commit.to_string() });
+    }
+    if tip.find_object(wanted.id, None).is_ok() {
+        return answer(request, &tip, &wanted);
+    }
+    match server.receive(&wanted) {
+        Err(error) if wanted.name.is_none() && by_name_only(&error) => {
+            drop(server);
+            let whole = open(&request.cache.join("whole.git"))?;
+            Server::connect(&whole, request)?.receive_all()?;
+            answer(request, &whole, &wanted)
+        }
+        Err(error) => Err(error),
+        Ok(()) => answer(request, &tip, &wanted),
+    }
+}
+
+/// What has been received, looked at.
+fn answer(request: &Fetch, repository: &Repository, wanted: &Wanted) -> Result<Fetched, SourceError> {
+    let commit = commit(repository, wanted)?;
+    let revision = commit.id().to_string();
+    // What is referred to is what the server is told of, the next time.
+    repository
+        .reference("refs/orch/tip", commit.id(), true, "")
+        .map_err(|error| SourceError::of_objects(&error))?;
+    if request.known.as_ref() == Some(&revision) {
+        return Ok(Fetched::Unchanged { revision });
+    }
+    if let Some(signers) = &request.signers {
+        signature::verify(repository, commit.id(), signers)?;
+    }
+    let root = commit.tree().map_err(|error| SourceError::of_objects(&error))?;
+    let directory = files::directory(repository, &root, &request.path)?;
+    let files = match kustomize::is_built(&directory) {
+        true => vec![kustomize::build(repository, &root, &request.path, &request.limits)?],
+        false => files::manifests(repository, &root, &directory, &request.path, &request.limits)?,
+    };
+    let reference = wanted.name.clone().unwrap_or_else(|| revision.clone());
+    Ok(Fetched::Snapshot(snapshot(&commit, revision, reference, files)))
+}
+
+fn snapshot(commit: &Commit<'_>, revision: String, reference: String, files: Vec<super::File>) -> Snapshot {
+    let author = commit.author();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let at = Timestamp::from_second(commit.time().seconds()).unwrap_or_default();
+    Snapshot {
+        revision,
+        reference,
+        author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),
+        subject: text(commit.summary_bytes().unwrap_or_default()),
+        time: Time::new(at),
+        files,
+    }
+}
+
+/// The commit that is meant: that below a tag, or a tag of a tag.
+fn commit<'r>(repository: &'r Repository, wanted: &Wanted) -> Result<Commit<'r>, SourceError> {
+    let missing = |_| {
+        SourceError::not_found(format!("no branch or tag of the repository has the commit {}", wanted.id))
+    };
+    let object = match wanted.name {
+        Some(_) => {
+            repository.find_object(wanted.id, None).map_err(|error| SourceError::of_objects(&error))?
+        }
+        None => repository.find_object(wanted.id, None).map_err(missing)?,
+    };
+    let name = wanted.name.as_deref().unwrap_or_default();
+    object
+        .peel_to_commit()
+        .map_err(|error| SourceError::not_found(format!("{name} is no commit: {}", error.message())))
+}
+
+/// The repository in the cache; made if there is none or it is broken.
+fn open(path: &Path) -> Result<Repository, SourceError> {
+    if let Ok(repository) = Repository::open_bare(path)
+        && !grown(path)
+    {
+        return Ok(repository);
+    }
+    throw_away(path)?;
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).no_reinit(true).mkpath(true).external_template(false);
+    Repository::init_opts(path, &options).map_err(|error| SourceError::of_objects(&error))
+}
+
+/// How many packs a cache may have before it is made anew. Each change brings one.
+const MOST_PACKS: usize = 64;
+
+fn grown(path: &Path) -> bool {
+    let packs = fs::read_dir(path.join("objects/pack"));
+    packs.is_ok_and(|packs| {
+        packs.flatten().filter(|entry| entry.path().extension().is_some_and(|ext| ext == "pack")).count()
+            > MOST_PACKS
+    })
+}
+
+fn throw_away(path: &Path) -> Result<(), SourceError> {
+    let done = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(_) => Ok(()),
+    };
+    done.map_err(|error| SourceError::io(&format!("remove {}", PathBuf::from(path).display()), &error))
+}
