@@ -198,7 +198,12 @@ impl ApiServer {
 
     /// The API for someone within the process.
     pub fn local_client(&self, identity: Identity) -> Arc<dyn Client> {
-        Arc::new(LocalClient { server: self.server.clone(), identity })
+        Arc::new(LocalClient { server: self.server.clone(), identity, acting_as: None })
+    }
+
+    /// The same in the name of another user. Each request fails with 403 unless `identity` may impersonate that one.
+    pub fn local_client_as(&self, identity: Identity, user: impl Into<String>) -> Arc<dyn Client> {
+        Arc::new(LocalClient { server: self.server.clone(), identity, acting_as: Some(user.into()) })
     }
 
     /// Completes once the watch cache has been loaded, which is when `/readyz` says so.

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, stream};
 use orch_api::{Client, EventType, Request, Status, Verb, WatchEvent, WatchStream};
 
 use crate::audit::{Origin, Record};
-use crate::authn::Identity;
+use crate::authn::{Identity, act_as};
 use crate::registry::{Answer, Call, Via, Written};
 use crate::respond::list_bytes;
 use crate::server::Server;
@@ -18,15 +18,22 @@ use crate::{endpoints, pipeline};
 pub(crate) struct LocalClient {
     pub(crate) server: Arc<Server>,
     pub(crate) identity: Identity,
+    /// The user in whose name `identity` asks, if it has the right to.
+    pub(crate) acting_as: Option<String>,
 }
 
 impl LocalClient {
-    async fn carry_out(&self, request: Request, record: &mut Option<Record>) -> Result<Answer, Status> {
+    async fn carry_out(
+        &self,
+        identity: Identity,
+        request: Request,
+        record: &mut Option<Record>,
+    ) -> Result<Answer, Status> {
         if request.verb == Verb::Create && endpoints::is_review(&request.target) {
-            let bytes = endpoints::answer_review(&self.server, &self.identity, &request).await?;
+            let bytes = endpoints::answer_review(&self.server, &identity, &request).await?;
             return Ok(Answer::Object(Written { code: 201, bytes, warnings: Vec::new() }));
         }
-        let call = self.call(request).await?;
+        let call = self.call(identity, request).await?;
         let _seat = self.server.fairness.seat(&call.identity).await?;
         let answer = pipeline::serve(&self.server, &call, record).await;
         if let Some(record) = record {
@@ -37,12 +44,24 @@ impl LocalClient {
 
     fn origin(&self, request: &Request) -> Origin {
         let (uri, agent) = (request.target.to_string(), self.identity.user.clone());
-        Origin { uri, agent, ..Origin::default() }
+        let impersonator = self.acting_as.is_some().then(|| self.identity.clone());
+        Origin { uri, agent, impersonator, ..Origin::default() }
     }
 
-    async fn call(&self, request: Request) -> Result<Call, Status> {
-        let via = Via { agent: self.identity.user.clone(), ..Via::default() };
-        let call = pipeline::authorized(&self.server, self.identity.clone(), via, request).await?;
+    /// In whose name requests are made.
+    ///
+    /// # Errors
+    /// 403 unless there is a right to.
+    async fn caller(&self) -> Result<Identity, Status> {
+        let Some(user) = &self.acting_as else { return Ok(self.identity.clone()) };
+        let wanted = Identity { user: user.clone(), ..Identity::default() };
+        act_as(&self.server.registry.gate, &self.identity, wanted).await
+    }
+
+    async fn call(&self, identity: Identity, request: Request) -> Result<Call, Status> {
+        let impersonator = self.acting_as.is_some().then(|| self.identity.user.clone());
+        let via = Via { agent: self.identity.user.clone(), impersonator, ..Via::default() };
+        let call = pipeline::authorized(&self.server, identity, via, request).await?;
         if call.is_stream() {
             return Err(Status::bad_request("streams are reached over HTTP only"));
         }
@@ -56,8 +75,9 @@ impl Client for LocalClient {
         if request.verb == Verb::Watch {
             return Err(Status::bad_request("a watch is started by watch()"));
         }
-        let mut record = self.server.record(&self.identity, &request, || self.origin(&request));
-        let outcome = self.carry_out(request, &mut record).await;
+        let identity = self.caller().await?;
+        let mut record = self.server.record(&identity, &request, || self.origin(&request));
+        let outcome = self.carry_out(identity, request, &mut record).await;
         if let Some(record) = record {
             let (code, failure) = match &outcome {
                 Ok(Answer::Object(written)) => (written.code, None),
@@ -76,7 +96,7 @@ impl Client for LocalClient {
     }
 
     async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
-        let call = self.call(Request { verb: Verb::Watch, ..request }).await?;
+        let call = self.call(self.caller().await?, Request { verb: Verb::Watch, ..request }).await?;
         let Answer::Watch(watch) = pipeline::serve(&self.server, &call, &mut None).await? else {
             return Err(Status::internal("a watch was asked for"));
         };

@@ -24,7 +24,7 @@ use tracing::debug;
 
 pub(crate) use identity::UserInfo;
 pub use identity::{AUTHENTICATED, Identity};
-pub(crate) use impersonation::impersonate;
+pub(crate) use impersonation::{act_as, impersonate};
 pub use oidc::{Oidc, OidcConfig, OidcError};
 pub use service_accounts::TokenIssuer;
 pub(crate) use service_accounts::{Grant, ObjectId, ServiceAccounts};

@@ -14,11 +14,16 @@ use crate::{Backoff, Caches, Executor, Metrics, ObjectKey, Planner, Reconciler, 
 /// How a failing key is retried.
 pub const RETRY: Backoff = Backoff { first: Duration::from_millis(10), limit: Duration::from_secs(60) };
 
+/// The namespace of a service account and its name: the way to the server in its name.
+pub type ActAs = Arc<dyn Fn(&str, &str) -> Arc<dyn Client> + Send + Sync>;
+
 /// What all controllers of a process share.
 #[derive(Clone)]
 pub struct Context {
     /// The way to the server.
     pub client: Arc<dyn Client>,
+    /// The same in the name of service accounts, for who may impersonate them.
+    pub act_as: ActAs,
     /// One reflector per kind.
     pub caches: Arc<Caches>,
     /// What time it is.

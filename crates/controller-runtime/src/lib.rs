@@ -40,7 +40,7 @@ pub use cache::{Cache, Change, Changes, Index, by_controller};
 pub use cached::{Cached, PartialObject, WholeObject};
 pub use caches::Caches;
 pub use clock::{SystemClock, TestClock};
-pub use controller::{Context, Controller, RETRY, managing};
+pub use controller::{ActAs, Context, Controller, RETRY, managing};
 pub use executor::Executor;
 pub use key::{Key, ObjectKey};
 pub use metrics::Metrics;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use orch_api::{Client, Request, Status, WatchStream};
 use orch_apiserver::{ApiServer, Config, Identity};
-use orch_controller_runtime::{Caches, Context, Metrics, Recorder, SystemClock};
+use orch_controller_runtime::{ActAs, Caches, Context, Metrics, Recorder, SystemClock};
 use orch_ontology::{Event, KINDS};
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use tokio::sync::watch;
@@ -91,7 +91,9 @@ pub(crate) fn context(client: Arc<dyn Client>, cancel: &CancellationToken) -> Co
     let caches = Arc::new(Caches::new(client.clone(), clock.clone(), cancel.clone()));
     let (recorder, events) = Recorder::new(client.clone(), clock.clone(), Event::KIND, "test");
     tokio::spawn(events.run(cancel.clone()));
-    Context { client, caches, clock, recorder, metrics: Metrics::default() }
+    let nobody = client.clone();
+    let act_as: ActAs = Arc::new(move |_, _| nobody.clone());
+    Context { client, act_as, caches, clock, recorder, metrics: Metrics::default() }
 }
 
 /// Fails the test if the future takes too long.
