@@ -15,7 +15,8 @@ const EXPIRES_AFTER_SECONDS: i64 = 15 * 60;
 const LONGEST_SECONDS: i64 = 24 * 60 * 60;
 /// How long a plan that has been applied is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
-const MAX_CHANGES: usize = 128;
+/// What is to be applied must also fit into one transaction of the store.
+const MAX_CHANGES: usize = 5000;
 const MAX_REASON_BYTES: usize = 1024;
 
 /// Changes that are made together or not at all, shown before they are made. When a plan is made, the server runs its changes

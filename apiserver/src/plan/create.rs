@@ -6,7 +6,7 @@ use orch_api::{Object as _, Status, Time};
 use serde_json::{Value, json};
 
 use super::record::Record;
-use super::rehearsal::{Rehearsed, rehearse};
+use super::rehearsal::{Rehearsed, check_size, rehearse};
 use super::stage::Asker;
 use super::{Spec, secrets, told};
 use crate::registry::{Answer, Call, Registry, insert};
@@ -29,6 +29,10 @@ pub(crate) async fn create(registry: &Registry, call: &Call) -> Result<Answer, S
     let (identity, via, manager) = (&call.identity, call.via.clone(), call.manager());
     let asker = Asker { identity, via, manager, reason: &spec.reason };
     let rehearsed = rehearse(registry, &asker, about, &spec.changes).await?;
+    // One that is only looked at may be as large as its answer.
+    if !call.params().dry_run {
+        check_size(about, &rehearsed.writes)?;
+    }
     let foreseen = rehearsed.foresee(registry).await?;
     let mut status = told(&rehearsed.changes, foreseen);
     status["phase"] = "Ready".into();

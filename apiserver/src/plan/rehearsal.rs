@@ -52,7 +52,6 @@ pub(super) async fn rehearse(
     }
     let writes = stage.overlay.writes(|before, after| object_in(before) == object_in(after)).await;
     let writes = with_one_record(writes);
-    check_size(about, &writes)?;
     let touched = Touched::of(done);
     let written = touched.0.iter().map(|(_, done)| *done.kind.kind()).collect();
     let changes = touched.changes(stage.overlay.changes().await)?;
@@ -120,8 +119,11 @@ fn refused((kind, name): (&Kind, &str), causes: Vec<StatusCause>) -> Status {
     Status::failure(Reason::Invalid, message).about(details)
 }
 
-/// All of a plan must fit into one transaction, with the plan itself.
-fn check_size(about: (&Kind, &str), writes: &[Write]) -> Result<(), Status> {
+/// All of a plan that is to be applied must fit into one transaction, with the plan itself.
+///
+/// # Errors
+/// 422 if it does not.
+pub(super) fn check_size(about: (&Kind, &str), writes: &[Write]) -> Result<(), Status> {
     let limits = Limits::default();
     let most = limits.writes - 1;
     let too_large = match limits.check(writes) {

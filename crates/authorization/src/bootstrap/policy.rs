@@ -3,7 +3,7 @@
 use orch_api::{LabelSelector, Metadata, Resource as _, Selector};
 use orch_ontology::{
     AggregationRule, CERTIFICATES_GROUP, CertificateSigningRequest, Change, ClusterRole, ClusterRoleBinding,
-    PolicyRule, RBAC_GROUP, RoleRef, Subject,
+    Plan, PolicyRule, RBAC_GROUP, RoleRef, Subject,
 };
 
 /// Says whether a default object is mended at every start.
@@ -132,6 +132,8 @@ fn basic_user() -> Vec<PolicyRule> {
         on(&["create"], AUTHENTICATION, &["selfsubjectreviews"]),
         // Nobody sees changes but of what they may get.
         on(&["get", "list"], Change::KIND.group, &[Change::KIND.plural]),
+        // A plan takes the rights that its changes take, and only who made it can apply it.
+        on(&["create"], Plan::KIND.group, &["plans", "plans/apply"]),
     ]
 }
 
