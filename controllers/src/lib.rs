@@ -11,6 +11,7 @@ pub mod election;
 pub mod endpoint_slices;
 pub mod foresight;
 pub mod garbage;
+pub mod git_sync;
 mod kinds;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use orch_api::{Client, Clock, Resource};
-use orch_controller_runtime::{Caches, Context, Metrics, ObjectKey, Recorder};
+use orch_controller_runtime::{ActAs, Caches, Context, Metrics, ObjectKey, Recorder};
 use orch_ontology::{Event, PolicyRule};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -94,9 +95,36 @@ impl Telemetry {
     }
 }
 
-/// Every controller. What the scheduler does can be read from `telemetry`.
-pub fn all(authority: Authority, telemetry: Telemetry) -> Vec<Entry> {
-    let Authority { certificate_pem, signer } = authority;
+/// What controllers are handed beside the API. Clones share it.
+#[derive(Clone, Default)]
+pub struct Means {
+    /// The authority that the API server and its clients are known by.
+    pub authority: Authority,
+    /// What they tell about themselves.
+    pub telemetry: Telemetry,
+    /// How Git repositories are read.
+    pub git: git_sync::Settings,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker<'a> {
+    /// One of the [`users`].
+    User(&'a str),
+    /// One of them in the name of a service account.
+    Account {
+        /// The user.
+        user: &'a str,
+        /// The namespace of the account.
+        namespace: &'a str,
+        /// Its name.
+        name: &'a str,
+    },
+}
+
+/// Every controller. What the scheduler does can be read from the telemetry.
+pub fn all(means: Means) -> Vec<Entry> {
+    let Means { authority: Authority { certificate_pem, signer }, telemetry, git } = means;
     vec![
         entry("namespace", permissions::namespace(), namespace::run),
         entry("service-account", permissions::service_account(), service_account::run),
@@ -119,6 +147,9 @@ pub fn all(authority: Authority, telemetry: Telemetry) -> Vec<Entry> {
         entry("certificate-cleaning", permissions::certificate_cleaning(), certificate::run_cleaning),
         entry("role-aggregation", permissions::role_aggregation(), role_aggregation::run),
         entry("admission-policy", permissions::admission_policy(), admission_policy::run),
+        entry("git-sync", permissions::git_sync(), move |context, cancel| {
+            git_sync::run(context, git, cancel)
+        }),
     ]
 }
 
@@ -132,9 +163,7 @@ fn entry<F: Future<Output = ()> + Send + 'static>(
 
 /// The users that controllers act as, and what each must be allowed to do.
 pub fn users() -> Vec<(String, Vec<PolicyRule>)> {
-    let own = all(Authority::default(), Telemetry::default())
-        .into_iter()
-        .map(|entry| (user(entry.name), entry.permissions));
+    let own = all(Means::default()).into_iter().map(|entry| (user(entry.name), entry.permissions));
     let shared = [(SHARED_USER, permissions::shared()), (ELECTION_USER, permissions::election())];
     own.chain(shared.map(|(user, rules)| (user.to_owned(), rules))).collect()
 }
@@ -151,16 +180,15 @@ pub const ELECTION_USER: &str = "system:orch:leader-election";
 /// As [`run`], but only while this instance leads all those that share the store. `identity` is different in every process that
 /// ever ran.
 pub async fn run_elected(
-    client: impl Fn(&str) -> Arc<dyn Client> + Send + Sync + 'static,
+    client: impl Fn(Asker<'_>) -> Arc<dyn Client> + Send + Sync + 'static,
     clock: Arc<dyn Clock>,
-    authority: Authority,
-    telemetry: Telemetry,
+    means: Means,
     identity: String,
     cancel: CancellationToken,
 ) {
     let client = Arc::new(client);
     let election = Election {
-        client: client(ELECTION_USER),
+        client: client(Asker::User(ELECTION_USER)),
         clock: clock.clone(),
         lease: ObjectKey::new(ELECTION_NAMESPACE, ELECTION_LEASE),
         identity,
@@ -169,8 +197,8 @@ pub async fn run_elected(
     let work = move |term: Term| {
         let (client, over) = (client.clone(), term.token().clone());
         let fenced =
-            move |user: &str| -> Arc<dyn Client> { Arc::new(Fenced::new(client(user), term.clone())) };
-        run(fenced, clock.clone(), authority.clone(), telemetry.clone(), over)
+            move |asker: Asker<'_>| -> Arc<dyn Client> { Arc::new(Fenced::new(client(asker), term.clone())) };
+        run(fenced, clock.clone(), means.clone(), over)
     };
     election.lead(cancel, work).await;
 }
@@ -178,22 +206,26 @@ pub async fn run_elected(
 /// Runs every controller over one set of caches until cancelled; then waits for what is under way. `client` gives the way to
 /// the server as one of the [`users`].
 pub async fn run(
-    client: impl Fn(&str) -> Arc<dyn Client> + Send + 'static,
+    client: impl Fn(Asker<'_>) -> Arc<dyn Client> + Send + Sync + 'static,
     clock: Arc<dyn Clock>,
-    authority: Authority,
-    telemetry: Telemetry,
+    means: Means,
     cancel: CancellationToken,
 ) {
-    let shared = client(SHARED_USER);
+    let client = Arc::new(client);
+    let shared = client(Asker::User(SHARED_USER));
     let caches = Arc::new(Caches::new(shared.clone(), clock.clone(), cancel.clone()));
     let (recorder, events) = Recorder::new(shared, clock.clone(), Event::KIND, "controllers");
     let mut running = JoinSet::new();
     running.spawn(events.run(cancel.clone()));
-    let metrics = telemetry.queues.clone();
-    for Entry { name, run, .. } in all(authority, telemetry) {
+    let metrics = means.telemetry.queues.clone();
+    for Entry { name, run, .. } in all(means) {
         let (caches, clock, recorder) = (caches.clone(), clock.clone(), recorder.clone());
         let metrics = metrics.clone();
-        let context = Context { client: client(&user(name)), caches, clock, recorder, metrics };
+        let (acting, user) = (client.clone(), user(name));
+        let client = client(Asker::User(&user));
+        let act_as: ActAs =
+            Arc::new(move |namespace, name| acting(Asker::Account { user: &user, namespace, name }));
+        let context = Context { client, act_as, caches, clock, recorder, metrics };
         running.spawn(run(context, cancel.clone()));
     }
     drop((caches, recorder, client));

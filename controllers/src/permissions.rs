@@ -104,6 +104,16 @@ pub(crate) fn role_aggregation() -> Vec<PolicyRule> {
     vec![on(&["escalate", "patch"], RBAC, &["clusterroles"])]
 }
 
+/// Reads what repositories are read with, and how what was applied is; changes it only in the name of service accounts.
+pub(crate) fn git_sync() -> Vec<PolicyRule> {
+    vec![
+        on(&["get", "list", "watch"], "*", &["*"]),
+        on(&["impersonate"], "", &["serviceaccounts"]),
+        on(&["patch"], "orch.dev", &["gitsyncs"]),
+        on(&["update"], "orch.dev", &["gitsyncs/status"]),
+    ]
+}
+
 /// Tells whether rules fit the kinds that they are about.
 pub(crate) fn admission_policy() -> Vec<PolicyRule> {
     vec![on(&["patch"], "admissionregistration.k8s.io", &["validatingadmissionpolicies/status"])]

@@ -12,6 +12,7 @@ mod orchd;
 mod wait;
 
 pub use command::{Run, Spawned, binary, client, kubectl_path};
+pub use orch_gitops::testing::GitServer;
 pub use orchd::{IMAGE, Orchd};
 pub use wait::{eventually, wait_for};
 

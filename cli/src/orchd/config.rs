@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::access::{AuditConfig, OidcOptions};
+use super::git::GitConfig;
 use super::mcp::McpConfig;
 
 /// The configuration of one `orchd` process.
@@ -44,6 +45,8 @@ pub struct Config {
     pub encryption_keys: Option<PathBuf>,
     /// The Model Context Protocol, for AI agents.
     pub mcp: McpConfig,
+    /// Git repositories, for `GitSync`s.
+    pub git: GitConfig,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -172,6 +175,7 @@ impl Default for Config {
             history: HistoryOptions::default(),
             encryption_keys: None,
             mcp: McpConfig::default(),
+            git: GitConfig::default(),
             log: LogConfig::default(),
         }
     }

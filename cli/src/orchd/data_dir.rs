@@ -70,6 +70,11 @@ impl DataDir {
         self.0.join("history")
     }
 
+    /// What has been fetched of Git repositories.
+    pub(crate) fn git(&self) -> PathBuf {
+        self.0.join("git")
+    }
+
     /// The certificate authority.
     pub(crate) fn authority(&self) -> PathBuf {
         self.0.join("pki")
@@ -181,8 +186,15 @@ impl DataDir {
 
     /// Removes all that Orch has put into the directory, and the directory if nothing else is in it.
     pub(crate) fn remove(&self) -> Result<()> {
-        let directories =
-            [self.store(), self.history(), self.authority(), self.containerd(), self.runtime(), self.node()];
+        let directories = [
+            self.store(),
+            self.history(),
+            self.git(),
+            self.authority(),
+            self.containerd(),
+            self.runtime(),
+            self.node(),
+        ];
         let files = [self.kubeconfig(), self.lock_file()];
         for path in directories.into_iter().chain(self.others()).chain(files) {
             let removed =

@@ -7,6 +7,7 @@ mod config;
 mod config_docs;
 mod containerd;
 mod data_dir;
+mod git;
 mod image;
 mod logging;
 mod mcp;
@@ -220,6 +221,9 @@ struct Up {
     /// Let AI agents run commands in containers through /mcp, if their roles let them
     #[arg(long)]
     mcp_exec: bool,
+    /// A directory below which GitSyncs may read repositories of this machine (file://); may be given several times
+    #[arg(long, value_name = "DIR")]
+    git_local_root: Vec<PathBuf>,
     /// How log lines are written [default: human]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -263,6 +267,7 @@ impl Up {
         }
         config.encryption_keys = self.encryption_keys.or(config.encryption_keys);
         config.mcp.exec |= self.mcp_exec;
+        config.git.local_roots.extend(self.git_local_root);
         give(&mut config.log.format, self.log_format);
         give(&mut config.log.filter, self.log);
         config.validate()?;

@@ -13,7 +13,7 @@ use orch_api::{Client, Clock, MASTERS};
 use orch_apiserver::{ApiServer, Identity, Tokens};
 use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::SystemClock;
-use orch_controllers::{Authority, ControllersForesight, Telemetry};
+use orch_controllers::{Asker, ControllersForesight, Means, Telemetry};
 use orch_ontology::KINDS;
 use orch_transport::{Limits, client_config, serve, server_config};
 use prometheus_client::registry::Registry;
@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use super::certificates::Certificates;
 use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
-use super::{access, logging, mcp, members, nodes, pod_network, store};
+use super::{access, git, logging, mcp, members, nodes, pod_network, store};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -86,8 +86,9 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         members::join(own_client(&api), certificates.authority()).await?;
     }
     if config.controllers {
-        let authority = certificates.signing();
-        parts.spawn(controllers(&config, &api, clock.clone(), (authority, telemetry), cancel.child_token()));
+        let means =
+            Means { authority: certificates.signing(), telemetry, git: git::settings(&config.git, &data)? };
+        parts.spawn(controllers(&config, &api, clock.clone(), means, cancel.child_token()));
     }
     let made = orch_controllers::namespace::make_default(own_client(&api)).await;
     made.context("the namespace default cannot be made")?;
@@ -155,23 +156,29 @@ fn controllers(
     config: &Config,
     api: &Arc<ApiServer>,
     clock: Arc<dyn Clock>,
-    (authority, telemetry): (Authority, Telemetry),
+    means: Means,
     cancel: CancellationToken,
 ) -> BoxFuture<'static, ()> {
     let client = controllers_client(api);
     match config.store.backend {
-        StoreBackend::Embedded => orch_controllers::run(client, clock, authority, telemetry, cancel).boxed(),
+        StoreBackend::Embedded => orch_controllers::run(client, clock, means, cancel).boxed(),
         StoreBackend::Etcd => {
             let identity = members::identity();
-            orch_controllers::run_elected(client, clock, authority, telemetry, identity, cancel).boxed()
+            orch_controllers::run_elected(client, clock, means, identity, cancel).boxed()
         }
     }
 }
 
 /// Each controller acts as a user of its own, with no more rights than it needs.
-fn controllers_client(api: &Arc<ApiServer>) -> impl Fn(&str) -> Arc<dyn Client> + Send + Sync + 'static {
+fn controllers_client(api: &Arc<ApiServer>) -> impl Fn(Asker<'_>) -> Arc<dyn Client> + Send + Sync + 'static {
     let api = api.clone();
-    move |user| api.local_client(Identity::new(user, [""; 0]))
+    move |asker| match asker {
+        Asker::User(user) => api.local_client(Identity::new(user, [""; 0])),
+        Asker::Account { user, namespace, name } => {
+            let account = format!("system:serviceaccount:{namespace}:{name}");
+            api.local_client_as(Identity::new(user, [""; 0]), account)
+        }
+    }
 }
 
 fn node_client(api: &ApiServer, node: &str) -> Arc<dyn Client> {

@@ -15,7 +15,7 @@ use orch_apiserver::{ApiServer, Config, Identity};
 use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::{Cache, Cached, Reflector, TestClock, WholeObject};
 use orch_controllers::certificate::Certify;
-use orch_controllers::{Authority, Decisions, Telemetry};
+use orch_controllers::{Asker, Authority, Decisions, Means, Telemetry};
 use orch_ontology::{KINDS, Lease, Node, Pod};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -72,10 +72,15 @@ impl Plane {
         let of_user = server.clone();
         // Each controller with no more than its own rights.
         let controllers = orch_controllers::run(
-            move |user| of_user.local_client(Identity::new(user, [""; 0])),
+            move |asker| match asker {
+                Asker::User(user) => of_user.local_client(Identity::new(user, [""; 0])),
+                Asker::Account { user, namespace, name } => {
+                    let account = format!("system:serviceaccount:{namespace}:{name}");
+                    of_user.local_client_as(Identity::new(user, [""; 0]), account)
+                }
+            },
             Arc::new(clock.clone()),
-            authority(directory.path()),
-            telemetry,
+            Means { authority: authority(directory.path()), telemetry, ..Means::default() },
             cancel.clone(),
         );
         tokio::spawn(controllers);

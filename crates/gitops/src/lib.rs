@@ -11,3 +11,5 @@
 #![deny(missing_docs)]
 
 pub mod source;
+#[cfg(feature = "testing")]
+pub mod testing;

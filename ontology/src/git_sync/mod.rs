@@ -186,7 +186,7 @@ pub struct GitSyncGuards {
     /// How many objects a sync may delete. 10 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_deletes: Option<i32>,
-    /// By how many replicas in all a sync may shrink what runs, in percent of what it has. 50 unless given.
+    /// How many running pods a sync may take away without another in their place. As many as it likes unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_replica_drop: Option<i32>,
     /// When nothing is changed.
@@ -200,7 +200,6 @@ const RETRY_SECONDS: i64 = 15;
 const TIMEOUT_SECONDS: i64 = 60;
 const HEALTH_SECONDS: i64 = 120;
 const MAX_DELETES: i32 = 10;
-const MAX_REPLICA_DROP: i32 = 50;
 const A_WEEK_SECONDS: i64 = 7 * 24 * 60 * 60;
 const SCHEMES: [&str; 5] = ["https", "http", "ssh", "git", "file"];
 
@@ -224,7 +223,6 @@ impl Resource for GitSync {
         spec.timeout_seconds.get_or_insert(TIMEOUT_SECONDS);
         spec.service_account_name.get_or_insert_with(|| Ref::new("default"));
         spec.guards.max_deletes.get_or_insert(MAX_DELETES);
-        spec.guards.max_replica_drop.get_or_insert(MAX_REPLICA_DROP);
         if let Some(health) = &mut spec.health {
             health.timeout_seconds.get_or_insert(HEALTH_SECONDS);
         }
@@ -335,14 +333,9 @@ impl GitReference {
 
 impl GitSyncGuards {
     fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
-        let drop = path.child("maxReplicaDrop");
         let mut errors = Vec::new();
         errors.extend(non_negative(&path.child("maxDeletes"), self.max_deletes));
-        if let Some(percent) = self.max_replica_drop
-            && !(0..=100).contains(&percent)
-        {
-            errors.push(FieldError::invalid(drop, percent, "must be between 0 and 100, inclusive"));
-        }
+        errors.extend(non_negative(&path.child("maxReplicaDrop"), self.max_replica_drop));
         let windows = self.freeze_windows.iter().enumerate();
         errors.extend(
             windows.flat_map(|(index, window)| window.validate(&path.child("freezeWindows").index(index))),

@@ -32,6 +32,9 @@ pub struct GitSyncStatus {
     /// The commit that did not become healthy and was rolled back. It is not tried again before it is asked for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub failed_revision: String,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failed_message: String,
     /// The value of the annotation that asked last for a look at the repository and was heeded.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub handled_reconcile: String,

@@ -9,6 +9,7 @@ mod compatibility;
 mod containers;
 mod definitions;
 mod fuzzing;
+mod gitsync;
 mod history;
 mod identity;
 mod kubectl;

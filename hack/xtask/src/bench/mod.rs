@@ -6,6 +6,7 @@
 mod beside;
 mod containers;
 mod crowd;
+mod gitsync;
 mod growth;
 mod kube;
 mod load;
@@ -34,7 +35,7 @@ use crate::codegen;
 #[derive(Args)]
 pub(crate) struct Bench {
     /// Which benchmarks to run; all that need no other server if none is named: startup, writes, reads, watch, growth, crowd,
-    /// schedule, containers, beside.
+    /// schedule, containers, gitsync, beside.
     names: Vec<String>,
     /// The kube-apiserver that `beside` compares with: see hack/kube-apiserver.
     #[arg(long, value_name = "FILE")]
@@ -55,8 +56,8 @@ fn optimised() -> Result<()> {
     Ok(())
 }
 
-const ALL: [&str; 9] =
-    ["startup", "writes", "reads", "watch", "growth", "crowd", "schedule", "containers", "beside"];
+const ALL: [&str; 10] =
+    ["startup", "writes", "reads", "watch", "growth", "crowd", "schedule", "containers", "gitsync", "beside"];
 
 /// Those that are asked for, in the order in which they run.
 fn chosen(bench: &Bench) -> impl Iterator<Item = &'static str> {
@@ -89,6 +90,7 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
                 "growth" => growth::run(&mut report, bench.plots.as_deref()).await,
                 "crowd" => crowd::run(&mut report).await,
                 "beside" => beside::run(&mut report, bench.kube_apiserver.as_deref()).await,
+                "gitsync" => gitsync::run(&mut report).await,
                 "schedule" => schedule::run(&mut report).await,
                 _ => containers::run(&mut report).await,
             }

@@ -1,0 +1,88 @@
+//! What others have changed, and who they are.
+
+use std::collections::BTreeMap;
+
+use orch_api::plan::ChangeAction;
+use orch_api::{Api, Params, Status, Time};
+use orch_ontology::{Change, DriftedObject, GitSync, InventoryItem, PlanStatus};
+
+use super::Syncer;
+use super::plans::Placed;
+
+/// How many objects are told, and how many fields of each.
+const TOLD: usize = 20;
+/// How far back it is looked for who changed an object.
+const CHANGES: u64 = 20;
+
+impl Syncer {
+    /// The objects that others have changed, with the fields that are about to be changed back.
+    pub(super) async fn drift(
+        &self,
+        sync: &GitSync,
+        changes: &[Placed],
+        preview: &PlanStatus,
+        now: Time,
+    ) -> Result<Vec<DriftedObject>, Status> {
+        let outcomes: BTreeMap<InventoryItem, _> =
+            preview.changes.iter().map(|change| (change.target.clone().into(), change)).collect();
+        let mut drifted = Vec::new();
+        for placed in changes.iter().filter(|placed| placed.change.apply.is_some()) {
+            let Some(outcome) = outcomes.get(&placed.item) else { continue };
+            // What only came to be owned by others is as it was.
+            if outcome.action == ChangeAction::Changed && outcome.fields.is_empty() || drifted.len() == TOLD {
+                continue;
+            }
+            let mut fields = outcome.fields.clone();
+            fields.truncate(if outcome.action == ChangeAction::Created { 0 } else { TOLD });
+            let changed_by = self.changed_by(sync, &placed.item).await?;
+            drifted.push(DriftedObject { object: placed.item.clone(), at: Some(now), changed_by, fields });
+        }
+        Ok(drifted)
+    }
+
+    /// Who has changed an object since the sync did, by the history; the latest first.
+    async fn changed_by(&self, sync: &GitSync, item: &InventoryItem) -> Result<Vec<String>, Status> {
+        let field_selector = format!(
+            "object.kind={},object.namespace={},object.name={}",
+            item.kind, item.namespace, item.name
+        );
+        let params =
+            Params { field_selector: Some(field_selector), limit: Some(CHANGES), ..Params::default() };
+        let changes = Api::<Change>::all(self.client.clone()).list(params).await?.items;
+        let own = sync.status.last_plans.iter();
+        let own: Vec<&String> = own.collect();
+        let since = changes.iter().take_while(|change| !own.contains(&&change.plan));
+        let mut names: Vec<String> = Vec::new();
+        // Controllers write what they find, at all times: what people changed is what counts.
+        for change in since.filter(|change| !is_status(change)) {
+            let name = match change.agent.as_str() {
+                "" => change.user.clone(),
+                agent => format!("{} with {agent}", change.user),
+            };
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Whether a change was of nothing but the status.
+fn is_status(change: &Change) -> bool {
+    !change.fields.is_empty() && change.fields.iter().all(|field| field.path.starts_with("status"))
+}
+
+/// The same in a few words.
+pub(super) fn in_words(drift: &[DriftedObject]) -> String {
+    let one = |drifted: &DriftedObject| {
+        let by = if drifted.changed_by.is_empty() {
+            String::new()
+        } else {
+            format!(" by {}", drifted.changed_by.join(", "))
+        };
+        let fields: Vec<&str> = drifted.fields.iter().map(|field| field.path.as_str()).take(3).collect();
+        let what = if fields.is_empty() { "gone".to_owned() } else { fields.join(", ") };
+        format!("{} {} ({what}{by})", drifted.object.kind, drifted.object.name)
+    };
+    drift.iter().map(one).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,175 @@
+//! What a repository says: asked for in a process of its own, and kept while it is the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_api::{Api, Client, Status};
+use orch_gitops::source::{
+    Credentials, Fetch, Fetched, Limits, Manifest, Reason, Reference, SourceError, fetch_in_child, manifests,
+};
+use orch_ontology::{GitReference, GitSync, Secret};
+
+use super::Settings;
+
+/// The manifests of a commit.
+pub(super) struct Loaded {
+    pub(super) revision: String,
+    /// What led to it: a branch, a tag.
+    pub(super) reference: String,
+    pub(super) subject: String,
+    pub(super) author: String,
+    pub(super) manifests: Vec<Manifest>,
+}
+
+/// Why there are none.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Problem {
+    pub(super) reason: String,
+    pub(super) message: String,
+    /// Whether it is the commit that is wrong, which waiting does not change.
+    pub(super) is_of_the_commit: bool,
+}
+
+impl Problem {
+    fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into(), is_of_the_commit: false }
+    }
+}
+
+impl From<SourceError> for Problem {
+    fn from(error: SourceError) -> Self {
+        let is_of_the_commit = matches!(error.reason, Reason::Invalid | Reason::NotSigned | Reason::TooLarge);
+        Self { reason: format!("{:?}", error.reason), message: error.message, is_of_the_commit }
+    }
+}
+
+/// Which commit is asked for.
+pub(super) enum Which<'a> {
+    /// The newest that the sync's reference leads to; `known` is at hand.
+    Newest { known: Option<&'a Arc<Loaded>> },
+    /// This one.
+    Revision(&'a str),
+}
+
+/// What the repository of a sync says. Takes as long as the sync allows, at most.
+///
+/// # Errors
+/// What keeps it from being read, in words that say what to do.
+pub(super) async fn load(
+    client: &Arc<dyn Client>,
+    settings: &Settings,
+    sync: &GitSync,
+    which: Which<'_>,
+) -> Result<Arc<Loaded>, Problem> {
+    let fetch = request(client, settings, sync, &which).await?;
+    let deadline = Duration::from_secs(sync.spec.timeout_seconds.unwrap_or(60).unsigned_abs());
+    let arguments: Vec<&str> = settings.arguments.iter().map(String::as_str).collect();
+    let snapshot = match fetch_in_child(&settings.program, &arguments, &fetch, deadline).await? {
+        Fetched::Snapshot(snapshot) => snapshot,
+        Fetched::Unchanged { .. } => match which {
+            Which::Newest { known: Some(known) } => return Ok(known.clone()),
+            _ => return Err(Problem::new("Invalid", "the repository could not be read")),
+        },
+    };
+    let manifests = manifests(&snapshot).map_err(|wrong| Problem {
+        is_of_the_commit: true,
+        ..Problem::new("InvalidManifests", wrong.to_string())
+    })?;
+    let loaded = Loaded {
+        revision: snapshot.revision,
+        reference: named(&snapshot.reference).to_owned(),
+        subject: snapshot.subject,
+        author: snapshot.author,
+        manifests,
+    };
+    Ok(Arc::new(loaded))
+}
+
+/// A reference as people call it.
+fn named(reference: &str) -> &str {
+    let short = reference.strip_prefix("refs/heads/").or_else(|| reference.strip_prefix("refs/tags/"));
+    match short {
+        Some(short) => short,
+        None if reference.len() == 40 => "the commit",
+        None => reference,
+    }
+}
+
+async fn request(
+    client: &Arc<dyn Client>,
+    settings: &Settings,
+    sync: &GitSync,
+    which: &Which<'_>,
+) -> Result<Fetch, Problem> {
+    let (spec, namespace) = (&sync.spec, sync.metadata.namespace());
+    let credentials = match &spec.secret_ref {
+        Some(secret) => credentials(&secret_data(client, namespace, secret.name.as_str()).await?),
+        None => Credentials::default(),
+    };
+    let signers = match &spec.verify {
+        Some(verify) => {
+            let keys = secret_data(client, namespace, verify.secret_ref.name.as_str()).await?;
+            let lines = keys.values().flat_map(|text| text.lines()).map(str::trim);
+            Some(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect())
+        }
+        None => None,
+    };
+    let (reference, known) = match which {
+        Which::Newest { known } => {
+            (reference(spec.reference.as_ref()), known.map(|known| known.revision.clone()))
+        }
+        Which::Revision(revision) => (Reference::Commit((*revision).to_owned()), None),
+    };
+    Ok(Fetch {
+        url: spec.url.clone(),
+        reference,
+        path: spec.path.clone(),
+        credentials,
+        signers,
+        cache: settings.cache.join(&sync.metadata.uid),
+        known,
+        limits: Limits::default(),
+        local_roots: settings.local_roots.clone(),
+    })
+}
+
+fn reference(reference: Option<&GitReference>) -> Reference {
+    let Some(reference) = reference else { return Reference::Head };
+    let GitReference { branch, tag, semver, commit } = reference.clone();
+    match () {
+        () if !branch.is_empty() => Reference::Branch(branch),
+        () if !tag.is_empty() => Reference::Tag(tag),
+        () if !semver.is_empty() => Reference::Semver(semver),
+        () if !commit.is_empty() => Reference::Commit(commit),
+        () => Reference::Head,
+    }
+}
+
+async fn secret_data(
+    client: &Arc<dyn Client>,
+    namespace: &str,
+    name: &str,
+) -> Result<BTreeMap<String, String>, Problem> {
+    let secret = Api::<Secret>::namespaced(client.clone(), namespace).find(name).await;
+    let secret = secret.map_err(|status: Status| Problem::new("Unavailable", status.message))?;
+    let secret = secret.ok_or_else(|| {
+        Problem::new("SecretMissing", format!("Secret {name} is not there: make it in namespace {namespace}"))
+    })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(secret.data.iter().map(|(key, value)| (key.clone(), text(value))).collect())
+}
+
+fn credentials(data: &BTreeMap<String, String>) -> Credentials {
+    let entry = |key: &str| data.get(key).cloned().unwrap_or_default();
+    // The password of a key and that of a user are entries of the same name, as other tools have it.
+    Credentials {
+        username: entry("username"),
+        password: entry("password"),
+        bearer_token: entry("bearerToken"),
+        identity: entry("identity"),
+        identity_password: entry("password"),
+        known_hosts: entry("known_hosts"),
+        ca: entry("ca.crt"),
+    }
+}

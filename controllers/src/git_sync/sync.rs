@@ -1,0 +1,372 @@
+//! One look at one sync: the repository, what there should be, what is different, and making it so.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use orch_api::plan::{PlannedChange, PlannedDelete};
+use orch_api::{Object as _, Status};
+use orch_controller_runtime::{ObjectKey, Severity};
+use orch_ontology::{GitSync, HeldRevision, InventoryItem, PlanStatus};
+
+use super::desired::{Desired, Scopes, desired, rank};
+use super::fetch::{Loaded, Problem, Which, load};
+use super::plans::{Placed, Plans, Refusal, differing};
+use super::told::{FETCHED, HELD, Telling, says, short};
+use super::works::looked_at;
+use super::{Asked, InStep, Memory, Syncer, annotation, depends, drift, guard, is_managed, seconds};
+
+/// An object with this annotation stays when the repository no longer has it.
+const PRUNE: (&str, &str) = ("orch.dev/prune", "false");
+/// How long what moved while it was being changed is left alone.
+const MOVED: Duration = Duration::from_millis(200);
+
+/// Whether to go on.
+enum Step<T> {
+    Go(T),
+    /// Not now: again after this time.
+    Wait(Duration),
+}
+
+macro_rules! go {
+    ($step:expr) => {
+        match $step {
+            Step::Go(value) => value,
+            Step::Wait(wait) => return Ok(wait),
+        }
+    };
+}
+
+impl Syncer {
+    /// Does what there is to do, tells it, and says when to look again.
+    ///
+    /// # Errors
+    /// The server cannot say or do something now.
+    pub(super) async fn sync(
+        &self,
+        sync: &GitSync,
+        memory: &mut Memory,
+        telling: &mut Telling,
+    ) -> Result<Duration, Status> {
+        let find = |name: &str| self.syncs.get(&ObjectKey::new(sync.metadata.namespace(), name)).map(Other);
+        if let Some((reason, message)) = depends::awaited(sync, &find) {
+            telling.unready(reason, &message);
+            return Ok(seconds(sync.spec.retry_seconds, 15));
+        }
+        let looked = go!(self.look(sync, memory, telling).await);
+        let target = go!(self.target(sync, memory, telling).await);
+        let generation = sync.metadata.generation;
+        let in_step = |objects| InStep { revision: target.revision.clone(), generation, objects };
+        let before = self.seen(&telling.status.inventory, false);
+        if looked || memory.in_step.as_ref() != Some(&in_step(before)) {
+            memory.in_step = None;
+            let changed = go!(self.make_so(sync, &target, telling).await?);
+            if !changed {
+                memory.in_step = Some(in_step(self.seen(&telling.status.inventory, false)));
+            }
+        }
+        let wait = self.look_at_health(sync, &target, memory, telling).await?;
+        Ok(wait.min(self.until_next_look(memory)))
+    }
+
+    fn until_next_look(&self, memory: &Memory) -> Duration {
+        let next = memory.next_look.map(|at| at.duration_since(self.clock.now()));
+        next.map_or(Duration::ZERO, |left| Duration::try_from(left).unwrap_or(Duration::ZERO))
+    }
+
+    /// Looks at the repository if it is time, or was asked for. Tells whether it did.
+    async fn look(&self, sync: &GitSync, memory: &mut Memory, telling: &mut Telling) -> Step<bool> {
+        let (now, asked) = (self.clock.now(), Asked::of(sync));
+        let is_due = memory.next_look.is_none_or(|at| at <= now) || memory.newest.is_none();
+        if !is_due && memory.asked.as_ref() == Some(&asked) {
+            return Step::Go(false);
+        }
+        let asked_again = sync.status.handled_reconcile != asked.annotation;
+        if memory.asked.as_ref().is_some_and(|before| before.generation != asked.generation) {
+            memory.newest = None;
+        }
+        memory.asked = Some(asked);
+        let which = Which::Newest { known: memory.newest.as_ref() };
+        match load(&self.client, &self.settings, sync, which).await {
+            Ok(loaded) => {
+                let what =
+                    format!("{} is at {}: {}", loaded.reference, short(&loaded.revision), loaded.subject);
+                telling.tell(FETCHED, true, "Fetched", &what);
+                let is_new = telling.status.fetched_revision != loaded.revision;
+                if is_new || asked_again {
+                    telling.status.failed_revision.clear();
+                    telling.status.failed_message.clear();
+                }
+                telling.status.fetched_revision.clone_from(&loaded.revision);
+                memory.newest = Some(loaded);
+                memory.next_look = Some(after(now, seconds(sync.spec.interval_seconds, 60)));
+                Step::Go(true)
+            }
+            Err(problem) => Step::Wait(self.unreadable(sync, memory, telling, &problem)),
+        }
+    }
+
+    /// What cannot be read changes nothing.
+    fn unreadable(
+        &self,
+        sync: &GitSync,
+        memory: &mut Memory,
+        telling: &mut Telling,
+        problem: &Problem,
+    ) -> Duration {
+        let wait = match problem.is_of_the_commit {
+            true => seconds(sync.spec.interval_seconds, 60),
+            false => seconds(sync.spec.retry_seconds, 15),
+        };
+        memory.next_look = Some(after(self.clock.now(), wait));
+        memory.newest = None;
+        telling.tell(FETCHED, false, &problem.reason, &problem.message);
+        telling.unready(&problem.reason, &problem.message);
+        wait
+    }
+
+    /// The commit that is to be applied: the newest one, unless it has failed.
+    async fn target(&self, sync: &GitSync, memory: &mut Memory, telling: &mut Telling) -> Step<Arc<Loaded>> {
+        let retry = seconds(sync.spec.retry_seconds, 15);
+        let Some(newest) = &memory.newest else { return Step::Wait(retry) };
+        if newest.revision != telling.status.failed_revision {
+            return Step::Go(newest.clone());
+        }
+        let revision = telling.status.healthy_revision.clone();
+        if let Some(healthy) = memory.healthy.as_ref().filter(|healthy| healthy.revision == revision) {
+            return Step::Go(healthy.clone());
+        }
+        match load(&self.client, &self.settings, sync, Which::Revision(&revision)).await {
+            Ok(loaded) => {
+                memory.healthy = Some(loaded.clone());
+                Step::Go(loaded)
+            }
+            Err(problem) => {
+                let message =
+                    format!("{} cannot be read to go back to it: {}", short(&revision), problem.message);
+                telling.unready("RollbackFailed", &message);
+                Step::Wait(retry)
+            }
+        }
+    }
+
+    /// Makes everything as the commit says, if it is not. Tells whether anything was changed.
+    async fn make_so(
+        &self,
+        sync: &GitSync,
+        target: &Loaded,
+        telling: &mut Telling,
+    ) -> Result<Step<bool>, Status> {
+        let interval = seconds(sync.spec.interval_seconds, 60);
+        let wanted = match self.wanted(sync, target) {
+            Ok(wanted) => wanted,
+            Err(message) => {
+                telling.unready("InvalidManifests", &message);
+                return Ok(Step::Wait(interval));
+            }
+        };
+        let mut changes = self.deletions(sync, &wanted).await?;
+        let manager = GitSync::manager(sync.metadata.namespace(), &sync.metadata.name);
+        changes.extend(wanted.iter().map(|one| Placed {
+            change: one.apply(&manager),
+            item: one.item.clone(),
+            place: one.place.clone(),
+        }));
+        let plans = self.plans(sync, reason(target));
+        let preview = match plans.preview(&changes).await {
+            Ok(preview) => preview,
+            Err(refusal) => return self.refused(sync, telling, refusal),
+        };
+        let changes = differing(&changes, &preview);
+        let items: Vec<InventoryItem> = wanted.into_iter().map(|one| one.item).collect();
+        if changes.is_empty() {
+            self.tell_applied(telling, target, items);
+            return Ok(Step::Go(false));
+        }
+        if let Some(wait) = self.is_held(sync, target, &preview, telling) {
+            return Ok(Step::Wait(wait));
+        }
+        self.carry_out(sync, target, telling, (&plans, changes, &preview), items).await
+    }
+
+    /// Makes the changes, and tells them.
+    async fn carry_out(
+        &self,
+        sync: &GitSync,
+        target: &Loaded,
+        telling: &mut Telling,
+        (plans, changes, preview): (&Plans, Vec<Placed>, &PlanStatus),
+        items: Vec<InventoryItem>,
+    ) -> Result<Step<bool>, Status> {
+        let drift = match is_drift(sync, target) {
+            true => self.drift(sync, &changes, preview, telling.now()).await?,
+            false => Vec::new(),
+        };
+        // What becomes of its objects while they are being made is not missed.
+        self.inventories.set(&ObjectKey::of(&sync.metadata), &looked_at(sync, &items));
+        let mut applied = Vec::new();
+        let outcome = plans.carry_out(&changes, &mut applied).await;
+        if !applied.is_empty() {
+            telling.status.last_plans = applied;
+            telling.status.applied_at = Some(telling.now());
+        }
+        if let Err(refusal) = outcome {
+            // Whatever of it was made belongs to the sync.
+            let all: BTreeSet<_> = telling.status.inventory.drain(..).chain(items).collect();
+            telling.status.inventory = all.into_iter().collect();
+            return self.refused(sync, telling, refusal);
+        }
+        let many = changes.len();
+        let what = match drift.is_empty() {
+            true => ("Applied", format!("{}: {many} objects changed", about(target))),
+            false => ("DriftCorrected", format!("changed back: {}", drift::in_words(&drift))),
+        };
+        self.note(sync, Severity::Normal, what.0, &what.1);
+        telling.status.drift = drift;
+        self.tell_applied(telling, target, items);
+        Ok(Step::Go(true))
+    }
+
+    fn tell_applied(&self, telling: &mut Telling, target: &Loaded, items: Vec<InventoryItem>) {
+        let status = &mut telling.status;
+        status.inventory = items;
+        status.applied_revision.clone_from(&target.revision);
+        status.held = None;
+        telling.drop(HELD);
+    }
+
+    fn refused(&self, sync: &GitSync, telling: &mut Telling, refusal: Refusal) -> Result<Step<bool>, Status> {
+        match refusal {
+            Refusal::Unavailable(status) => Err(status),
+            Refusal::Moved(message) => {
+                telling.unready("Moved", &message);
+                Ok(Step::Wait(MOVED))
+            }
+            Refusal::Refused(message) => {
+                if !says(sync, &message) {
+                    self.note(sync, Severity::Warning, "Refused", &message);
+                }
+                telling.unready("Refused", &message);
+                Ok(Step::Wait(seconds(sync.spec.retry_seconds, 15)))
+            }
+        }
+    }
+
+    /// Keeps changes from being made that a guard is against, until they are approved or it is over.
+    fn is_held(
+        &self,
+        sync: &GitSync,
+        target: &Loaded,
+        preview: &PlanStatus,
+        telling: &mut Telling,
+    ) -> Option<Duration> {
+        if annotation(sync, GitSync::APPROVE) == target.revision {
+            return None;
+        }
+        let (guards, now) = (&sync.spec.guards, self.clock.now());
+        let held = guard::held(guards, &target.revision, &preview.changes, &preview.blast_radius, now)?;
+        let HeldRevision { reason, message, until, .. } = &held;
+        let message = format!(
+            "{} is held: {message}; `orchctl gitsync approve {}` lets it through",
+            short(&target.revision),
+            sync.metadata.name
+        );
+        if telling.status.held.as_ref() != Some(&held) {
+            self.note(sync, Severity::Warning, reason, &message);
+        }
+        telling.tell(HELD, true, reason, &message);
+        telling.unready("Held", &message);
+        let interval = seconds(sync.spec.interval_seconds, 60);
+        let until = until.map(|until| until.timestamp().duration_since(now));
+        let wait = until.map_or(interval, |left| Duration::try_from(left).unwrap_or(interval).min(interval));
+        telling.status.held = Some(held);
+        Some(wait)
+    }
+
+    /// The objects that there should be.
+    fn wanted(&self, sync: &GitSync, target: &Loaded) -> Result<Vec<Desired>, String> {
+        let definitions = self.definitions.list();
+        let scopes = Scopes::of(definitions.iter().map(|definition| &**definition), &target.manifests);
+        let wanted = desired(&target.manifests, &sync.spec, sync.metadata.namespace(), &scopes);
+        let wanted = wanted.map_err(|wrong| wrong.join("; "))?;
+        match wanted.is_empty() {
+            true => {
+                let place = if sync.spec.path.is_empty() { "the repository" } else { &sync.spec.path };
+                Err(format!("{place} holds no manifest at {}: nothing is changed", short(&target.revision)))
+            }
+            false => Ok(wanted),
+        }
+    }
+
+    /// What has been applied and is not wanted any more, what refers before what is referred to. Only what still belongs to the sync.
+    async fn deletions(&self, sync: &GitSync, wanted: &[Desired]) -> Result<Vec<Placed>, Status> {
+        if !sync.spec.prune {
+            return Ok(Vec::new());
+        }
+        let wanted: BTreeSet<&InventoryItem> = wanted.iter().map(|one| &one.item).collect();
+        let gone = sync.status.inventory.iter().filter(|item| !wanted.contains(item)).cloned().collect();
+        self.removals(sync, gone).await
+    }
+
+    /// What deletes those of the objects that are there and belong to the sync.
+    pub(super) async fn removals(
+        &self,
+        sync: &GitSync,
+        mut items: Vec<InventoryItem>,
+    ) -> Result<Vec<Placed>, Status> {
+        let manager = GitSync::manager(sync.metadata.namespace(), &sync.metadata.name);
+        items.sort_by_key(|item| std::cmp::Reverse(rank(item)));
+        let mut removals = Vec::new();
+        for item in items {
+            let Some(object) = self.find(&item).await? else { continue };
+            let stays = object["metadata"]["annotations"].text(&[PRUNE.0]) == PRUNE.1;
+            if stays || object.is_terminating() || !is_managed(&object, &manager) {
+                continue;
+            }
+            let (uid, target) = (object.uid().to_owned(), item.clone().into());
+            let delete = Some(PlannedDelete { target, uid, ..PlannedDelete::default() });
+            let place = format!("{} {}", item.kind, item.name);
+            removals.push(Placed {
+                change: PlannedChange { delete, ..PlannedChange::default() },
+                item,
+                place,
+            });
+        }
+        Ok(removals)
+    }
+}
+
+/// Another sync, by way of the cache.
+pub(super) struct Other(Arc<GitSync>);
+
+impl AsRef<GitSync> for Other {
+    fn as_ref(&self) -> &GitSync {
+        &self.0
+    }
+}
+
+/// Whether what differs has been changed by others: the commit and what is asked of it are those that were applied.
+fn is_drift(sync: &GitSync, target: &Loaded) -> bool {
+    sync.status.applied_revision == target.revision
+        && sync.status.observed_generation == sync.metadata.generation
+}
+
+/// Why a plan is made: what the history shows.
+fn reason(target: &Loaded) -> String {
+    let mut reason = format!("{} ({})", about(target), target.author);
+    let mut end = reason.len().min(1000);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.truncate(end);
+    reason
+}
+
+pub(super) fn about(target: &Loaded) -> String {
+    format!("{} at {}: {}", target.reference, short(&target.revision), target.subject)
+}
+
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,80 @@
+//! What a GitSync's status tells: its conditions.
+
+use orch_api::{Condition, ConditionStatus, Conditions as _, Time};
+use orch_ontology::{GitSync, GitSyncStatus};
+
+/// What a condition is about.
+pub(super) const READY: &str = "Ready";
+pub(super) const FETCHED: &str = "Fetched";
+pub(super) const HEALTHY: &str = "Healthy";
+pub(super) const HELD: &str = "Held";
+
+/// Longer messages are cut.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// A status that is being written.
+pub(super) struct Telling {
+    pub(super) status: GitSyncStatus,
+    generation: Option<i64>,
+    now: Time,
+}
+
+impl Telling {
+    pub(super) fn of(sync: &GitSync, now: Time) -> Self {
+        Self { status: sync.status.clone(), generation: sync.metadata.generation, now }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.now
+    }
+
+    pub(super) fn is(&self, condition_type: &str) -> bool {
+        self.status.conditions.is_true(condition_type)
+    }
+
+    pub(super) fn tell(
+        &mut self,
+        condition_type: &str,
+        so: impl Into<ConditionStatus>,
+        reason: &str,
+        message: &str,
+    ) {
+        let mut end = message.len().min(MAX_MESSAGE_BYTES);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.status.conditions.put(Condition {
+            condition_type: condition_type.to_owned(),
+            status: so.into(),
+            observed_generation: self.generation,
+            last_transition_time: Some(self.now),
+            reason: reason.to_owned(),
+            message: message[..end].to_owned(),
+        });
+    }
+
+    /// The condition is neither so nor not so any more.
+    pub(super) fn drop(&mut self, condition_type: &str) {
+        self.status.conditions.retain(|condition| condition.condition_type != condition_type);
+    }
+
+    /// It is not ready, and why.
+    pub(super) fn unready(&mut self, reason: &str, message: &str) {
+        self.tell(READY, false, reason, message);
+    }
+
+    /// The generation has been looked at.
+    pub(super) fn observed(&mut self) {
+        self.status.observed_generation = self.generation;
+    }
+}
+
+/// Whether a sync says this already.
+pub(super) fn says(sync: &GitSync, message: &str) -> bool {
+    sync.status.conditions.iter().any(|condition| condition.message == message)
+}
+
+/// The first digits of a commit.
+pub(super) fn short(revision: &str) -> &str {
+    revision.get(..12).unwrap_or(revision)
+}

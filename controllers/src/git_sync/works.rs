@@ -1,0 +1,190 @@
+//! Whether what has been applied works, and going back if it does not.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use orch_api::{ConditionStatus, Status};
+use orch_controller_runtime::Severity;
+use orch_ontology::{GitSync, GitSyncHealth, InventoryItem};
+
+use super::fetch::Loaded;
+use super::health::{Health, assess};
+use super::told::{HEALTHY, READY, Telling, says, short};
+use super::{Memory, Syncer, seconds, sync};
+
+/// How many objects that are not healthy are named.
+const NAMED: usize = 3;
+/// Forever, as far as waiting for a change goes.
+const UNTIL_CHANGED: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Syncer {
+    /// Looks at what has been applied, tells how it is, and says when to look again at the latest. What changes is looked at at once.
+    pub(super) async fn look_at_health(
+        &self,
+        sync: &GitSync,
+        target: &Loaded,
+        memory: &mut Memory,
+        telling: &mut Telling,
+    ) -> Result<Duration, Status> {
+        let Some(health) = &sync.spec.health else {
+            telling.drop(HEALTHY);
+            telling.status.healthy_revision.clone_from(&target.revision);
+            self.tell_ready(target, telling);
+            return Ok(UNTIL_CHANGED);
+        };
+        let checks = checks(sync, health, &telling.status.inventory);
+        let seen = self.seen(&checks, true);
+        let is_known = telling.is(HEALTHY) && telling.status.healthy_revision == target.revision;
+        if is_known && memory.health_seen.as_ref() == Some(&seen) {
+            self.tell_ready(target, telling);
+            return Ok(UNTIL_CHANGED);
+        }
+        memory.health_seen = Some(seen);
+        let (failed, unhealthy) = self.unhealthy(&checks).await?;
+        if unhealthy.is_empty() {
+            telling.tell(HEALTHY, true, "Healthy", "everything that has been applied works");
+            telling.status.healthy_revision.clone_from(&target.revision);
+            self.tell_ready(target, telling);
+            return Ok(UNTIL_CHANGED);
+        }
+        let message = in_words(&unhealthy);
+        // One that worked before: going back to it is no help.
+        let worked = telling.status.healthy_revision == target.revision;
+        let (so, reason, wait) = match self.left(health, telling).filter(|_| !failed) {
+            Some(left) => (ConditionStatus::Unknown, "Progressing", left),
+            None if worked => (ConditionStatus::False, "Unhealthy", UNTIL_CHANGED),
+            None => return Ok(self.does_not_work(sync, target, health, &message, telling)),
+        };
+        telling.tell(HEALTHY, so, reason, &message);
+        match is_rolled_back(telling) {
+            true => self.tell_ready(target, telling),
+            false => telling.unready(reason, &message),
+        }
+        Ok(wait)
+    }
+
+    /// How much of the time that objects have to become healthy is left, if any is.
+    fn left(&self, health: &GitSyncHealth, telling: &Telling) -> Option<Duration> {
+        let applied = telling.status.applied_at?.timestamp();
+        let allowed = SignedDuration::try_from(seconds(health.timeout_seconds, 120)).ok()?;
+        let left = applied.checked_add(allowed).ok()?.duration_since(self.clock.now());
+        Duration::try_from(left).ok().filter(|left| !left.is_zero())
+    }
+
+    fn does_not_work(
+        &self,
+        sync: &GitSync,
+        target: &Loaded,
+        health: &GitSyncHealth,
+        message: &str,
+        telling: &mut Telling,
+    ) -> Duration {
+        telling.tell(HEALTHY, false, "HealthCheckFailed", message);
+        let healthy = telling.status.healthy_revision.clone();
+        if !health.rollback || healthy.is_empty() {
+            let message = format!("{} did not become healthy: {message}", short(&target.revision));
+            if !says(sync, &message) {
+                self.note(sync, Severity::Warning, "HealthCheckFailed", &message);
+            }
+            telling.unready("HealthCheckFailed", &message);
+            return UNTIL_CHANGED;
+        }
+        telling.status.failed_revision.clone_from(&target.revision);
+        telling.status.failed_message = message.to_owned();
+        let message = rolled_back(telling);
+        self.note(sync, Severity::Warning, "RolledBack", &message);
+        telling.unready("RolledBack", &message);
+        // The next look applies the revision that worked.
+        Duration::ZERO
+    }
+
+    fn tell_ready(&self, target: &Loaded, telling: &mut Telling) {
+        if is_rolled_back(telling) {
+            let message = rolled_back(telling);
+            telling.unready("RolledBack", &message);
+            return;
+        }
+        let many = telling.status.inventory.len();
+        let message = format!("{}: {many} objects are as it says", sync::about(target));
+        telling.tell(READY, true, "Applied", &message);
+    }
+
+    /// The objects that are not healthy, why, and whether any has failed for good.
+    async fn unhealthy(
+        &self,
+        checks: &[InventoryItem],
+    ) -> Result<(bool, Vec<(InventoryItem, String)>), Status> {
+        let (mut failed, mut unhealthy) = (false, Vec::new());
+        for item in checks {
+            let health = match self.find(item).await? {
+                Some(object) => assess(&object),
+                None => Health::Progressing("it is not there".into()),
+            };
+            match health {
+                Health::Healthy => {}
+                Health::Progressing(why) => unhealthy.push((item.clone(), why)),
+                Health::Failed(why) => {
+                    failed = true;
+                    unhealthy.insert(0, (item.clone(), why));
+                }
+            }
+        }
+        Ok((failed, unhealthy))
+    }
+}
+
+/// The objects whose health counts.
+fn checks(sync: &GitSync, health: &GitSyncHealth, inventory: &[InventoryItem]) -> Vec<InventoryItem> {
+    if health.checks.is_empty() {
+        return inventory.to_vec();
+    }
+    let own = match sync.spec.target_namespace.as_str() {
+        "" => sync.metadata.namespace(),
+        target => target,
+    };
+    let placed = |item: &InventoryItem| match item.namespace.as_str() {
+        "" => InventoryItem { namespace: own.to_owned(), ..item.clone() },
+        _ => item.clone(),
+    };
+    health.checks.iter().map(placed).collect()
+}
+
+/// The objects that a sync looks at when they change: what it has applied, with `more`, and whose health counts.
+pub(super) fn looked_at(sync: &GitSync, more: &[InventoryItem]) -> BTreeSet<InventoryItem> {
+    let inventory = &sync.status.inventory;
+    let checked = sync.spec.health.as_ref().map(|health| checks(sync, health, inventory)).unwrap_or_default();
+    inventory.iter().chain(more).cloned().chain(checked).collect()
+}
+
+/// Whether the newest commit has failed, and another one is applied.
+fn is_rolled_back(telling: &Telling) -> bool {
+    let status = &telling.status;
+    !status.failed_revision.is_empty() && status.failed_revision == status.fetched_revision
+}
+
+fn rolled_back(telling: &Telling) -> String {
+    let status = &telling.status;
+    format!(
+        "{} did not become healthy ({}): back to {}",
+        short(&status.failed_revision),
+        status.failed_message,
+        short(&status.healthy_revision)
+    )
+}
+
+fn in_words(unhealthy: &[(InventoryItem, String)]) -> String {
+    let named = unhealthy.iter().take(NAMED).map(|(item, why)| {
+        let place = if item.namespace.is_empty() {
+            item.name.clone()
+        } else {
+            format!("{}/{}", item.namespace, item.name)
+        };
+        format!("{} {place}: {why}", item.kind)
+    });
+    let mut words = named.collect::<Vec<_>>().join("; ");
+    if unhealthy.len() > NAMED {
+        words.push_str(&format!("; and {} more", unhealthy.len() - NAMED));
+    }
+    words
+}

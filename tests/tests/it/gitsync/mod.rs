@@ -1,0 +1,3 @@
+//! GitSyncs: repositories, kept applied.
+
+mod repository;
