@@ -24,7 +24,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("orch-runtime", &[]),
     ("orch-runtime-containerd", &["orch-runtime"]),
     ("orch-apiserver", &["orch-api", "orch-store", "orch-transport"]),
-    ("orch-controllers", &["orch-api", "orch-ontology", "orch-controller-runtime", "orch-scheduler"]),
+    (
+        "orch-controllers",
+        &["orch-api", "orch-ontology", "orch-controller-runtime", "orch-gitops", "orch-scheduler"],
+    ),
     (
         "orch-node",
         &[

@@ -282,11 +282,24 @@ async fn everything_that_is_wrong_with_a_plan_is_told_with_the_place_of_its_chan
 #[tokio::test]
 async fn neither_a_plan_nor_a_simulation_has_more_changes_than_it_may() {
     let host = Host::start().await;
-    let many: Vec<Value> = (0..129).map(|_| json!({"delete": {"target": of_map("absent")}})).collect();
+    let many = |many: usize| -> Value {
+        (0..many).map(|_| json!({"delete": {"target": of_map("absent")}})).collect::<Vec<_>>().into()
+    };
+    let too_many = "spec.changes: Too many: 5001: must have at most 5000 items";
+    host.post(PLANS, plan(many(5001))).await.fails(422, "Invalid", too_many);
+    let simulation = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"changes": many(129)}});
     let too_many = "spec.changes: Too many: 129: must have at most 128 items";
-    host.post(PLANS, plan(many.clone().into())).await.fails(422, "Invalid", too_many);
-    let simulation = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"changes": many}});
     host.post("/apis/orch.dev/v1/simulations", simulation).await.fails(422, "Invalid", too_many);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_only_looked_at_may_be_larger_than_a_transaction() {
+    let host = Host::start().await;
+    let many: Vec<Value> = (0..600).map(|n| applied(map(&format!("m{n}"), json!({})))).collect();
+    let looked_at = host.post(&format!("{PLANS}?dryRun=All"), plan(many.into())).await.is(201);
+    let changes = looked_at["status"]["changes"].as_array().unwrap();
+    assert!(changes.len() == 600 && changes.iter().all(|change| change["action"] == "Created"), "{changes:?}");
+    assert_eq!(host.get(PLANS).await.is(200)["items"], json!([]));
 }
 
 #[tokio::test]
