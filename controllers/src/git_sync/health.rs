@@ -75,7 +75,9 @@ fn failed(status: &Value) -> Option<Health> {
 fn of_replicas(object: &Value) -> Option<Health> {
     let wanted = object["spec"]["replicas"].as_i64()?;
     let count = |field: &str| object["status"][field].as_i64().unwrap_or(0);
-    let (updated, available) = (count("updatedReplicas"), count("availableReplicas"));
+    // Not every kind that has replicas counts them so.
+    let updated = object["status"]["updatedReplicas"].as_i64()?;
+    let available = count("availableReplicas");
     if updated < wanted {
         return Some(Health::Progressing(format!("{updated} of {wanted} replicas are up to date")));
     }

@@ -132,6 +132,8 @@ struct Memory {
     next_look: Option<Timestamp>,
     /// What it was when nothing differed.
     in_step: Option<InStep>,
+    /// When what others had changed was changed back lately.
+    corrections: Vec<Timestamp>,
     /// The objects when their health was last looked at.
     health_seen: Option<Vec<Seen>>,
 }

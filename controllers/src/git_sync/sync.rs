@@ -19,6 +19,8 @@ use super::{Asked, InStep, Memory, Syncer, annotation, depends, drift, guard, is
 
 /// An object with this annotation stays when the repository no longer has it.
 const PRUNE: (&str, &str) = ("orch.dev/prune", "false");
+/// After so many times within this time it is left to the next look at the repository to change things back.
+const CONTENTION: (usize, SignedDuration) = (5, SignedDuration::from_secs(60));
 /// How long what moved while it was being changed is left alone.
 const MOVED: Duration = Duration::from_millis(200);
 
@@ -61,9 +63,19 @@ impl Syncer {
         let before = self.seen(&telling.status.inventory, false);
         if looked || memory.in_step.as_ref() != Some(&in_step(before)) {
             memory.in_step = None;
-            let changed = go!(self.make_so(sync, &target, telling).await?);
-            if !changed {
-                memory.in_step = Some(in_step(self.seen(&telling.status.inventory, false)));
+            let now = self.clock.now();
+            if !looked && is_contended(memory, now) {
+                let words = drift::in_words(&telling.status.drift);
+                telling.unready(
+                    "Contended",
+                    &format!("what is changed back is changed again and again: {words}"),
+                );
+                return Ok(self.until_next_look(memory));
+            }
+            match go!(self.make_so(sync, &target, telling).await?) {
+                true if is_drift(sync, &target) => memory.corrections.push(now),
+                true => memory.corrections.clear(),
+                false => memory.in_step = Some(in_step(self.seen(&telling.status.inventory, false))),
             }
         }
         let wait = self.look_at_health(sync, &target, memory, telling).await?;
@@ -78,7 +90,7 @@ impl Syncer {
     /// Looks at the repository if it is time, or was asked for. Tells whether it did.
     async fn look(&self, sync: &GitSync, memory: &mut Memory, telling: &mut Telling) -> Step<bool> {
         let (now, asked) = (self.clock.now(), Asked::of(sync));
-        let is_due = memory.next_look.is_none_or(|at| at <= now) || memory.newest.is_none();
+        let is_due = memory.next_look.is_none_or(|at| at <= now);
         if !is_due && memory.asked.as_ref() == Some(&asked) {
             return Step::Go(false);
         }
@@ -129,7 +141,7 @@ impl Syncer {
     /// The commit that is to be applied: the newest one, unless it has failed.
     async fn target(&self, sync: &GitSync, memory: &mut Memory, telling: &mut Telling) -> Step<Arc<Loaded>> {
         let retry = seconds(sync.spec.retry_seconds, 15);
-        let Some(newest) = &memory.newest else { return Step::Wait(retry) };
+        let Some(newest) = &memory.newest else { return Step::Wait(self.until_next_look(memory)) };
         if newest.revision != telling.status.failed_revision {
             return Step::Go(newest.clone());
         }
@@ -344,6 +356,12 @@ impl AsRef<GitSync> for Other {
     fn as_ref(&self) -> &GitSync {
         &self.0
     }
+}
+
+/// Whether somebody changes what is changed back, so often that both do nothing else.
+fn is_contended(memory: &mut Memory, now: Timestamp) -> bool {
+    memory.corrections.retain(|at| now.duration_since(*at) < CONTENTION.1);
+    memory.corrections.len() >= CONTENTION.0
 }
 
 /// Whether what differs has been changed by others: the commit and what is asked of it are those that were applied.

@@ -287,7 +287,8 @@ async fn neither_a_plan_nor_a_simulation_has_more_changes_than_it_may() {
     };
     let too_many = "spec.changes: Too many: 5001: must have at most 5000 items";
     host.post(PLANS, plan(many(5001))).await.fails(422, "Invalid", too_many);
-    let simulation = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"changes": many(129)}});
+    let simulation =
+        json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"changes": many(129)}});
     let too_many = "spec.changes: Too many: 129: must have at most 128 items";
     host.post("/apis/orch.dev/v1/simulations", simulation).await.fails(422, "Invalid", too_many);
 }
@@ -298,7 +299,10 @@ async fn a_plan_that_is_only_looked_at_may_be_larger_than_a_transaction() {
     let many: Vec<Value> = (0..600).map(|n| applied(map(&format!("m{n}"), json!({})))).collect();
     let looked_at = host.post(&format!("{PLANS}?dryRun=All"), plan(many.into())).await.is(201);
     let changes = looked_at["status"]["changes"].as_array().unwrap();
-    assert!(changes.len() == 600 && changes.iter().all(|change| change["action"] == "Created"), "{changes:?}");
+    assert!(
+        changes.len() == 600 && changes.iter().all(|change| change["action"] == "Created"),
+        "{changes:?}"
+    );
     assert_eq!(host.get(PLANS).await.is(200)["items"], json!([]));
 }
 

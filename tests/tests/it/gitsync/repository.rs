@@ -398,3 +398,83 @@ fn nothing_is_changed_in_frozen_times_nor_while_suspended_nor_before_what_it_dep
     shop.until(&second, "True", "Applied");
     shop.until_title("two");
 }
+
+#[test]
+fn what_is_written_in_another_way_than_it_is_kept_settles() {
+    let shop = Shop::open();
+    let odd = "
+apiVersion: v1
+kind: Secret
+metadata: {name: key, creationTimestamp: null}
+stringData: {password: hunter2}
+---
+apiVersion: orch.dev/v1
+kind: Workload
+metadata: {name: web, creationTimestamp: null, labels: {}}
+spec:
+  template:
+    metadata: {creationTimestamp: null, labels: {app: web}}
+    spec:
+      containers: [{name: web, image: 'registry.test/web:1', resources: {requests: {cpu: 1000m, memory: '1073741824'}}, ports: [{containerPort: 80}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: None, selector: {app: web}, ports: [{port: 80}]}
+";
+    let commit = shop.git.push(&[("odd.yaml", odd)], "odd");
+    shop.sync("  health: {}\n");
+    let status = shop.until(&commit, "True", "Applied");
+    let first = status["lastPlans"].clone();
+    for token in ["one", "two"] {
+        shop.look(token);
+        wait_for("a look", SOON, || {
+            if shop.status()["handledReconcile"] == token { Ok(()) } else { Err(String::new()) }
+        });
+    }
+    let status = shop.status();
+    assert_eq!((&status["lastPlans"], shop.plans()), (&first, 1), "{status}");
+    assert_eq!(status["drift"], Value::Null, "{status}");
+}
+
+#[test]
+fn a_sync_larger_than_a_transaction_is_several_plans() {
+    let etcd = orch_tests::start_etcd();
+    let orch =
+        Orchd::start(&["--runtime", "simulated", "--store", "etcd", "--etcd-endpoints", etcd.endpoint()]);
+    orch.kubectl_with(&["apply", "--server-side", "-f", "-"], ACCOUNT).ok();
+    let shop = Shop { orch, git: GitServer::start() };
+    let maps: String =
+        (0..250).map(|n| format!("---\n{}", PAGE.replace("page", &format!("page-{n}")))).collect();
+    let commit = shop.git.push(&[("maps.yaml", &maps)], "many");
+    shop.sync("");
+    let status = shop.until(&commit, "True", "Applied");
+    assert_eq!(status["inventory"].as_array().unwrap().len(), 250);
+    assert_eq!(status["lastPlans"].as_array().unwrap().len(), 3, "{}", status["lastPlans"]);
+    // All of them would go: too many at once.
+    let commit = shop.git.push(&[("maps.yaml", PAGE)], "few");
+    shop.look("few");
+    let status = shop.until(&commit, "False", "Held");
+    assert!(message(&status).contains("it would delete 250 objects, and maxDeletes is 10"), "{status}");
+}
+
+#[test]
+fn two_syncs_that_want_different_things_do_not_keep_the_server_busy() {
+    let shop = Shop::open();
+    let commit = shop.git.push(&[("a/page.yaml", PAGE), ("b/page.yaml", &page("two"))], "quarrel");
+    shop.sync("  path: a\n");
+    shop.until(&commit, "True", "Applied");
+    let other = format!(
+        "apiVersion: orch.dev/v1\nkind: GitSync\nmetadata: {{name: other}}\nspec: {{url: '{}', path: b, serviceAccountName: deployer, intervalSeconds: 3600}}\n",
+        shop.git.url()
+    );
+    shop.orch.kubectl_with(&["apply", "--server-side", "-f", "-"], &other).ok();
+    wait_for("an end of the quarrel", SOON, || {
+        let reasons: Vec<Value> = ["shop", "other"]
+            .map(|name| {
+                condition(&shop.get(&["gitsync", name]).unwrap()["status"], "Ready")["reason"].clone()
+            })
+            .to_vec();
+        if reasons.iter().any(|reason| reason == "Contended") { Ok(()) } else { Err(format!("{reasons:?}")) }
+    });
+}
