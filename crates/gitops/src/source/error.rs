@@ -76,6 +76,7 @@ impl SourceError {
 }
 
 const ASKS: &str = ". Put credentials that may read it into the Secret that spec.secretRef names";
+const BAD_KEY: &str = ". Look at identity in the Secret that spec.secretRef names: is it a private key, and is password its own?";
 const NO_REPOSITORY: &str = ". Is there a repository at spec.url, and do the credentials let it be seen?";
 const NOT_TRUSTED: &str = ". Put the authority of its certificate into the Secret as ca.crt";
 const UNKNOWN_HOST: &str = ". Put its key into the Secret as known_hosts (ssh-keyscan shows it; compare it with what its owner says)";
@@ -84,12 +85,20 @@ const UNKNOWN_HOST: &str = ". Put its key into the Secret as known_hosts (ssh-ke
 fn remote_reason(error: &git2::Error, said: &str) -> (Reason, &'static str) {
     let status = said.strip_prefix("unexpected http status code: ");
     match (error.class(), error.code(), status) {
+        // Of our cache, or of a pack that is none.
+        (
+            ErrorClass::Odb | ErrorClass::Object | ErrorClass::Zlib | ErrorClass::Indexer | ErrorClass::Tree,
+            ..,
+        ) => (Reason::Failed, ""),
         (ErrorClass::Ssh, ErrorCode::Certificate, _) => (Reason::HostUntrusted, UNKNOWN_HOST),
         (_, ErrorCode::Certificate, _) | (ErrorClass::Ssl, _, _) if said.contains("certificate") => {
             (Reason::HostUntrusted, NOT_TRUSTED)
         }
         (_, ErrorCode::Certificate, _) => (Reason::HostUntrusted, NOT_TRUSTED),
         (_, ErrorCode::Auth, _) | (_, _, Some("401" | "403")) => (Reason::Unauthorized, ASKS),
+        (ErrorClass::Ssh, ..) if said.contains("private key") || said.contains("authenticate") => {
+            (Reason::Unauthorized, BAD_KEY)
+        }
         (_, _, Some("404")) => (Reason::NotFound, NO_REPOSITORY),
         (_, ErrorCode::Owner, _) => (Reason::NotAllowed, ". It belongs to another user of this machine"),
         (ErrorClass::Net, ..) if said.starts_with("remote error:") => (Reason::NotFound, NO_REPOSITORY),

@@ -96,11 +96,6 @@ fn without_shallow(error: &git2::Error) -> bool {
     error.class() == ErrorClass::Net && error.message().ends_with("doesn't support shallow")
 }
 
-/// Whether it was asked for a commit by its number, and lets commits be asked for by names only.
-pub(super) fn by_name_only(error: &SourceError) -> bool {
-    error.message.contains("cannot fetch a specific object") || error.message.contains("not our ref")
-}
-
 fn options<'r>(request: &Fetch, objection: &Objection) -> Result<FetchOptions<'r>, SourceError> {
     let credentials = &request.credentials;
     let mut proxy = ProxyOptions::new();

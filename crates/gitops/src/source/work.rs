@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use orch_api::Time;
 
 use super::reference::{Wanted, resolve};
-use super::remote::{Server, by_name_only};
+use super::remote::Server;
 use super::{Fetch, Fetched, Reason, Snapshot, SourceError, files, kustomize, signature};
 
 /// Fetches. Blocks, and trusts the process that it is in to be limited, and killed if need be: see `fetch_in_child`.
@@ -38,7 +38,8 @@ fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
         return answer(request, &tip, &wanted);
     }
     match server.receive(&wanted) {
-        Err(error) if wanted.name.is_none() && by_name_only(&error) => {
+        // Most servers send a commit that has no name only with all that has one.
+        Err(error) if wanted.name.is_none() && may_be_elsewhere(error.reason) => {
             drop(server);
             let whole = open(&request.cache.join("whole.git"))?;
             Server::connect(&whole, request)?.receive_all()?;
@@ -47,6 +48,10 @@ fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
         Err(error) => Err(error),
         Ok(()) => answer(request, &tip, &wanted),
     }
+}
+
+fn may_be_elsewhere(reason: Reason) -> bool {
+    matches!(reason, Reason::NotFound | Reason::Unreachable | Reason::Failed)
 }
 
 /// What has been received, looked at.

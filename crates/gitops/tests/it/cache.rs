@@ -1,0 +1,69 @@
+//! The cache may be lost, and may be broken.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::asking::{Asking, pairs};
+use crate::repository::Repository;
+use crate::server::daemon;
+
+type Break = fn(&Path);
+
+#[tokio::test]
+async fn a_cache_that_is_broken_is_made_anew() {
+    let (repository, _) = Repository::with(&[("a.yaml", "a"), ("b.yaml", "b")]);
+    let (url, _daemon) = daemon(&repository.root()).await;
+    let breaks: [(&str, Break); 6] = [
+        ("a file in its place", |cache| {
+            fs::remove_dir_all(cache).unwrap();
+            fs::write(cache, "not a directory").unwrap();
+        }),
+        ("no repository", |cache| fs::remove_dir_all(cache.join("refs")).unwrap()),
+        ("a configuration that is none", |cache| fs::write(cache.join("config"), "[[[").unwrap()),
+        ("a pack that ends early", |cache| {
+            let pack = fs::read(pack(cache)).unwrap();
+            fs::write(fresh(&self::pack(cache)), &pack[..pack.len() / 2]).unwrap();
+        }),
+        ("a pack with other bytes", |cache| {
+            let mut bytes = fs::read(pack(cache)).unwrap();
+            let end = bytes.len() - 20;
+            bytes[12..end].fill(0x55);
+            fs::write(fresh(&pack(cache)), bytes).unwrap();
+        }),
+        ("an index that is none", |cache| {
+            fs::write(fresh(&pack(cache).with_extension("idx")), "nothing").unwrap();
+        }),
+    ];
+    for (what, break_it) in breaks {
+        let asking = Asking::at(&format!("{url}/repository"));
+        let files = pairs(&[("a.yaml", "a"), ("b.yaml", "b")]);
+        assert_eq!(asking.files().await, files);
+        break_it(&asking.fetch.cache.join("tip.git"));
+        assert_eq!(asking.files().await, files, "{what}");
+    }
+}
+
+fn pack(cache: &Path) -> PathBuf {
+    let files = fs::read_dir(cache.join("objects/pack")).unwrap();
+    let mut packs = files.map(|file| file.unwrap().path()).filter(|path| path.extension().unwrap() == "pack");
+    packs.next().unwrap()
+}
+
+/// Packs are written once; what replaces one is another file.
+fn fresh(path: &Path) -> &Path {
+    fs::remove_file(path).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_cache_does_not_grow_without_end() {
+    let (repository, _) = Repository::with(&[("a.yaml", "a")]);
+    let asking = Asking::of(&repository);
+    asking.snapshot().await;
+    let packs = asking.fetch.cache.join("tip.git/objects/pack");
+    for number in 0..100 {
+        fs::write(packs.join(format!("pack-{number}.pack")), "").unwrap();
+    }
+    assert_eq!(asking.files().await, pairs(&[("a.yaml", "a")]));
+    assert!(fs::read_dir(packs).unwrap().count() < 10);
+}

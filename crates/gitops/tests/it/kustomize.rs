@@ -1,0 +1,87 @@
+//! Directories that kustomize makes manifests of.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use orch_gitops::source::{Fetched, Reason, SourceError, fetch_in_child, manifests};
+use tempfile::TempDir;
+
+use crate::asking::{Asking, program};
+use crate::repository::Repository;
+
+const BASE: [(&str, &str); 2] = [
+    ("base/kustomization.yaml", "resources: [map.yaml]\n"),
+    ("base/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map}\ndata: {color: red}\n"),
+];
+
+/// kubectl alone, in a directory for PATH.
+fn kubectl() -> TempDir {
+    let named = std::env::var_os("ORCH_TEST_KUBECTL").map(PathBuf::from);
+    let program = named.expect("ORCH_TEST_KUBECTL names kubectl; hack/test sets it");
+    let directory = tempfile::tempdir().unwrap();
+    symlink(program, directory.path().join("kubectl")).unwrap();
+    directory
+}
+
+async fn ask(asking: &Asking, path: &Path) -> Result<Fetched, SourceError> {
+    let path = format!("PATH={}", path.display());
+    let program = program();
+    let args = [path.as_str(), program.to_str().unwrap()];
+    fetch_in_child(Path::new("/usr/bin/env"), &args, &asking.fetch, asking.deadline).await
+}
+
+/// A repository whose directory `blue` has this kustomization.
+fn blue(kustomization: &str) -> Repository {
+    let files = [&BASE[..], &[("blue/kustomization.yaml", kustomization)]].concat();
+    Repository::with(&files).0
+}
+
+async fn refused(repository: &Repository, reason: Reason, says: &str) {
+    let error = ask(&Asking::of(repository).path("blue"), kubectl().path()).await.unwrap_err();
+    assert!(
+        error.reason == reason && error.message.contains(says),
+        "not {reason:?} with {says:?}: {error:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_kustomize_makes_is_what_is_applied() {
+    let kustomization = "resources: [../base]\nnamePrefix: blue-\npatches:\n- target: {kind: ConfigMap}\n  patch: |\n    \
+                         - {op: replace, path: /data/color, value: blue}\n";
+    let repository = blue(kustomization);
+    let asking = Asking::of(&repository).path("blue");
+    let Ok(Fetched::Snapshot(snapshot)) = ask(&asking, kubectl().path()).await else { panic!() };
+    let made = manifests(&snapshot).unwrap();
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0].path, "kustomize build blue");
+    assert_eq!(made[0].object["metadata"]["name"], "blue-map");
+    assert_eq!(made[0].object["data"]["color"], "blue");
+}
+
+#[tokio::test]
+async fn what_is_elsewhere_is_not_fetched() {
+    for kustomization in
+        ["resources: [https://example.com/all.yaml]\n", "resources: [github.com/a/b?ref=v1]\n"]
+    {
+        refused(&blue(kustomization), Reason::Invalid, "nothing is fetched for a kustomization").await;
+    }
+    refused(&blue("resources: [/etc/passwd]\n"), Reason::Invalid, "is not a file or directory").await;
+    let linked = blue("resources: [link.yaml]\n");
+    symlink("/etc/passwd", linked.path().join("blue/link.yaml")).unwrap();
+    linked.commit(&[]);
+    refused(&linked, Reason::Invalid, "links are not followed").await;
+}
+
+#[tokio::test]
+async fn what_kustomize_complains_of_is_told() {
+    refused(&blue("resources: [../base]\nnoSuchField: 1\n"), Reason::Invalid, "noSuchField").await;
+    refused(&blue("resources: [\n"), Reason::Invalid, "blue/kustomization.yaml: ").await;
+}
+
+#[tokio::test]
+async fn without_kustomize_it_is_said_what_to_install() {
+    let repository = blue("resources: [../base]\n");
+    let nowhere = tempfile::tempdir().unwrap();
+    let error = ask(&Asking::of(&repository).path("blue"), nowhere.path()).await.unwrap_err();
+    assert!(error.reason == Reason::MissingTool && error.message.contains("install"), "{error:?}");
+}
