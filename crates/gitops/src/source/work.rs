@@ -1,7 +1,7 @@
 //! [`fetch`]: the whole of it, step by step.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use git2::{Commit, Oid, Repository, RepositoryInitOptions};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use orch_api::Time;
 
 use super::reference::{Wanted, resolve};
 use super::remote::Server;
-use super::{Fetch, Fetched, Reason, Snapshot, SourceError, files, kustomize, signature};
+use super::{Fetch, Fetched, Limits, Reason, Snapshot, SourceError, files, kustomize, signature};
 
 /// Fetches. Blocks, and trusts the process that it is in to be limited, and killed if need be: see `fetch_in_child`.
 ///
@@ -27,7 +27,7 @@ pub fn fetch(request: &Fetch) -> Result<Fetched, SourceError> {
 }
 
 fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
-    let tip = open(&request.cache.join("tip.git"))?;
+    let tip = open(&request.cache.join("tip.git"), &request.limits)?;
     let mut server = Server::connect(&tip, request)?;
     let wanted = resolve(&request.reference, &server.advertised()?)?;
     let known = |commit: Oid| request.known.as_ref().is_some_and(|known| *known == commit.to_string());
@@ -41,7 +41,7 @@ fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
         // Most servers send a commit that has no name only with all that has one.
         Err(error) if wanted.name.is_none() && may_be_elsewhere(error.reason) => {
             drop(server);
-            let whole = open(&request.cache.join("whole.git"))?;
+            let whole = open(&request.cache.join("whole.git"), &request.limits)?;
             Server::connect(&whole, request)?.receive_all()?;
             answer(request, &whole, &wanted)
         }
@@ -109,10 +109,10 @@ fn commit<'r>(repository: &'r Repository, wanted: &Wanted) -> Result<Commit<'r>,
         .map_err(|error| SourceError::not_found(format!("{name} is no commit: {}", error.message())))
 }
 
-/// The repository in the cache; made if there is none or it is broken.
-fn open(path: &Path) -> Result<Repository, SourceError> {
+/// The repository in the cache; made if there is none, or it is broken, or has grown too much.
+fn open(path: &Path, limits: &Limits) -> Result<Repository, SourceError> {
     if let Ok(repository) = Repository::open_bare(path)
-        && !grown(path)
+        && is_small(&path.join("objects/pack"), limits)
     {
         return Ok(repository);
     }
@@ -122,15 +122,20 @@ fn open(path: &Path) -> Result<Repository, SourceError> {
     Repository::init_opts(path, &options).map_err(|error| SourceError::of_objects(&error))
 }
 
-/// How many packs a cache may have before it is made anew. Each change brings one.
-const MOST_PACKS: usize = 64;
+/// How many files of packs a cache may have before it is made anew. Each change brings a pack and its index.
+const MOST_FILES: usize = 128;
 
-fn grown(path: &Path) -> bool {
-    let packs = fs::read_dir(path.join("objects/pack"));
-    packs.is_ok_and(|packs| {
-        packs.flatten().filter(|entry| entry.path().extension().is_some_and(|ext| ext == "pack")).count()
-            > MOST_PACKS
-    })
+/// Whether the packs are few and small: each fetch adds one, one that was cut short may leave half of one, and none is ever
+/// taken away.
+fn is_small(packs: &Path, limits: &Limits) -> bool {
+    let sizes = fs::read_dir(packs)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|file| Some(file.metadata().ok()?.len()));
+    let (files, bytes) =
+        sizes.fold((0, 0_u64), |(files, bytes), size| (files + 1, bytes.saturating_add(size)));
+    files <= MOST_FILES && bytes <= limits.received_bytes.saturating_mul(2)
 }
 
 fn throw_away(path: &Path) -> Result<(), SourceError> {
@@ -139,5 +144,5 @@ fn throw_away(path: &Path) -> Result<(), SourceError> {
         Ok(_) => fs::remove_file(path),
         Err(_) => Ok(()),
     };
-    done.map_err(|error| SourceError::io(&format!("remove {}", PathBuf::from(path).display()), &error))
+    done.map_err(|error| SourceError::io(&format!("remove {}", path.display()), &error))
 }

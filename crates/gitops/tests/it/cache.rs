@@ -61,9 +61,13 @@ async fn a_cache_does_not_grow_without_end() {
     let asking = Asking::of(&repository);
     asking.snapshot().await;
     let packs = asking.fetch.cache.join("tip.git/objects/pack");
-    for number in 0..100 {
-        fs::write(packs.join(format!("pack-{number}.pack")), "").unwrap();
+    for number in 0..200 {
+        fs::write(packs.join(format!("pack_git2_{number}")), "what is left of a pack").unwrap();
     }
     assert_eq!(asking.files().await, pairs(&[("a.yaml", "a")]));
-    assert!(fs::read_dir(packs).unwrap().count() < 10);
+    assert_eq!(fs::read_dir(&packs).unwrap().count(), 2, "a pack and its index");
+    let large = fs::File::create(packs.join("pack_git2_large")).unwrap();
+    large.set_len(2 * asking.fetch.limits.received_bytes).unwrap();
+    assert_eq!(asking.files().await, pairs(&[("a.yaml", "a")]));
+    assert_eq!(fs::read_dir(&packs).unwrap().count(), 2);
 }

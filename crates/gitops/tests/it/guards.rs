@@ -7,29 +7,41 @@ use orch_gitops::source::{Reason, fetch_in_child};
 
 use crate::asking::{Asking, pairs};
 use crate::repository::Repository;
-use crate::server::{daemon, silent};
+use crate::server::{Silent, daemon};
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_left_at_the_deadline() {
     for scheme in ["http", "https", "ssh", "git"] {
-        let (port, gone) = silent().await;
-        let mut asking = Asking::at(&format!("{scheme}://git@127.0.0.1:{port}/repository"));
-        asking.deadline = Duration::from_millis(300);
+        let server = Silent::start().await;
+        let mut asking = Asking::at(&format!("{scheme}://git@127.0.0.1:{}/repository", server.port));
+        asking.deadline = Duration::from_secs(1);
         asking.refused(Reason::TimedOut, "spec.timeoutSeconds").await;
-        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("nobody is connected").unwrap();
+        server.gone().await;
     }
 }
 
 #[tokio::test]
 async fn who_no_longer_waits_leaves_no_process() {
-    let (port, gone) = silent().await;
-    let asking = Asking::at(&format!("http://127.0.0.1:{port}/repository"));
+    let mut server = Silent::start().await;
+    let asking = Asking::at(&format!("http://127.0.0.1:{}/repository", server.port));
     let asked = tokio::spawn(async move { asking.ask().await });
+    server.came().await;
     asked.abort();
+    server.gone().await;
     assert!(asked.await.unwrap_err().is_cancelled());
-    // It may have been ended before it came: then somebody else comes and goes.
-    drop(tokio::net::TcpStream::connect(("127.0.0.1", port)).await);
-    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("nobody is connected").unwrap();
+}
+
+#[tokio::test]
+async fn what_the_process_started_ends_with_it() {
+    let server = Silent::start().await;
+    let mut asking = Asking::at("http://127.0.0.1/repository");
+    asking.deadline = Duration::from_secs(1);
+    // Its child has the connection, and it waits for its child.
+    let script = format!("(exec 3<>/dev/tcp/127.0.0.1/{}; cat <&3); true", server.port);
+    let error =
+        fetch_in_child(Path::new("/bin/bash"), &["-c", &script], &asking.fetch, asking.deadline).await;
+    assert_eq!(error.unwrap_err().reason, Reason::TimedOut);
+    server.gone().await;
 }
 
 #[tokio::test]

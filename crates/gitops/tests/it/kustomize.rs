@@ -14,10 +14,12 @@ const BASE: [(&str, &str); 2] = [
     ("base/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map}\ndata: {color: red}\n"),
 ];
 
-/// kubectl alone, in a directory for PATH.
+/// kubectl alone, in a directory for PATH: the one that `hack/test` names, or that of the machine.
 fn kubectl() -> TempDir {
-    let named = std::env::var_os("ORCH_TEST_KUBECTL").map(PathBuf::from);
-    let program = named.expect("ORCH_TEST_KUBECTL names kubectl; hack/test sets it");
+    let path = std::env::var_os("PATH").unwrap();
+    let found =
+        std::env::split_paths(&path).map(|directory| directory.join("kubectl")).find(|file| file.exists());
+    let program = std::env::var_os("ORCH_TEST_KUBECTL").map(PathBuf::from).or(found).unwrap();
     let directory = tempfile::tempdir().unwrap();
     symlink(program, directory.path().join("kubectl")).unwrap();
     directory

@@ -5,5 +5,5 @@ mod process;
 mod ssh;
 
 pub(crate) use http::{Authority, HttpServer};
-pub(crate) use process::{daemon, silent};
+pub(crate) use process::{Silent, daemon};
 pub(crate) use ssh::{SshServer, key, public};

@@ -4,9 +4,13 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::repository::git;
 
@@ -56,15 +60,39 @@ pub(crate) async fn daemon(root: &Path) -> (String, Task) {
     (format!("git://127.0.0.1:{port}"), task)
 }
 
-/// One that accepts and says nothing. Tells when who has come is gone.
-pub(crate) async fn silent() -> (u16, JoinHandle<()>) {
-    use tokio::io::AsyncReadExt as _;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let gone = async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        // Ends with the connection, however that ends.
-        while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {}
-    };
-    (port, tokio::spawn(gone))
+/// One that accepts and says nothing.
+pub(crate) struct Silent {
+    pub(crate) port: u16,
+    came: oneshot::Receiver<()>,
+    gone: JoinHandle<()>,
+}
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
+
+impl Silent {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, came) = oneshot::channel();
+        let gone = async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = tell.send(());
+            // Ends with the connection, however that ends.
+            while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {}
+        };
+        Self { port, came, gone: tokio::spawn(gone) }
+    }
+
+    /// Waits until somebody is connected.
+    pub(crate) async fn came(&mut self) {
+        timeout(LONG, &mut self.came).await.unwrap().unwrap();
+    }
+
+    /// Waits until who was connected is so no more. On a slow machine it may have been ended before it came: then it is
+    /// this that comes, and goes.
+    pub(crate) async fn gone(self) {
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        timeout(LONG, self.gone).await.unwrap().unwrap();
+    }
 }

@@ -56,6 +56,9 @@ impl SshServer {
 pub(crate) fn key(path: &Path, kind: &str, password: &str) -> PathBuf {
     let mut keygen = Command::new("ssh-keygen");
     keygen.args(["-q", "-C", "test", "-t", kind, "-N", password, "-f"]).arg(path);
+    if kind == "rsa" {
+        keygen.args(["-b", "2048"]);
+    }
     assert!(keygen.status().unwrap().success());
     path.to_owned()
 }
