@@ -97,7 +97,7 @@ fn without_shallow(error: &git2::Error) -> bool {
 }
 
 fn options<'r>(request: &Fetch, objection: &Objection) -> Result<FetchOptions<'r>, SourceError> {
-    let credentials = &request.credentials;
+    let credentials = without_ends(&request.credentials);
     let mut proxy = ProxyOptions::new();
     proxy.auto();
     let mut options = FetchOptions::new();
@@ -109,7 +109,7 @@ fn options<'r>(request: &Fetch, objection: &Objection) -> Result<FetchOptions<'r
     // Credentials do not follow to another host.
     let secret = !credentials.password.is_empty() || !credentials.bearer_token.is_empty();
     options.follow_redirects(if secret { RemoteRedirect::None } else { RemoteRedirect::Initial });
-    let token = credentials.bearer_token.trim();
+    let token = &credentials.bearer_token;
     if token.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Err(SourceError::invalid("the Secret's bearerToken is more than one word"));
     }
@@ -121,7 +121,7 @@ fn options<'r>(request: &Fetch, objection: &Objection) -> Result<FetchOptions<'r
 
 fn callbacks<'r>(request: &Fetch, objection: &Objection) -> RemoteCallbacks<'r> {
     let mut callbacks = RemoteCallbacks::new();
-    let (credentials, objected) = (request.credentials.clone(), objection.clone());
+    let (credentials, objected) = (without_ends(&request.credentials), objection.clone());
     let mut shown = false;
     callbacks.credentials(move |_, user, asked| {
         if asked.is_username() {
@@ -146,6 +146,18 @@ fn object(objection: &Objection, error: SourceError) -> git2::Error {
     let said = git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, &error.message);
     objection.replace(Some(error));
     said
+}
+
+/// The same, but what is one line has no end of one: values of Secrets often do.
+fn without_ends(credentials: &Credentials) -> Credentials {
+    let line = |text: &str| text.trim_end_matches(['\r', '\n']).to_owned();
+    Credentials {
+        username: line(&credentials.username),
+        password: line(&credentials.password),
+        bearer_token: line(&credentials.bearer_token),
+        identity_password: line(&credentials.identity_password),
+        ..credentials.clone()
+    }
 }
 
 fn user_name<'a>(credentials: &'a Credentials, in_url: Option<&'a str>) -> &'a str {
@@ -175,7 +187,7 @@ fn show(
         Cred::ssh_key_from_memory(name, None, &credentials.identity, password)
     } else if asked.is_user_pass_plaintext() && !credentials.password.is_empty() {
         let name = if credentials.username.is_empty() { name } else { &credentials.username };
-        Cred::userpass_plaintext(name, credentials.password.trim_end_matches(['\r', '\n']))
+        Cred::userpass_plaintext(name, &credentials.password)
     } else if asked.is_ssh_key() {
         return Err(unauthorized(
             "the server asks for a key. Put one that may read the repository into the Secret that spec.secretRef names, as \

@@ -28,7 +28,7 @@ async fn a_password_opens_what_asks_for_one() {
     let server = HttpServer::with_authorization(&repository.root(), &wanted).await;
     let url = server.url("127.0.0.1");
     // A Secret's value often ends with the end of a line.
-    let right = Asking::at(&url).with(password("ada", "secret\n"));
+    let right = Asking::at(&url).with(password("ada\n", "secret\n"));
     assert_eq!(right.files().await, pairs(&[MANIFEST]));
     let wrong = Asking::at(&url).with(password("ada", "guessed"));
     let said = wrong.refused(Reason::Unauthorized, "does not accept the credentials").await;

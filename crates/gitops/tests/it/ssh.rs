@@ -53,7 +53,7 @@ async fn keys_of_other_kinds_and_with_passwords_are_read() {
     for (kind, password) in [("rsa", ""), ("ecdsa", ""), ("ed25519", "hush"), ("rsa", "hush")] {
         let scene = Scene::with(kind, password).await;
         let asking = scene.asking("ours", &scene.server.known());
-        let asking = asking.with(|fetch| fetch.credentials.identity_password = password.to_owned());
+        let asking = asking.with(|fetch| fetch.credentials.identity_password = format!("{password}\n"));
         assert_eq!(asking.files().await, pairs(&[MANIFEST]), "{kind} {password}");
         if !password.is_empty() {
             let wrong = asking.with(|fetch| fetch.credentials.identity_password = "shout".to_owned());
