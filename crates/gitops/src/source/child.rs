@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -102,7 +103,10 @@ const TRUST: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
 impl Home {
     fn make(credentials: &Credentials) -> Result<Self, SourceError> {
         let make = || {
-            let directory = tempfile::Builder::new().prefix("orch-git-").tempdir()?;
+            let directory = tempfile::Builder::new()
+                .prefix("orch-git-")
+                .permissions(fs::Permissions::from_mode(0o700))
+                .tempdir()?;
             let path = directory.path();
             // libgit2 reads the keys of hosts from here.
             fs::create_dir(path.join(".ssh"))?;

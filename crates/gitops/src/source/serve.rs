@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::alarm;
 
 use super::child::Order;
@@ -35,5 +36,7 @@ fn limit(limits: &Limits, seconds: u32) -> io::Result<()> {
         setrlimit(resource, most, most)?;
     }
     alarm::set(seconds);
+    // What repositories hold is for nobody else on this machine.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     Ok(())
 }

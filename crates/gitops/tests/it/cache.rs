@@ -1,6 +1,7 @@
 //! The cache may be lost, and may be broken.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::asking::{Asking, pairs};
@@ -70,4 +71,19 @@ async fn a_cache_does_not_grow_without_end() {
     large.set_len(2 * asking.fetch.limits.received_bytes).unwrap();
     assert_eq!(asking.files().await, pairs(&[("a.yaml", "a")]));
     assert_eq!(fs::read_dir(&packs).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_cache_is_for_nobody_else_on_the_machine() {
+    let (repository, _) = Repository::with(&[("a.yaml", "a")]);
+    let asking = Asking::of(&repository);
+    asking.snapshot().await;
+    let mut ahead = vec![asking.fetch.cache.clone()];
+    while let Some(path) = ahead.pop() {
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert_eq!(found.permissions().mode() & 0o077, 0, "{}", path.display());
+        if found.is_dir() {
+            ahead.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
 }

@@ -91,13 +91,15 @@ async fn a_program_that_does_not_answer_is_said() {
 async fn the_process_sees_nothing_of_this_ones_environment() {
     let (repository, _) = Repository::with(&[("a.yaml", "a")]);
     let asking = Asking::of(&repository);
-    let script = ["-c", "env | cut -d= -f1 | sort | tr '\\n' ' ' >&2; pwd >&2; exit 1"];
+    let script = ["-c", "env | cut -d= -f1 | sort | tr '\\n' ' ' >&2; stat -c %a . >&2; pwd >&2; exit 1"];
     let error =
         fetch_in_child(Path::new("/bin/sh"), &script, &asking.fetch, asking.deadline).await.unwrap_err();
     let allowed =
         ["HOME", "LANG", "PATH", "PWD", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "SHLVL", "_", "OLDPWD"];
     let said = error.message.rsplit_once("): ").unwrap().1;
-    let (names, directory) = said.rsplit_once(' ').unwrap();
+    let (names, rest) = said.rsplit_once(' ').unwrap();
+    let (mode, directory) = rest.trim().split_once('\n').unwrap();
+    assert_eq!(mode, "700", "{said}");
     for name in names.split_whitespace() {
         assert!(allowed.contains(&name) || name.to_lowercase().ends_with("_proxy"), "{name}: {said}");
     }

@@ -1,6 +1,8 @@
 //! Repositories that mean no good.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
 use orch_gitops::source::{Reason, manifests};
@@ -116,6 +118,17 @@ async fn trees_that_multiply_are_not_walked_to_their_end() {
     }
     repository.commit_tree(&tree);
     Asking::of(&repository).refused(Reason::TooLarge, "directories deep").await;
+}
+
+#[tokio::test]
+async fn a_branch_whose_name_is_no_text_is_in_nobodys_way() {
+    let (repository, commit) = Repository::with(&[("a.yaml", "a")]);
+    let name = OsStr::from_bytes(b"\xff\xfe");
+    fs::write(repository.path().join(".git/refs/heads").join(name), format!("{commit}\n")).unwrap();
+    let (url, _daemon) = daemon(&repository.root()).await;
+    for asking in [Asking::of(&repository), Asking::at(&format!("{url}/repository"))] {
+        assert_eq!(asking.files().await, pairs(&[("a.yaml", "a")]));
+    }
 }
 
 #[tokio::test]
