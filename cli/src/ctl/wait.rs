@@ -213,39 +213,58 @@ pub(super) async fn wait_for(
     goal: &Goal,
     once: bool,
 ) -> Result<(), Failure> {
+    let plural = collection.plural.clone();
+    let mut is_first = true;
+    observe(session, collection, name, |object| {
+        let is_first = std::mem::take(&mut is_first);
+        let object = object.filter(|object| uid.is_none_or(|uid| object.uid() == uid));
+        if goal.is_met(object) {
+            return Some(Ok(()));
+        }
+        if object.is_none() && !matches!(goal, Goal::Create | Goal::Delete) {
+            return Some(Err(match is_first {
+                true => Failure::new(format!("{plural} {name:?} not found"))
+                    .hint("wait until it is there with --for=create".to_owned()),
+                false => Failure::new("the object was deleted meanwhile"),
+            }));
+        }
+        once.then(|| Err(Failure::new(format!("{plural} {name:?} does not meet {goal}"))))
+    })
+    .await
+}
+
+/// Shows `look` the object of this name as it is, and whenever it changes, until that has an answer. None: there is no such
+/// object.
+pub(super) async fn observe<T>(
+    session: &Session,
+    collection: Target,
+    name: &str,
+    mut look: impl FnMut(Option<&Value>) -> Option<Result<T, Failure>>,
+) -> Result<T, Failure> {
     let params = Params { field_selector: Some(format!("metadata.name={name}")), ..Params::default() };
     loop {
         let (items, revision) = session.list(collection.clone(), params.clone()).await?;
-        let object = items.first().filter(|object| uid.is_none_or(|uid| object.uid() == uid));
-        if goal.is_met(object) {
-            return Ok(());
-        }
-        if object.is_none() && !matches!(goal, Goal::Create | Goal::Delete) {
-            let message = format!("{} {name:?} not found", collection.plural);
-            return Err(Failure::new(message).hint("wait until it is there with --for=create".to_owned()));
-        }
-        if once {
-            return Err(Failure::new(format!("{} {name:?} does not meet {goal}", collection.plural)));
+        if let Some(answer) = look(items.first()) {
+            return answer;
         }
         let params = Params { resource_version: Some(revision), ..params.clone() };
         let request = Request { verb: Verb::Watch, target: collection.clone(), params, body: None };
-        if follow(session, request, uid, goal).await? {
-            return Ok(());
+        if let Some(answer) = follow(session, request, &mut look).await? {
+            return answer;
         }
     }
 }
 
-/// Follows one object. False if the watch ends first, or its revision is too old: then it is time to look again.
-async fn follow(
+/// Follows one object. Nothing if the watch ends first, or its revision is too old: then it is time to look again.
+async fn follow<T>(
     session: &Session,
     request: Request,
-    uid: Option<&str>,
-    goal: &Goal,
-) -> Result<bool, Failure> {
+    look: &mut impl FnMut(Option<&Value>) -> Option<Result<T, Failure>>,
+) -> Result<Option<Result<T, Failure>>, Failure> {
     session.log(&request);
     let client: &dyn orch_api::Client = session.client().await?;
     let mut events = match client.watch(request).await {
-        Err(status) if status.code == 410 => return Ok(false),
+        Err(status) if status.code == 410 => return Ok(None),
         events => events?,
     };
     while let Some(event) = events.next().await {
@@ -253,18 +272,14 @@ async fn follow(
             Ok(Event::Bookmark { .. }) => continue,
             Ok(Event::Deleted(_)) => None,
             Ok(Event::Added(object) | Event::Modified(object)) => Some(object),
-            Err(status) if status.code == 410 => return Ok(false),
+            Err(status) if status.code == 410 => return Ok(None),
             Err(status) => return Err(status.into()),
         };
-        let object = object.filter(|object| uid.is_none_or(|uid| object.uid() == uid));
-        if goal.is_met(object.as_ref()) {
-            return Ok(true);
-        }
-        if object.is_none() && !matches!(goal, Goal::Create | Goal::Delete) {
-            return Err(Failure::new("the object was deleted meanwhile"));
+        if let Some(answer) = look(object.as_ref()) {
+            return Ok(Some(answer));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 #[cfg(test)]
