@@ -8,13 +8,13 @@ use axum::body::Body;
 use futures::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use orch_apiserver::{Caller, Identity, Mount};
-use orch_client::{ConfigError, HttpClient};
 use orch_mcp::{Door, DoorOptions, Mcp, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use super::callers;
 use super::certificates::server_names;
 
 /// The Model Context Protocol at `/mcp`, for AI agents. What they may do is what whoever they act as may do.
@@ -60,7 +60,7 @@ pub(crate) fn mounts(
 
 async fn visit(door: &Door<Mcp>, caller: Caller, mut request: Request<Body>) -> Response<Body> {
     let who = named(caller.identity());
-    match client(caller) {
+    match callers::client(caller) {
         Ok(client) => drop(request.extensions_mut().insert(client)),
         Err(error) => {
             error!(%error, "a caller of /mcp cannot be served");
@@ -79,16 +79,4 @@ fn named(identity: &Identity) -> String {
         .chain(&identity.groups)
         .map(|part| format!("{}:{part}", part.len()))
         .collect()
-}
-
-/// The API as a caller reaches it.
-fn client(caller: Caller) -> Result<HttpClient, ConfigError> {
-    HttpClient::local(Arc::new(move |request| {
-        let caller = caller.clone();
-        async move {
-            let response = caller.send(request.map(Body::new)).await;
-            response.map(|body| reqwest::Body::wrap_stream(body.into_data_stream()))
-        }
-        .boxed()
-    }))
 }

@@ -1,6 +1,7 @@
 //! `orchd`: the process that everything runs in.
 
 mod access;
+mod callers;
 mod certificates;
 mod config;
 #[cfg(test)]
