@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body as HttpBody;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -12,6 +13,7 @@ use orch_transport::Peer;
 
 use crate::audit::Origin;
 use crate::authn::Identity;
+use crate::mount::{MAX_STRANGERS_BODY_BYTES, STRANGERS_BODY_TIMEOUT};
 
 /// The largest request body: Kubernetes' limit.
 pub(crate) const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -97,23 +99,7 @@ pub(crate) async fn body(
     body: HttpBody,
     clock: &dyn Clock,
 ) -> Result<Option<Body>, Status> {
-    tokio::select! {
-        read = whole(verb, headers, body) => read,
-        () = clock.sleep(BODY_TIMEOUT) => Err(too_slow()),
-    }
-}
-
-async fn whole(verb: Verb, headers: &HeaderMap, body: HttpBody) -> Result<Option<Body>, Status> {
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Err(too_large());
-    }
-    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Err(error) => return Err(Status::bad_request(format!("the body did not arrive whole: {error}"))),
-    };
+    let bytes = in_time(whole(headers, body, MAX_BODY_BYTES), BODY_TIMEOUT, clock).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -131,6 +117,42 @@ async fn whole(verb: Verb, headers: &HeaderMap, body: HttpBody) -> Result<Option
     Ok(Some(Body { media_type, bytes }))
 }
 
+/// The body of a request by somebody who need not prove who they are before.
+///
+/// # Errors
+/// As [`body`], sooner.
+pub(crate) async fn strangers_body(
+    headers: &HeaderMap,
+    body: HttpBody,
+    clock: &dyn Clock,
+) -> Result<Bytes, Status> {
+    in_time(whole(headers, body, MAX_STRANGERS_BODY_BYTES), STRANGERS_BODY_TIMEOUT, clock).await
+}
+
+async fn in_time(
+    read: impl Future<Output = Result<Bytes, Status>>,
+    limit: Duration,
+    clock: &dyn Clock,
+) -> Result<Bytes, Status> {
+    tokio::select! {
+        read = read => read,
+        () = clock.sleep(limit) => Err(too_slow(limit)),
+    }
+}
+
+async fn whole(headers: &HeaderMap, body: HttpBody, max_bytes: usize) -> Result<Bytes, Status> {
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > max_bytes) {
+        return Err(too_large(max_bytes));
+    }
+    match Limited::new(body, max_bytes).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(max_bytes)),
+        Err(error) => Err(Status::bad_request(format!("the body did not arrive whole: {error}"))),
+    }
+}
+
 /// 415, with what is understood.
 pub(crate) fn unknown_format(accepted: &[MediaType], found: &str) -> Status {
     let accepted = accepted.iter().map(|accepted| accepted.as_str()).collect::<Vec<_>>().join(", ");
@@ -139,8 +161,8 @@ pub(crate) fn unknown_format(accepted: &[MediaType], found: &str) -> Status {
     ))
 }
 
-fn too_slow() -> Status {
-    let seconds = BODY_TIMEOUT.as_secs();
+fn too_slow(limit: Duration) -> Status {
+    let seconds = limit.as_secs();
     let message = format!("Timeout: the body of the request did not arrive within {seconds} s");
     let mut status = Status::failure(Reason::Timeout, message);
     // It is the client that was too slow, not the server.
@@ -148,11 +170,8 @@ fn too_slow() -> Status {
     status
 }
 
-fn too_large() -> Status {
-    Status::failure(
-        Reason::RequestEntityTooLarge,
-        format!("Request entity too large: limit is {MAX_BODY_BYTES}"),
-    )
+fn too_large(max_bytes: usize) -> Status {
+    Status::failure(Reason::RequestEntityTooLarge, format!("Request entity too large: limit is {max_bytes}"))
 }
 
 /// Where a request comes from, for audit.

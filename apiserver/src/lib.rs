@@ -68,7 +68,7 @@ pub use encryption::{EncryptedStore, Keyring, KeyringError};
 pub use fairness::FlowLimits;
 pub use history::{History, HistoryConfig, HistoryError, HistoryRetention};
 pub use kinds::KindsError;
-pub use mount::{Caller, Mount, Serve};
+pub use mount::{Caller, Mount, Serve, Visitors};
 
 use authn::ServiceAccounts;
 use authz::Gate;

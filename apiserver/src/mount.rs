@@ -2,8 +2,12 @@
 //!
 //! A mount is reached like any path that is not about objects: its caller is known, and may reach it if a role says so. It
 //! is handed the request and a [`Caller`], through whom it reaches the API as that caller and in no other way.
+//!
+//! A mount may be open to strangers instead, who prove to it what they have to prove in a way of its own, such as the signature
+//! of what they send. It then reaches the API as a user of its own, and never as who comes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use futures::future::BoxFuture;
@@ -14,19 +18,40 @@ use crate::authn::Identity;
 use crate::pipeline;
 use crate::server::Server;
 
+/// The largest body that strangers may send.
+pub(crate) const MAX_STRANGERS_BODY_BYTES: usize = 1024 * 1024;
+/// How long that may take to arrive. Shorter than for those who are known, because a seat is kept meanwhile.
+pub(crate) const STRANGERS_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Something else that is served at a path and below it.
 #[derive(Clone)]
 pub struct Mount {
     /// The path, such as `/mcp`.
     pub path: &'static str,
-    /// What answers. Bodies are not limited before it.
+    /// Who may come.
+    pub visitors: Visitors,
+    /// What answers.
     pub serve: Serve,
+}
+
+/// Who may come to a [`Mount`].
+#[derive(Clone, Debug)]
+pub enum Visitors {
+    /// Callers who are known and whom a role lets come. Bodies are not limited.
+    Known,
+    /// Everybody. What proves who they are, and whether it does, is the mount's business: the server looks at none of their
+    /// credentials. They share the seats of callers without credentials, and their bodies, of 1 MiB and 10 s at most, are read
+    /// before the mount is asked.
+    Strangers {
+        /// As whom the mount reaches the API.
+        acting_as: Identity,
+    },
 }
 
 /// What answers the requests of a [`Mount`].
 pub type Serve = Arc<dyn Fn(Caller, Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
 
-/// Who sent a request to a [`Mount`], and the API as they reach it.
+/// Who sent a request to a [`Mount`], and the API as they reach it. Of strangers: the mount's own user.
 #[derive(Clone)]
 pub struct Caller {
     server: Arc<Server>,
@@ -60,12 +85,24 @@ impl Caller {
     }
 }
 
+impl Mount {
+    fn has(&self, path: &str) -> bool {
+        path.strip_prefix(self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
 impl Server {
-    /// The mount that a path belongs to.
+    /// The mount for known callers that a path belongs to.
     pub(crate) fn mount(&self, path: &str) -> Option<&Mount> {
-        self.mounts.iter().find(|mount| {
-            let below = path.strip_prefix(mount.path);
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let mut mounts = self.mounts.iter().filter(|mount| matches!(mount.visitors, Visitors::Known));
+        mounts.find(|mount| mount.has(path))
+    }
+
+    /// The mount for strangers that a path belongs to, as it has been sent, and as whom that mount reaches the API.
+    pub(crate) fn open_mount(&self, path: &str) -> Option<(&Mount, &Identity)> {
+        self.mounts.iter().find_map(|mount| match &mount.visitors {
+            Visitors::Strangers { acting_as } => Some((mount, acting_as)).filter(|_| mount.has(path)),
+            Visitors::Known => None,
         })
     }
 }

@@ -71,6 +71,9 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     // Limits: headers and connections are bounded below, the body where it is read.
     let _slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
+    if let Some((mount, identity)) = server.open_mount(parts.uri.path()) {
+        return welcome(server, mount, identity, Request::from_parts(parts, body)).await;
+    }
     let (identity, impersonator) = match known {
         Some(known) => known,
         None => caller(server, &mut parts).await?,
@@ -121,6 +124,22 @@ async fn caller(server: &Server, parts: &mut Parts) -> Result<(Identity, Option<
         Some(identity) => Ok((identity, Some(caller))),
         None => Ok((caller, None)),
     }
+}
+
+/// Hands a request to a mount that strangers may come to, with its whole body. However they are answered, no more of them are
+/// waited for at a time than there are seats for callers without credentials.
+async fn welcome(
+    server: &Arc<Server>,
+    mount: &Mount,
+    identity: &Identity,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let _seat = server.fairness.seat(&Identity::anonymous()).await?;
+    let (parts, body) = request.into_parts();
+    let bytes = incoming::strangers_body(&parts.headers, body, &*server.registry.clock).await?;
+    let caller = (identity.clone(), None);
+    let caller = Caller::new(server.clone(), caller, parts.extensions.get::<Peer>().cloned());
+    Ok((mount.serve)(caller, Request::from_parts(parts, Body::from(bytes))).await)
 }
 
 /// Hands a request to a mount. It takes no seat: what the mount asks of the API does. What it keeps open is counted.

@@ -35,7 +35,7 @@ async fn figure(host: &Host, name: &str) -> usize {
     line.and_then(|line| line.rsplit(' ').next()).map_or(0, |value| value.parse().unwrap())
 }
 
-async fn until(host: &Host, name: &str, expected: usize) {
+pub(crate) async fn until(host: &Host, name: &str, expected: usize) {
     let reached = async { while figure(host, name).await != expected {} };
     let reached = tokio::time::timeout(DEADLINE, reached).await;
     assert!(reached.is_ok(), "{name} does not get to {expected}");

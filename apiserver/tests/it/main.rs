@@ -21,6 +21,7 @@ mod impersonation;
 mod limits;
 mod lists;
 mod local;
+mod mounts;
 mod oidc;
 mod origins;
 mod plans;

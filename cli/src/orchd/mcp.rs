@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use axum::body::Body;
 use futures::FutureExt as _;
 use http::{Request, Response, StatusCode};
-use orch_apiserver::{Caller, Identity, Mount};
+use orch_apiserver::{Caller, Identity, Mount, Visitors};
 use orch_mcp::{Door, DoorOptions, Mcp, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub(crate) fn mounts(
         let door = door.clone();
         async move { visit(&door, caller, request).await }.boxed()
     };
-    Ok(vec![Mount { path: "/mcp", serve: Arc::new(serve) }])
+    Ok(vec![Mount { path: "/mcp", visitors: Visitors::Known, serve: Arc::new(serve) }])
 }
 
 async fn visit(door: &Door<Mcp>, caller: Caller, mut request: Request<Body>) -> Response<Body> {
