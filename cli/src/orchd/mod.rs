@@ -19,6 +19,7 @@ mod reset;
 mod store;
 mod token_key;
 mod up;
+mod webhook;
 
 pub use access::{AuditConfig, OidcOptions};
 pub use config::{Config, LogFormat, RuntimeKind, StoreBackend};

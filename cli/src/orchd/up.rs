@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use super::certificates::Certificates;
 use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
-use super::{access, git, logging, mcp, members, nodes, pod_network, store};
+use super::{access, git, logging, mcp, members, nodes, pod_network, store, webhook};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -72,7 +72,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
         metrics,
-        mounts: mcp::mounts(&config.mcp, &names, &cancel)?,
+        mounts: [mcp::mounts(&config.mcp, &names, &cancel)?, vec![webhook::mount(clock.clone())]].concat(),
         ..orch_apiserver::Config::new(store, KINDS.clone(), clock.clone())
     })?);
     let mut parts = JoinSet::new();
@@ -139,9 +139,11 @@ fn serve_api(
     Ok(serve(listener, tls, router, limits, stop))
 }
 
-/// Makes the roles that every cluster has, and those of the controllers.
+/// Makes the roles that every cluster has, and those of the controllers and of the webhooks.
 async fn make_roles(api: &ApiServer) -> Result<()> {
-    let users = orch_controllers::users().into_iter().map(|(user, rules)| granted(&user, rules));
+    let hook = (orch_gitops::webhook::USER.to_owned(), orch_gitops::webhook::permissions());
+    let users = orch_controllers::users().into_iter().chain([hook]);
+    let users = users.map(|(user, rules)| granted(&user, rules));
     let made = bootstrap(own_client(api), users.collect()).await;
     made.context("the default roles cannot be made")
 }
