@@ -89,6 +89,27 @@ pub(super) struct Args {
     ignore_not_found: bool,
 }
 
+impl Args {
+    /// What these words name, in this form.
+    pub(super) fn of(words: Vec<String>, output: Output, scope: Scope) -> Self {
+        Self {
+            words,
+            output,
+            watch: false,
+            watch_only: false,
+            scope,
+            sort_by: None,
+            raw: None,
+            show_labels: false,
+            label_columns: Vec::new(),
+            no_headers: false,
+            show_managed_fields: false,
+            revision: None,
+            ignore_not_found: false,
+        }
+    }
+}
+
 /// Which objects of a collection.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(super) struct Scope {
@@ -132,7 +153,7 @@ impl Scope {
 
 /// How objects are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Output {
+pub(super) enum Output {
     Table,
     Wide,
     Yaml,
@@ -175,7 +196,8 @@ fn column(text: &str) -> Result<(String, Template), String> {
 }
 
 impl Output {
-    fn is_table(&self) -> bool {
+    /// Whether each object is a line.
+    pub(super) fn is_table(&self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }
 }

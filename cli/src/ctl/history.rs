@@ -170,7 +170,7 @@ fn headline(change: &Value) -> String {
 }
 
 /// `  spec.replicas: 2 -> 3`
-fn line(field: &Value) -> String {
+pub(super) fn line(field: &Value) -> String {
     let path = field["path"].as_str().unwrap_or_default();
     let value = |name: &str| field.get(name).map(short);
     match (value("before"), value("after")) {

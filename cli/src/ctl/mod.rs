@@ -1,7 +1,8 @@
 //! `orchctl`: what people type.
 //!
-//! A verb is one file with its arguments, its examples and a `run`. No verb knows a kind: what there is, is learned from
-//! the server by discovery, and how it is shown from its schema. What is printed is made by pure functions in
+//! A verb is one file with its arguments, its examples and a `run`. No verb knows a kind, but those that are about what only
+//! Orch's own kinds have (`plan`, `history`, `gitsync`): what there is, is learned from the server by discovery, and how it is shown
+//! from its schema. What is printed is made by pure functions in
 //! `output`, always coloured; the stream takes the colours out unless it is a terminal.
 
 mod api_resources;
@@ -19,6 +20,7 @@ mod explain;
 mod failure;
 mod files;
 mod get;
+mod gitsync;
 mod graph;
 mod history;
 mod jsonpath;
@@ -114,6 +116,7 @@ enum Verb {
     Edit(edit::Args),
     Delete(delete::Args),
     Why(why::Args),
+    Gitsync(gitsync::Args),
     Logs(logs::Args),
     Exec(exec::Args),
     Attach(attach::Args),
@@ -156,6 +159,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Edit(args) => edit::run(&session, args).await,
         Verb::Delete(args) => delete::run(&session, args).await,
         Verb::Why(args) => why::run(&session, args).await,
+        Verb::Gitsync(args) => gitsync::run(&session, args).await,
         Verb::Logs(args) => logs::run(&session, args).await,
         Verb::Exec(args) => exec::run(&session, args).await,
         Verb::Attach(args) => attach::run(&session, args).await,

@@ -8,7 +8,7 @@ use crate::ctl::output::{HEADING, paint};
 const GAP: usize = 2;
 
 #[derive(Default)]
-pub(super) struct Lines {
+pub(in crate::ctl) struct Lines {
     lines: Vec<Line>,
     /// The block that is open at each depth.
     open: Vec<usize>,
@@ -25,13 +25,13 @@ enum Line {
 }
 
 /// Text some steps further to the right.
-pub(super) fn indented(text: &str, depth: usize) -> String {
+pub(in crate::ctl) fn indented(text: &str, depth: usize) -> String {
     text.lines().map(|line| format!("{}{line}\n", "  ".repeat(depth))).collect()
 }
 
 impl Lines {
     /// A label and a value; an empty label continues the line above.
-    pub(super) fn field(&mut self, depth: usize, label: &str, value: &str) {
+    pub(in crate::ctl) fn field(&mut self, depth: usize, label: &str, value: &str) {
         let block = self.block(depth);
         let label = if label.is_empty() { String::new() } else { format!("{label}:") };
         let width = self.widths.entry(block).or_default();
@@ -40,13 +40,13 @@ impl Lines {
     }
 
     /// A label above a block.
-    pub(super) fn heading(&mut self, depth: usize, label: &str) {
+    pub(in crate::ctl) fn heading(&mut self, depth: usize, label: &str) {
         self.block(depth);
         self.lines.push(Line::Heading { depth, label: format!("{label}:") });
     }
 
     /// Lines as they are.
-    pub(super) fn raw(&mut self, text: String) {
+    pub(in crate::ctl) fn raw(&mut self, text: String) {
         self.lines.push(Line::Raw(text));
     }
 
@@ -60,7 +60,7 @@ impl Lines {
         self.open[depth]
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::ctl) fn text(&self) -> String {
         let style = |depth| Some(HEADING).filter(|_| depth == 0);
         let line = |line: &Line| match line {
             Line::Raw(text) => text.clone(),

@@ -1,6 +1,6 @@
 //! `describe`: everything about an object, for people.
 
-mod lines;
+pub(super) mod lines;
 mod sections;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! GitSyncs: repositories, kept applied; how they are told of pushes, and how orchctl shows and steers them.
 
+mod cli;
 mod repository;
 mod webhook;
 
