@@ -2,6 +2,7 @@
 
 mod cli;
 mod repository;
+mod steering;
 mod webhook;
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 const WORKLOAD: &str = web!("{name: web, image: 'registry.test/web:1'}");
 
-const PAGE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: page}\ndata: {title: one}\n";
+pub(super) const PAGE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: page}\ndata: {title: one}\n";
 
 /// An account that may do everything in the namespace default.
 const ACCOUNT: &str = "
@@ -28,20 +28,20 @@ subjects: [{kind: ServiceAccount, name: deployer, namespace: default}]
 ";
 
 /// A server, a repository, and an account for it.
-struct Shop {
-    orch: Orchd,
-    git: GitServer,
+pub(super) struct Shop {
+    pub(super) orch: Orchd,
+    pub(super) git: GitServer,
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let (orch, git) = (Orchd::simulated(2), GitServer::start());
         orch.kubectl_with(&["apply", "--server-side", "-f", "-"], ACCOUNT).ok();
         Self { orch, git }
     }
 
     /// Makes the GitSync `shop`, with more in its spec. It is looked at only when that is asked for.
-    fn sync(&self, spec: &str) {
+    pub(super) fn sync(&self, spec: &str) {
         let url = self.git.url();
         let sync = format!(
             "apiVersion: orch.dev/v1\nkind: GitSync\nmetadata: {{name: shop}}\nspec:\n  url: {url}\n  \
@@ -50,7 +50,7 @@ impl Shop {
         self.orch.kubectl_with(&["apply", "--server-side", "-f", "-"], &sync).ok();
     }
 
-    fn get(&self, what: &[&str]) -> Option<Value> {
+    pub(super) fn get(&self, what: &[&str]) -> Option<Value> {
         let args: Vec<&str> =
             ["get", "-o", "json", "--ignore-not-found"].iter().chain(what).copied().collect();
         let text = self.orch.kubectl(&args).ok();
@@ -62,7 +62,7 @@ impl Shop {
     }
 
     /// Waits until the condition `Ready` has this status and reason at this commit.
-    fn until(&self, commit: &str, status: &str, reason: &str) -> Value {
+    pub(super) fn until(&self, commit: &str, status: &str, reason: &str) -> Value {
         wait_for(&format!("{reason} at {commit}"), SOON, || {
             let now = self.status();
             let ready = condition(&now, "Ready");
@@ -78,7 +78,7 @@ impl Shop {
         self.orch.kubectl(&["annotate", "gitsync", "shop", "--overwrite", &annotation]).ok();
     }
 
-    fn title(&self) -> Value {
+    pub(super) fn title(&self) -> Value {
         self.get(&["configmap", "page"]).map_or(Value::Null, |page| page["data"]["title"].clone())
     }
 
@@ -104,7 +104,7 @@ fn message(status: &Value) -> String {
     condition(status, "Ready")["message"].as_str().unwrap_or_default().to_owned()
 }
 
-fn page(title: &str) -> String {
+pub(super) fn page(title: &str) -> String {
     PAGE.replace("one", title)
 }
 

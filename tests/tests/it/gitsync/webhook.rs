@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{DEADLINE, annotation, gitsync, without_controllers};
 
-const SHOP: &str = "/webhooks/gitsync/default/shop";
-const TOKEN: &str = "shared by both";
+pub(super) const SHOP: &str = "/webhooks/gitsync/default/shop";
+pub(super) const TOKEN: &str = "shared by both";
 /// Each with its signature: `printf %s BODY | openssl dgst -sha256 -hmac 'shared by both'`.
 const MAIN: (&str, &str) = (
     r#"{"ref":"refs/heads/main","after":"1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d"}"#,
@@ -70,7 +70,7 @@ fn start() -> Orchd {
 }
 
 /// Sends a delivery. Answers with the code and the body.
-fn send(orch: &Orchd, path: &str, headers: &[&str], body: &str) -> (u16, String) {
+pub(super) fn send(orch: &Orchd, path: &str, headers: &[&str], body: &str) -> (u16, String) {
     let url = format!("https://{}{path}", orch.address());
     let mut curl = Command::new("curl");
     curl.args([
