@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anstyle::Style;
 use clap::{Parser, ValueEnum};
 use orch_api::{FieldValidation, Object as _, Params, Patch, Reason, Request, Status, StatusCause, Verb};
+use orch_client::Applied;
 use orch_client::manifest::Manifest;
 use serde_json::Value;
 
@@ -122,24 +123,17 @@ async fn apply(session: &Session, manifest: Manifest, args: &Args) -> Result<(),
     session.log(&request);
     let answer = session.client().await?.send_as(session.explained(request), orch_client::Accept::Json).await;
     let after: Value = serde_json::from_slice(&answer.map_err(|status| explain(status, &placed))?)?;
-    let (outcome, style) = outcome(before, after);
+    let (outcome, style) = outcome(Applied::between(placed.resource, before.as_ref(), &after));
     let outcome = paint(Some(style), outcome);
     Ok(print(&format!("{} {outcome}{}\n", placed.label(), args.dry_run.suffix()))?)
 }
 
-fn outcome(before: Option<Value>, after: Value) -> (&'static str, Style) {
-    let Some(before) = before else { return ("created", GOOD) };
-    if content(before) == content(after) { ("unchanged", FAINT) } else { ("configured", WAITING) }
-}
-
-/// The object without the server's records about it: who owns which field, and how often it was written.
-fn content(mut object: Value) -> Value {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        for name in ["managedFields", "resourceVersion", "generation"] {
-            metadata.remove(name);
-        }
+fn outcome(applied: Applied) -> (&'static str, Style) {
+    match applied {
+        Applied::Created => ("created", GOOD),
+        Applied::Changed => ("configured", WAITING),
+        Applied::Unchanged => ("unchanged", FAINT),
     }
-    object
 }
 
 /// Says where in the manifest the server's objections are.
@@ -214,17 +208,8 @@ fn causes(status: &Status) -> Vec<StatusCause> {
 #[cfg(test)]
 mod tests {
     use orch_client::ApiResource;
-    use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn the_outcome_is_told_by_the_content() {
-        let object = |version: &str, replicas: i64| json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}});
-        assert_eq!(outcome(None, object("1", 1)).0, "created");
-        assert_eq!(outcome(Some(object("1", 1)), object("2", 1)).0, "unchanged");
-        assert_eq!(outcome(Some(object("1", 1)), object("1", 2)).0, "configured");
-    }
 
     #[test]
     fn objections_are_shown_where_they_are_in_the_file() {

@@ -11,6 +11,7 @@
 //! Start reading at [`Kubeconfig::load`], then [`HttpClient::new`].
 #![warn(missing_docs)]
 
+mod applied;
 mod discovery;
 mod error;
 mod exec;
@@ -24,6 +25,7 @@ mod tls;
 mod unreachable;
 mod yaml;
 
+pub use applied::Applied;
 pub use discovery::{ApiResource, Discovery, UnknownResource};
 pub use error::ConfigError;
 pub use exec::{Exec, ExecOptions, Streams, TerminalSize};

@@ -2,6 +2,7 @@
 
 use orch_api::{Body, MediaType, Object as _, Params, Propagation, Request, Target, Verb};
 use orch_client::manifest::Manifest;
+use orch_client::{ApiResource, Applied};
 use rmcp::model::JsonObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -110,7 +111,7 @@ async fn one(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, (String, 
 }
 
 async fn applied(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, Failure> {
-    let target = target(ask, &object, apply.namespace.as_deref()).await?;
+    let (resource, target) = placed(ask, &object, apply.namespace.as_deref()).await?;
     let before = ask.find(target.clone()).await?;
     let dry_run = apply.dry_run.unwrap_or(false);
     let params = Params {
@@ -121,10 +122,10 @@ async fn applied(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, Failu
     };
     let body = Body { media_type: MediaType::Apply, ..Body::json(&object)? };
     let after = ask.send(Request { verb: Verb::Patch, target, params, body: Some(body) }).await?;
-    let action = match &before {
-        None => "created",
-        Some(before) if same(before, &after) => "unchanged",
-        Some(_) => "changed",
+    let action = match Applied::between(resource, before.as_ref(), &after) {
+        Applied::Created => "created",
+        Applied::Changed => "changed",
+        Applied::Unchanged => "unchanged",
     };
     let mut result = json!({"object": format!("{} {}", after.kind(), place(&after)), "action": action,
         "uid": after.uid(), "revision": after.resource_version()});
@@ -134,21 +135,16 @@ async fn applied(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, Failu
     Ok(result)
 }
 
-/// Whether two states of an object differ in more than what the server keeps about writes.
-fn same(before: &Value, after: &Value) -> bool {
-    let essence = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(metadata) = object["metadata"].as_object_mut() {
-            metadata.remove("managedFields");
-            metadata.remove("resourceVersion");
-        }
-        object
-    };
-    before.resource_version() == after.resource_version() || essence(before) == essence(after)
-}
-
 /// Where an object is or will be.
 pub(super) async fn target(ask: &Ask, object: &Value, namespace: Option<&str>) -> Result<Target, Failure> {
+    Ok(placed(ask, object, namespace).await?.1)
+}
+
+async fn placed<'a>(
+    ask: &'a Ask,
+    object: &Value,
+    namespace: Option<&str>,
+) -> Result<(&'a ApiResource, Target), Failure> {
     let resource = ask.kind_of(object).await?;
     let own = Some(object.namespace()).filter(|own| !own.is_empty());
     if let (Some(own), Some(given), true) = (own, namespace, resource.namespaced)
@@ -160,7 +156,7 @@ pub(super) async fn target(ask: &Ask, object: &Value, namespace: Option<&str>) -
         return Err(Failure::argument(format!("a {} in the manifests has no metadata.name", object.kind())));
     }
     let namespace = own.or(namespace).unwrap_or(DEFAULT_NAMESPACE);
-    Ok(resource.collection(Some(namespace)).named(object.name()))
+    Ok((resource, resource.collection(Some(namespace)).named(object.name())))
 }
 
 /// The parameters of a write that say why it is made.
