@@ -498,6 +498,22 @@ async fn the_last_change_a_deletion_and_a_plan_are_undone() {
     assert_eq!(server.ctl(&replicas).await.succeeds(), "2");
     server.ctl(&["undo", &format!("plan/{plan}"), "--apply"]).await.succeeds();
     assert_eq!(server.ctl(&replicas).await.succeeds(), "3", "undone, it is as it was");
+    let made = server
+        .ctl(&[
+            "get",
+            "changes",
+            "--field-selector",
+            "object.kind=Workload,verb=created",
+            "-o",
+            "jsonpath={.items[0].revision}",
+        ])
+        .await;
+    let back = ["undo", "workload/web", "-n", "shop", "--to-revision", made.succeeds().trim(), "--apply"]
+        .map(str::to_owned);
+    server.ctl(&back.each_ref().map(String::as_str)).await.succeeds();
+    assert_eq!(server.ctl(&replicas).await.succeeds(), "2", "as it was made");
+    let of_plan = server.ctl(&["undo", &format!("plan/{plan}"), "--to-revision", "5"]).await;
+    assert!(of_plan.code == 1 && of_plan.stderr.contains("is no object to bring back"), "{}", of_plan.stderr);
 
     server.ctl(&["delete", "configmap/conf", "-n", "shop"]).await.succeeds();
     let undone = server

@@ -40,7 +40,7 @@ pub struct PlannedChange {
     /// they were. Refused for what has been changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<PlannedUndo>,
-    /// Brings an object back to what it was at a revision. Not served yet.
+    /// Brings an object back to what it was at a revision, whatever has become of it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<PlannedRollback>,
 }
@@ -206,8 +206,25 @@ impl PlannedChange {
             let why = "exactly one of change and plan must be given";
             errors.push(FieldError::invalid(&path, undo.change.as_str(), why));
         }
+        if let Some(rollback) = &self.rollback {
+            errors.extend(rollback.validate(&path));
+        }
         if self.drain.as_ref().is_some_and(|drain| drain.node.is_empty()) {
             errors.push(FieldError::required(path.child("node"), ""));
+        }
+        errors
+    }
+}
+
+impl PlannedRollback {
+    fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if self.revision < 1 {
+            errors.push(FieldError::invalid(path.child("revision"), self.revision, "must be at least 1"));
+        }
+        if !self.target.subresource.is_empty() {
+            let path = path.child("target").child("subresource");
+            errors.push(FieldError::forbidden(path, "only the whole object can be brought back"));
         }
         errors
     }

@@ -50,6 +50,11 @@ impl Index {
         self.entries.len()
     }
 
+    /// The oldest change.
+    pub(super) fn oldest(&self) -> Option<Id> {
+        self.entries.front().map(|entry| entry.id)
+    }
+
     pub(super) fn push(&mut self, head: &Head, place: Place) {
         let entry = Entry {
             id: head.id,

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::frame::{self, Compressor};
 use super::index::{Entry, Index, Place};
+use super::past::{Side, decisive};
 use super::record::{Id, Record, Verb};
 use super::segment::{Frame, Segment, numbers};
 
@@ -206,6 +207,15 @@ impl Log {
             record.before = before.and_then(|before| before.after);
         }
         Ok(record)
+    }
+
+    /// The change that tells what the object that `terms` select was at a revision, and on which side of it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn at(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Option<(Record, Side)>> {
+        let found = decisive(&self.index, terms, revision);
+        found.map(|(at, entry, side)| Ok((self.read(at, &entry)?, side))).transpose()
     }
 
     fn record(&self, place: Place) -> io::Result<Record> {

@@ -5,7 +5,7 @@
 //!
 //! - `follower.rs`: from the store to the log. `record.rs`: what is recorded of a change.
 //! - `log.rs`: segments and their index; `segment.rs`, `frame.rs`, `binary.rs`: files; `index.rs`: what is where.
-//! - `change.rs`: a change as it is served. The verbs are `registry/changes.rs`.
+//! - `past.rs`: what an object was. `change.rs`: a change as it is served. The verbs are `registry/changes.rs`.
 //!
 //! # Invariants
 //!
@@ -20,6 +20,7 @@ mod follower;
 mod frame;
 mod index;
 mod log;
+mod past;
 mod record;
 mod segment;
 
@@ -42,6 +43,7 @@ pub use log::HistoryRetention;
 pub(crate) use change::served;
 pub(crate) use follower::run;
 pub(crate) use index::ObjectPath;
+pub(crate) use past::Past;
 pub(crate) use record::{Id, Record, Verb};
 
 use crate::encryption::Keyring;
@@ -136,6 +138,15 @@ impl History {
             let found = log.select(&terms, None);
             found.map(|(at, entry)| log.read(at, entry).map(|record| self.opened(record))).collect()
         })
+    }
+
+    /// What the object that `terms` select was at a revision, as [`change`](Self::change) gives it. Cost: the disk is read.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn at(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Past> {
+        let found = self.with_log(|log| log.at(terms, revision))?;
+        Ok(found.map_or(Past::Unknown, |(record, side)| Past::on(side, self.opened(record))))
     }
 
     /// Hands `each` the changes for which all terms hold, newest first, from before one on, until it says no. `wants` is asked

@@ -1,7 +1,7 @@
 //! Plans: changes that are rehearsed when the plan is made, and made in one transaction when it is applied.
 //!
 //! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself.
-//! - `request.rs`: from changes to requests; `undo.rs`: those that take back what the history knows;
+//! - `request.rs`: from changes to requests; `undo.rs` and `rollback.rs`: those that go back to what the history knows;
 //!   `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
 //! - `create.rs` makes a plan, `apply.rs` carries one out, `simulate` here answers what would be if.
 //! - `record.rs`: what is kept of a plan beside what it shows; `secrets.rs`: what it does not show.
@@ -18,6 +18,7 @@ mod create;
 mod record;
 mod rehearsal;
 mod request;
+mod rollback;
 mod secrets;
 mod stage;
 mod undo;

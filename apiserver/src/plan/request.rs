@@ -10,7 +10,7 @@ use orch_api::{
 use serde_json::{Value, json};
 
 use super::stage::{Asker, Stage};
-use super::undo;
+use super::{rollback, undo};
 use crate::kinds::{Kinds, Served};
 
 /// The requests that make a change. Most are one; draining a node is one for the node and one for each of its pods,
@@ -39,9 +39,10 @@ pub(super) async fn requests(
     if let Some(undo) = &change.undo {
         return undo::requests(stage, asker, undo).await;
     }
-    let what = change.given().first().copied().unwrap_or_default();
-    let why = "is not served yet";
-    Err(invalid(&FieldError::forbidden(what, why)))
+    if let Some(rollback) = &change.rollback {
+        return Ok(vec![rollback::request(stage, asker, rollback).await?]);
+    }
+    Err(invalid(&FieldError::required("", "a change says what is to be changed")))
 }
 
 /// The field of a change that what is wrong with its object is to be told below.
@@ -106,14 +107,19 @@ fn target(kinds: &Kinds, target: &PlanTarget, path: &str) -> Result<Target, Stat
     }
 }
 
-fn served(kinds: &Kinds, api_version: &str, kind: &str, path: &str) -> Result<Arc<Served>, Status> {
+pub(super) fn served(
+    kinds: &Kinds,
+    api_version: &str,
+    kind: &str,
+    path: &str,
+) -> Result<Arc<Served>, Status> {
     kinds.named(api_version, kind).cloned().ok_or_else(|| {
         let why = format!("no kind of this name is served in {api_version:?}");
         invalid(&FieldError::invalid(path, kind, why))
     })
 }
 
-fn placed(kind: &Served, namespace: &str, name: &str, path: &str) -> Result<Target, Status> {
+pub(super) fn placed(kind: &Served, namespace: &str, name: &str, path: &str) -> Result<Target, Status> {
     if name.is_empty() {
         let why = "a plan says what its objects are called";
         return Err(invalid(&FieldError::required(format!("{path}.name"), why)));

@@ -54,7 +54,7 @@ pub(super) async fn requests(
     let mut requests = Vec::new();
     for record in &records {
         let change = Undone::of(stage, record)?;
-        change.may_be_seen(stage, asker).await?;
+        may_be_seen(stage, asker, &change.target).await?;
         requests.push(change.request()?);
     }
     Ok(requests)
@@ -89,7 +89,8 @@ async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<Vec<Record>, Status
     Ok(records)
 }
 
-async fn caught_up(history: &History, revision: Revision) -> Result<(), Status> {
+/// Waits until the history has everything that the stage shows.
+pub(super) async fn caught_up(history: &History, revision: Revision) -> Result<(), Status> {
     match history.wait_for(revision).await {
         true => Ok(()),
         false => Err(Status::unavailable("the history has not caught up with the store in time; try again")),
@@ -123,13 +124,6 @@ impl Undone {
         let now = now.transpose().map_err(Status::internal)?;
         let (before, after) = (read(record.before.as_ref())?, read(record.after.as_ref())?);
         Ok(Self { kind, target, before, after, now })
-    }
-
-    /// Whoever may not get the object is told nothing of what it was.
-    async fn may_be_seen(&self, stage: &Stage, asker: &Asker<'_>) -> Result<(), Status> {
-        let get =
-            Request { verb: Verb::Get, target: self.target.clone(), params: Params::default(), body: None };
-        stage.registry.gate.check(&Attributes::of(asker.identity.subject(), &get)).await
     }
 
     fn request(&self) -> Result<Request, Status> {
@@ -187,6 +181,12 @@ impl Undone {
     }
 }
 
+/// Whoever may not get an object is told nothing of what it was.
+pub(super) async fn may_be_seen(stage: &Stage, asker: &Asker<'_>, target: &Target) -> Result<(), Status> {
+    let get = Request { verb: Verb::Get, target: target.clone(), params: Params::default(), body: None };
+    stage.registry.gate.check(&Attributes::of(asker.identity.subject(), &get)).await
+}
+
 fn refusal(why: &str) -> Status {
     invalid(&FieldError::forbidden("undo", why))
 }
@@ -196,7 +196,7 @@ fn read(value: Option<&Bytes>) -> Result<Option<Value>, Status> {
 }
 
 /// The object as somebody would write it who makes it anew.
-fn as_new(object: &Value) -> Value {
+pub(super) fn as_new(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         SET_BY_SERVER.iter().for_each(|field| drop(metadata.remove(*field)));
@@ -208,7 +208,7 @@ fn as_new(object: &Value) -> Value {
 }
 
 /// What of an object is not the server's.
-fn own(object: &Value, has_status: bool) -> Value {
+pub(super) fn own(object: &Value, has_status: bool) -> Value {
     let mut own = object.as_object().cloned().unwrap_or_default();
     own.retain(|field, _| match field.as_str() {
         "apiVersion" | "kind" => false,

@@ -1,6 +1,7 @@
 //! Which objects a command is about: `pods`, `po,wl`, `all`, `pod a b`, `pod/a workload/b`.
 
 use orch_api::Target;
+use orch_api::plan::PlanTarget;
 use orch_client::{ApiResource, Discovery};
 
 use super::{Failure, Session};
@@ -68,6 +69,22 @@ impl Selection<'_> {
         let collection = self.resource.collection(Some(session.namespace().await?));
         Ok(self.names.iter().map(|name| collection.clone().named(name.as_str())).collect())
     }
+}
+
+/// An object, as plans name it.
+pub(super) async fn planned(
+    session: &Session,
+    resource: &ApiResource,
+    name: &str,
+) -> Result<PlanTarget, Failure> {
+    let namespace = if resource.namespaced { session.namespace().await? } else { "" };
+    Ok(PlanTarget {
+        api_version: resource.api_version(),
+        kind: resource.kind.clone(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        ..PlanTarget::default()
+    })
 }
 
 /// `workload.orch.dev/web`, as messages name an object.

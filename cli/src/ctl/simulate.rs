@@ -86,14 +86,8 @@ async fn scaled(session: &Session, word: &str) -> Result<Value, Failure> {
     let (object, count) = word.split_once('=').ok_or_else(bad)?;
     let selections = select::parse(session.discovery().await?, &[object.to_owned()])?;
     let selection = selections.first().ok_or_else(bad)?;
-    let target = selection.targets(session).await?.pop().ok_or_else(bad)?;
-    let resource = selection.resource;
-    let mut scaled = json!({"target": {
-        "apiVersion": orch_api::api_version(&resource.group, &resource.version),
-        "kind": resource.kind,
-        "namespace": target.namespace.unwrap_or_default(),
-        "name": target.name.unwrap_or_default(),
-    }});
+    let name = selection.names.first().ok_or_else(bad)?;
+    let mut scaled = json!({"target": select::planned(session, selection.resource, name).await?});
     match count.strip_prefix('x') {
         Some(factor) => scaled["factor"] = factor.parse::<f64>().map_err(|_| bad())?.into(),
         None => scaled["replicas"] = count.parse::<u32>().map_err(|_| bad())?.into(),

@@ -1,8 +1,9 @@
-//! `undo`: a plan that takes changes back.
+//! `undo`: a plan that takes changes back, or brings objects back to what they were.
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use orch_client::ApiResource;
 use serde_json::{Value, json};
 
 use super::history::{Changes, is_gap};
@@ -13,11 +14,16 @@ use super::{Failure, Session, select};
 ///
 /// What was made is deleted, what was deleted is made again, and the fields that were changed become what they were. What has been
 /// changed since is not overwritten: it is named, and nothing happens. Undoing is a plan: it is shown first, and can itself be undone.
+///
+/// With a revision, objects become what they were at it, whatever has become of them since.
 #[derive(Parser, Debug)]
 #[command(after_help = "\
 Examples:
   # The last change of an object, its deletion included
   orchctl undo workload/web
+
+  # All changes of an object since a revision that `orchctl history` shows
+  orchctl undo workload/web --to-revision 5120
 
   # Everything that a plan has changed
   orchctl undo plan/plan-x7k2q
@@ -28,6 +34,9 @@ pub(super) struct Args {
     /// An object, a plan that has been applied, or a change
     #[arg(required = true, value_name = "KIND/NAME")]
     words: Vec<String>,
+    /// Bring the objects back to what they were at a revision
+    #[arg(long, value_name = "REVISION")]
+    to_revision: Option<u64>,
     #[command(flatten)]
     then: ThenArgs,
 }
@@ -41,17 +50,39 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
                 .hint("write kind/name".to_owned()));
         }
         for name in &selection.names {
-            let undo = match (resource.group.as_str(), resource.kind.as_str()) {
-                ("orch.dev", "Change") => json!({"change": name}),
-                ("orch.dev", "Plan") => json!({"plan": name}),
-                _ => {
-                    json!({"change": last(Changes::of(session, resource, name).await?, &select::label(resource, name)).await?})
-                }
-            };
-            changes.push(json!({"undo": undo}));
+            changes.push(change(session, resource, name, args.to_revision).await?);
         }
     }
     offer(session, changes, &[], &args.then).await
+}
+
+/// What of a plan takes back what is named.
+async fn change(
+    session: &Session,
+    resource: &ApiResource,
+    name: &str,
+    to_revision: Option<u64>,
+) -> Result<Value, Failure> {
+    let what = match (resource.group.as_str(), resource.kind.as_str(), to_revision) {
+        ("orch.dev", "Change" | "Plan", Some(_)) => {
+            return Err(Failure::new(format!(
+                "{} is no object to bring back",
+                select::label(resource, name)
+            ))
+            .hint("--to-revision is for the objects that have been changed".to_owned()));
+        }
+        ("orch.dev", "Change", None) => json!({"change": name}),
+        ("orch.dev", "Plan", None) => json!({"plan": name}),
+        (_, _, Some(revision)) => {
+            let target = select::planned(session, resource, name).await?;
+            return Ok(json!({"rollback": {"target": target, "revision": revision}}));
+        }
+        (_, _, None) => {
+            let changes = Changes::of(session, resource, name).await?;
+            json!({"change": last(changes, &select::label(resource, name)).await?})
+        }
+    };
+    Ok(json!({"undo": what}))
 }
 
 /// The name of the last change of an object that somebody made by hand or by a program, and not its own controller by telling

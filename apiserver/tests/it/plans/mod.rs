@@ -3,6 +3,7 @@
 mod history;
 mod property;
 mod rights;
+mod rollback;
 mod undo;
 
 use std::time::Duration;

@@ -174,6 +174,9 @@ async fn only_who_may_get_an_object_undoes_its_changes() {
     host.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).await.is(201);
     let by_ann = async || host.send(host.user("ann", &[]).post(host.url(PLANS)).json(&undone(&change))).await;
     by_ann().await.fails(422, "Invalid", "User \"ann\" cannot get");
+    let rollback = plan(json!([{"rollback": {"target": of_map("page"), "revision": 1}}]));
+    let rolled = host.send(host.user("ann", &[]).post(host.url(PLANS)).json(&rollback)).await;
+    rolled.fails(422, "Invalid", "User \"ann\" cannot get");
     host.merge(&format!("{roles}/ann"), with(json!(["get"]))).await.is(200);
     by_ann().await.fails(422, "Invalid", "User \"ann\" cannot patch");
     host.merge(&format!("{roles}/ann"), with(json!(["get", "patch"]))).await.is(200);

@@ -136,14 +136,9 @@ pub(super) fn applies(placed: &[Placed<'_>], field_manager: &str, force: bool) -
 async fn deletes(session: &Session, words: &[String]) -> Result<Vec<Value>, Failure> {
     let mut changes = Vec::new();
     for selection in select::parse_any(session.discovery().await?, words)? {
-        for target in selection.targets(session).await? {
-            let resource = selection.resource;
-            changes.push(json!({"delete": {"target": {
-                "apiVersion": orch_api::api_version(&resource.group, &resource.version),
-                "kind": resource.kind,
-                "namespace": target.namespace.unwrap_or_default(),
-                "name": target.name.unwrap_or_default(),
-            }}}));
+        for name in &selection.names {
+            let target = select::planned(session, selection.resource, name).await?;
+            changes.push(json!({"delete": {"target": target}}));
         }
     }
     Ok(changes)

@@ -25,7 +25,7 @@ pub(super) const PLAN: Entry = Entry {
         may(
             "changes",
             ArgKind::Objects,
-            "{patch:{target,type,patch}} {delete:{target}} {drain:{node}}; target: {apiVersion,kind,namespace,name}",
+            "{patch:{target,type,patch}} {delete:{target}} {drain:{node}} {rollback:{target,revision}}; target: {apiVersion,kind,namespace,name}",
         ),
         NAMESPACE,
         REASON,

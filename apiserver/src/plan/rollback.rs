@@ -1,0 +1,137 @@
+//! Bringing an object back to what the history has of it at a revision: unlike undoing, whatever has become of it since.
+
+use std::collections::BTreeSet;
+
+use orch_api::plan::{PlanTarget, PlannedRollback};
+use orch_api::{Body, FieldError, FieldQuery, MediaType, Object as _, Params, Request, Status, Target, Verb};
+use serde_json::{Map, Value};
+
+use super::request::{invalid, placed, served, written};
+use super::stage::{Asker, Stage};
+use super::undo::{as_new, caught_up, may_be_seen, own};
+use crate::history::Past;
+use crate::kinds::Served;
+
+/// The request that brings an object back: one that makes it again if it is gone, or else one that patches what differs.
+///
+/// # Errors
+/// 422 if the history does not know what it was, or there was none; 403 for who may not see it.
+pub(super) async fn request(
+    stage: &Stage,
+    asker: &Asker<'_>,
+    rollback: &PlannedRollback,
+) -> Result<Request, Status> {
+    let kinds = stage.registry.kinds.now();
+    let (what, revision) = (&rollback.target, rollback.revision);
+    let asked = served(&kinds, &what.api_version, &what.kind, "rollback.target.kind")?;
+    let target = placed(&asked, &what.namespace, &what.name, "rollback.target")?;
+    may_be_seen(stage, asker, &target).await?;
+    let (api_version, kind, then) = match past(stage, &asked, rollback).await? {
+        Past::Was { api_version, kind, value } => (api_version, kind, value),
+        Past::Absent => {
+            let why = format!("it was not there at revision {revision}: delete it to have that again");
+            return Err(refusal(what, &why));
+        }
+        Past::Unknown => {
+            let why = format!("the history does not know what it was at revision {revision}");
+            return Err(refusal(what, &why));
+        }
+    };
+    let then: Value = serde_json::from_slice(&then).map_err(Status::internal)?;
+    // As it was stored, which may be another version than was asked for.
+    let kind = served(&kinds, &api_version, &kind, "rollback.target.kind")?;
+    let target = placed(&kind, &what.namespace, &what.name, "rollback.target")?;
+    may_be_seen(stage, asker, &target).await?;
+    let key = kind.key(target.namespace.as_deref(), &what.name)?;
+    let now = kind.window.get(&key).map(|object| object.value()).transpose().map_err(Status::internal)?;
+    match now {
+        Some(now) if now.is_terminating() => {
+            Err(refusal(what, "its deletion has begun, which nothing stops"))
+        }
+        Some(now) => Ok(restoring(&kind, target, &now, &then)),
+        None => Ok(making(target, &then)),
+    }
+}
+
+/// What the object was at the revision.
+async fn past(stage: &Stage, kind: &Served, rollback: &PlannedRollback) -> Result<Past, Status> {
+    let Some(history) = stage.registry.history.clone() else {
+        return Err(refusal(&rollback.target, "needs a history of changes, which this server does not keep"));
+    };
+    let now = stage.overlay.start();
+    let revision = u64::try_from(rollback.revision).ok().filter(|revision| *revision <= now.0);
+    let Some(revision) = revision else {
+        let why = format!("there has been no such revision yet: the last one is {}", now.0);
+        return Err(invalid(&FieldError::invalid("rollback.revision", rollback.revision, why)));
+    };
+    caught_up(&history, now).await?;
+    let kept = kind.entry.kept_as();
+    let fields = [
+        ("object.group", kept.group),
+        ("object.kind", kept.name),
+        ("object.namespace", rollback.target.namespace.as_str()),
+        ("object.name", rollback.target.name.as_str()),
+    ];
+    let terms: Vec<_> =
+        fields.into_iter().flat_map(|(field, value)| FieldQuery::equals(field, value).terms).collect();
+    let read = tokio::task::spawn_blocking(move || history.at(&terms, revision));
+    let past = read.await.map_err(Status::internal)?;
+    past.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))
+}
+
+fn making(target: Target, then: &Value) -> Request {
+    let body = Body { media_type: MediaType::Json, bytes: written(&as_new(then)) };
+    let target = Target { name: None, ..target };
+    Request { verb: Verb::Create, target, params: Params::default(), body: Some(body) }
+}
+
+fn restoring(kind: &Served, target: Target, now: &Value, then: &Value) -> Request {
+    let has_status = kind.kind().has_status;
+    let patch = difference(&own(now, has_status), &own(&as_new(then), has_status));
+    let body = Body { media_type: MediaType::MergePatch, bytes: written(&patch) };
+    Request { verb: Verb::Patch, target, params: Params::default(), body: Some(body) }
+}
+
+/// The merge patch that makes `then` of `now`. Lists are taken as a whole.
+fn difference(now: &Value, then: &Value) -> Value {
+    let (Some(now), Some(then)) = (now.as_object(), then.as_object()) else { return then.clone() };
+    let mut patch = Map::new();
+    let names: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+    for name in names {
+        match (now.get(name), then.get(name)) {
+            (is, was) if is == was => {}
+            (Some(is), Some(was)) => drop(patch.insert(name.clone(), difference(is, was))),
+            (_, was) => drop(patch.insert(name.clone(), was.cloned().unwrap_or_default())),
+        }
+    }
+    patch.into()
+}
+
+fn refusal(target: &PlanTarget, why: &str) -> Status {
+    let place = if target.namespace.is_empty() { String::new() } else { format!("{}/", target.namespace) };
+    let what = format!("{} {place}{}", target.kind, target.name);
+    invalid(&FieldError::forbidden("rollback", format!("{what}: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_difference_is_of_what_differs_alone() {
+        let now = json!({"spec": {"a": 1, "list": [1, 2], "new": {"x": 1}, "same": {"y": [1]}, "deep": {"b": 1, "c": 1}}});
+        let then = json!({"spec": {"a": 2, "list": [1], "same": {"y": [1]}, "deep": {"b": 2, "c": 1}, "old": {"z": 1}}});
+        let patch = json!({"spec": {"a": 2, "list": [1], "new": null, "deep": {"b": 2}, "old": {"z": 1}}});
+        assert_eq!(difference(&now, &then), patch);
+        assert_eq!(difference(&then, &then), json!({}));
+    }
+
+    #[test]
+    fn what_was_something_else_altogether_is_put_in_its_place() {
+        let (now, then) = (json!({"a": {"b": 1}, "c": 1}), json!({"a": "text", "c": {"d": 1}}));
+        assert_eq!(difference(&now, &then), then);
+        assert_eq!(difference(&then, &now), now);
+    }
+}
