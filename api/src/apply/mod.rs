@@ -14,6 +14,7 @@
 mod compare;
 mod conflict;
 mod field_set;
+mod give_back;
 mod last_applied;
 mod managers;
 mod merge;
@@ -29,6 +30,7 @@ use crate::{FieldError, Time};
 
 pub use conflict::{ApplyConflict, Conflict};
 pub use field_set::FieldSet;
+pub use give_back::give_back;
 pub use managers::{Manager, Operation};
 use managers::{Managers, Owned, set_managed_fields};
 pub use path::{Path, PathElement, Scalar};

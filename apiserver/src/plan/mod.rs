@@ -1,7 +1,8 @@
 //! Plans: changes that are rehearsed when the plan is made, and made in one transaction when it is applied.
 //!
 //! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself.
-//! - `request.rs`: from changes to requests; `undo.rs` and `rollback.rs`: those that go back to what the history knows;
+//! - `request.rs`: from changes to requests; `undo.rs` and `rollback.rs`: those that go back to what the history knows,
+//!   where `lineage.rs` tells which object of a name is which, and `deletion.rs` what went with what;
 //!   `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
 //! - `create.rs` makes a plan, `apply.rs` carries one out, `simulate` here answers what would be if.
 //! - `record.rs`: what is kept of a plan beside what it shows; `secrets.rs`: what it does not show.
@@ -15,6 +16,8 @@
 
 mod apply;
 mod create;
+mod deletion;
+mod lineage;
 mod record;
 mod rehearsal;
 mod request;

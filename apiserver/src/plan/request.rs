@@ -40,7 +40,7 @@ pub(super) async fn requests(
         return undo::requests(stage, asker, undo).await;
     }
     if let Some(rollback) = &change.rollback {
-        return Ok(vec![rollback::request(stage, asker, rollback).await?]);
+        return rollback::requests(stage, asker, rollback).await;
     }
     Err(invalid(&FieldError::required("", "a change says what is to be changed")))
 }

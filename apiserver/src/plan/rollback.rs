@@ -3,24 +3,25 @@
 use std::collections::BTreeSet;
 
 use orch_api::plan::{PlanTarget, PlannedRollback};
-use orch_api::{Body, FieldError, FieldQuery, MediaType, Object as _, Params, Request, Status, Target, Verb};
+use orch_api::{FieldError, Object as _, Request, Status};
 use serde_json::{Map, Value};
 
-use super::request::{invalid, placed, served, written};
+use super::lineage;
+use super::request::{invalid, placed, served};
 use super::stage::{Asker, Stage};
-use super::undo::{as_new, caught_up, may_be_seen, own};
+use super::undo::{as_new, caught_up, making, may_be_seen, own, restoring};
 use crate::history::Past;
 use crate::kinds::Served;
 
-/// The request that brings an object back: one that makes it again if it is gone, or else one that patches what differs.
+/// The requests that bring an object back: they make it again if it is gone, or else patch what differs.
 ///
 /// # Errors
 /// 422 if the history does not know what it was, or there was none; 403 for who may not see it.
-pub(super) async fn request(
+pub(super) async fn requests(
     stage: &Stage,
     asker: &Asker<'_>,
     rollback: &PlannedRollback,
-) -> Result<Request, Status> {
+) -> Result<Vec<Request>, Status> {
     let kinds = stage.registry.kinds.now();
     let (what, revision) = (&rollback.target, rollback.revision);
     let asked = served(&kinds, &what.api_version, &what.kind, "rollback.target.kind")?;
@@ -48,8 +49,12 @@ pub(super) async fn request(
         Some(now) if now.is_terminating() => {
             Err(refusal(what, "its deletion has begun, which nothing stops"))
         }
-        Some(now) => Ok(restoring(&kind, target, &now, &then)),
-        None => Ok(making(target, &then)),
+        Some(now) => {
+            let has_status = kind.kind().has_status;
+            let patch = difference(&own(&now, has_status), &own(&as_new(&then), has_status));
+            Ok(restoring(&target, [&then, &now, &now], &patch))
+        }
+        None => Ok(making(&target, &then)),
     }
 }
 
@@ -65,31 +70,10 @@ async fn past(stage: &Stage, kind: &Served, rollback: &PlannedRollback) -> Resul
         return Err(invalid(&FieldError::invalid("rollback.revision", rollback.revision, why)));
     };
     caught_up(&history, now).await?;
-    let kept = kind.entry.kept_as();
-    let fields = [
-        ("object.group", kept.group),
-        ("object.kind", kept.name),
-        ("object.namespace", rollback.target.namespace.as_str()),
-        ("object.name", rollback.target.name.as_str()),
-    ];
-    let terms: Vec<_> =
-        fields.into_iter().flat_map(|(field, value)| FieldQuery::equals(field, value).terms).collect();
+    let terms = lineage::terms(kind, &rollback.target.namespace, &rollback.target.name);
     let read = tokio::task::spawn_blocking(move || history.at(&terms, revision));
     let past = read.await.map_err(Status::internal)?;
     past.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))
-}
-
-fn making(target: Target, then: &Value) -> Request {
-    let body = Body { media_type: MediaType::Json, bytes: written(&as_new(then)) };
-    let target = Target { name: None, ..target };
-    Request { verb: Verb::Create, target, params: Params::default(), body: Some(body) }
-}
-
-fn restoring(kind: &Served, target: Target, now: &Value, then: &Value) -> Request {
-    let has_status = kind.kind().has_status;
-    let patch = difference(&own(now, has_status), &own(&as_new(then), has_status));
-    let body = Body { media_type: MediaType::MergePatch, bytes: written(&patch) };
-    Request { verb: Verb::Patch, target, params: Params::default(), body: Some(body) }
 }
 
 /// The merge patch that makes `then` of `now`. Lists are taken as a whole.

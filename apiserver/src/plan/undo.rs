@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use orch_api::apply::give_back;
 use orch_api::plan::PlannedUndo;
 use orch_api::{Attributes, Body, FieldError, MediaType, Object as _, Params, Request, Status, Target, Verb};
 use orch_store::Revision;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::request::{deletion, invalid, written};
+use super::request::{self, invalid, written};
 use super::stage::{Asker, Stage};
+use super::{deletion, lineage};
 use crate::history::{History, ObjectPath, Record, Verb as Happened};
 use crate::kinds::Served;
 
@@ -41,7 +43,11 @@ pub(super) async fn requests(
     asker: &Asker<'_>,
     undo: &PlannedUndo,
 ) -> Result<Vec<Request>, Status> {
-    let mut records = wanted(stage, undo).await?;
+    let (history, given) = wanted(stage, undo).await?;
+    let mut records = Vec::new();
+    for record in given {
+        records.extend(deletion::meant(stage, &history, record).await?);
+    }
     // Namespaces are there before what is in them, and go after it.
     records.sort_by_key(|record| {
         let is_inside = ObjectPath::of_key(&record.head.key).is_some_and(|path| !path.namespace.is_empty());
@@ -53,23 +59,23 @@ pub(super) async fn requests(
     });
     let mut requests = Vec::new();
     for record in &records {
-        let change = Undone::of(stage, record)?;
+        let change = Undone::of(stage, record).await?;
         may_be_seen(stage, asker, &change.target).await?;
-        requests.push(change.request()?);
+        requests.extend(change.requests()?);
     }
     Ok(requests)
 }
 
 /// The changes to take back, as the history has them.
-async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<Vec<Record>, Status> {
+async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<(History, Vec<Record>), Status> {
     let Some(history) = stage.registry.history.clone() else {
         return Err(refusal("needs a history of changes, which this server does not keep"));
     };
     caught_up(&history, stage.overlay.start()).await?;
-    let (change, plan) = (undo.change.clone(), undo.plan.clone());
+    let (change, plan, reading) = (undo.change.clone(), undo.plan.clone(), history.clone());
     let read = move || match change.parse() {
-        _ if change.is_empty() => history.of_plan(&plan),
-        Ok(id) => history.change(id).map(|found| found.into_iter().collect()),
+        _ if change.is_empty() => reading.of_plan(&plan),
+        Ok(id) => reading.change(id).map(|found| found.into_iter().collect()),
         Err(_) => Ok(Vec::new()),
     };
     let records = tokio::task::spawn_blocking(read).await.map_err(Status::internal)?;
@@ -86,7 +92,7 @@ async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<Vec<Record>, Status
         };
         return Err(invalid(&FieldError::invalid(field, name, what)));
     }
-    Ok(records)
+    Ok((history, records))
 }
 
 /// Waits until the history has everything that the stage shows.
@@ -103,11 +109,14 @@ struct Undone {
     target: Target,
     before: Option<Value>,
     after: Option<Value>,
+    /// The object as it is, if it is the one that was changed.
     now: Option<Value>,
+    /// Whether there is another of its name.
+    is_replaced: bool,
 }
 
 impl Undone {
-    fn of(stage: &Stage, record: &Record) -> Result<Self, Status> {
+    async fn of(stage: &Stage, record: &Record) -> Result<Self, Status> {
         let head = &record.head;
         let kinds = stage.registry.kinds.now();
         let kind = kinds.named(&head.api_version, &head.kind).cloned();
@@ -123,42 +132,45 @@ impl Undone {
         let now = kind.window.get(&head.key).map(|object| object.value());
         let now = now.transpose().map_err(Status::internal)?;
         let (before, after) = (read(record.before.as_ref())?, read(record.after.as_ref())?);
-        Ok(Self { kind, target, before, after, now })
+        let is_same = match (&now, &after) {
+            (Some(now), Some(after)) => {
+                now.uid() == after.uid()
+                    || lineage::continues(stage, &kind, record, (after.uid(), now.uid())).await?
+            }
+            (Some(_), None) | (None, _) => false,
+        };
+        let is_replaced = now.is_some() && !is_same;
+        Ok(Self { kind, target, before, after, now: now.filter(|_| is_same), is_replaced })
     }
 
-    fn request(&self) -> Result<Request, Status> {
-        let target = self.target.clone();
+    fn requests(&self) -> Result<Vec<Request>, Status> {
         match (&self.before, &self.after) {
-            (None, Some(after)) => {
-                let body = deletion(after.uid(), "");
-                Ok(Request { verb: Verb::Delete, target, params: Params::default(), body: Some(body) })
+            (None, Some(_)) => {
+                let body = Some(request::deletion(self.now()?.uid(), ""));
+                let (target, params) = (self.target.clone(), Params::default());
+                Ok(vec![Request { verb: Verb::Delete, target, params, body }])
             }
-            (Some(before), None) => self.creation(before),
+            (Some(_), None) if self.is_replaced => Err(self.refused("it is there again")),
+            (Some(before), None) => Ok(making(&self.target, before)),
             (Some(before), Some(after)) => {
-                let body =
-                    Body { media_type: MediaType::MergePatch, bytes: written(&self.patch(before, after)?) };
-                Ok(Request { verb: Verb::Patch, target, params: Params::default(), body: Some(body) })
+                let now = self.now()?;
+                let patch = self.patch(before, after, now)?;
+                self.restoring([before, after, now], patch)
             }
             (None, None) => Err(self.refused("what it was is not known")),
         }
     }
 
-    fn creation(&self, before: &Value) -> Result<Request, Status> {
-        if self.now.is_some() {
-            return Err(self.refused("it is there again"));
-        }
-        let target = Target { name: None, ..self.target.clone() };
-        let body = Body { media_type: MediaType::Json, bytes: written(&as_new(before)) };
-        Ok(Request { verb: Verb::Create, target, params: Params::default(), body: Some(body) })
+    fn now(&self) -> Result<&Value, Status> {
+        self.now.as_ref().ok_or_else(|| self.refused("it is gone"))
     }
 
     /// What brings the fields that were changed back, if they are as the change left them.
-    fn patch(&self, before: &Value, after: &Value) -> Result<Value, Status> {
-        let Some(now) = self.now.as_ref().filter(|now| now.uid() == after.uid()) else {
-            return Err(self.refused("it is gone"));
-        };
+    fn patch(&self, before: &Value, after: &Value, now: &Value) -> Result<Value, Status> {
         if after.is_terminating() && !before.is_terminating() {
-            return Err(self.refused("the change began its deletion, which nothing stops"));
+            return Err(
+                self.refused("the change began its deletion, which nothing stops: undo it once it is gone")
+            );
         }
         let has_status = self.kind.kind().has_status;
         let [before, after, now] = [before, after, now].map(|object| own(object, has_status));
@@ -167,10 +179,22 @@ impl Undone {
         if !moved.is_empty() {
             return Err(self.refused(&format!("has been changed since: {}", moved.join(", "))));
         }
-        if patch.is_empty() {
-            return Err(self.refused("the change changed nothing that anybody but the server sets"));
-        }
         Ok(Value::Object(patch))
+    }
+
+    /// What puts the fields back. A change that only gave fields to others has changed none; nor has one that made another object of the
+    /// same content, or went to and fro within a plan, and there is nothing to do.
+    fn restoring(&self, sides: [&Value; 3], patch: Value) -> Result<Vec<Request>, Status> {
+        let [before, after, now] = sides;
+        let record = |object: &Value| object["metadata"].get("managedFields").cloned();
+        match patch.as_object().is_some_and(Map::is_empty) {
+            false => Ok(restoring(&self.target, sides, &patch)),
+            true if give_back(before, after, now) != record(now) => {
+                Ok(restoring(&self.target, sides, &patch))
+            }
+            true if as_new(before) == as_new(after) => Ok(Vec::new()),
+            true => Err(self.refused("the change changed nothing that anybody but the server sets")),
+        }
     }
 
     fn refused(&self, why: &str) -> Status {
@@ -181,17 +205,44 @@ impl Undone {
     }
 }
 
+/// What makes an object again as it was, and gives its fields to whom they belonged.
+pub(super) fn making(target: &Target, before: &Value) -> Vec<Request> {
+    let body = Body { media_type: MediaType::Json, bytes: written(&as_new(before)) };
+    let collection = Target { name: None, ..target.clone() };
+    let making =
+        Request { verb: Verb::Create, target: collection, params: Params::default(), body: Some(body) };
+    let owners = give_back(before, &Value::Null, &Value::Null);
+    std::iter::once(making).chain(owners.map(|owners| giving(target, owners))).collect()
+}
+
+/// What puts fields of an object back by a merge patch, and gives them to whom they belonged `before` they became what they were
+/// `after`.
+pub(super) fn restoring(target: &Target, [before, after, now]: [&Value; 3], patch: &Value) -> Vec<Request> {
+    let owners = give_back(before, after, now);
+    std::iter::once(merging(target, patch)).chain(owners.map(|owners| giving(target, owners))).collect()
+}
+
+/// Says who owns what in an object. The fields have been put back before: a write takes what it changes.
+fn giving(target: &Target, owners: Value) -> Request {
+    merging(target, &json!({"metadata": {"managedFields": owners}}))
+}
+
+fn merging(target: &Target, patch: &Value) -> Request {
+    let body = Body { media_type: MediaType::MergePatch, bytes: written(patch) };
+    Request { verb: Verb::Patch, target: target.clone(), params: Params::default(), body: Some(body) }
+}
+
 /// Whoever may not get an object is told nothing of what it was.
 pub(super) async fn may_be_seen(stage: &Stage, asker: &Asker<'_>, target: &Target) -> Result<(), Status> {
     let get = Request { verb: Verb::Get, target: target.clone(), params: Params::default(), body: None };
     stage.registry.gate.check(&Attributes::of(asker.identity.subject(), &get)).await
 }
 
-fn refusal(why: &str) -> Status {
+pub(super) fn refusal(why: &str) -> Status {
     invalid(&FieldError::forbidden("undo", why))
 }
 
-fn read(value: Option<&Bytes>) -> Result<Option<Value>, Status> {
+pub(super) fn read(value: Option<&Bytes>) -> Result<Option<Value>, Status> {
     value.map(|value| serde_json::from_slice(value)).transpose().map_err(Status::internal)
 }
 
@@ -252,8 +303,6 @@ fn put_back(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn taken_back(before: Value, after: Value, now: Value) -> (Value, Vec<String>) {

@@ -1,6 +1,7 @@
 //! Plans: changes that are shown before they are made, and made together or not at all.
 
 mod history;
+mod inverse;
 mod property;
 mod rights;
 mod rollback;

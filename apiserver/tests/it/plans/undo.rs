@@ -125,6 +125,69 @@ async fn a_namespace_comes_back_before_what_is_in_it() {
     assert_eq!(super::brief(&back), ["Deleted ConfigMap m", "Deleted Namespace fresh"]);
 }
 
+/// Empties a namespace that is being deleted and lets it go, as its controller does.
+async fn emptied(host: &Host, namespace: &str, paths: &[String]) {
+    for path in paths {
+        host.delete(path).await.is(200);
+    }
+    let path = format!("/api/v1/namespaces/{namespace}");
+    let mut object = host.get(&path).await.is(200);
+    assert_eq!(object["status"]["phase"], "Terminating");
+    object["spec"]["finalizers"] = json!([]);
+    host.put(&format!("{path}/finalize"), object).await.is(200);
+    host.get(&path).await.is(404);
+}
+
+#[tokio::test]
+async fn a_namespace_that_was_deleted_comes_back_with_what_was_in_it() {
+    let (host, _directory) = host().await;
+    host.make_namespace("shop").await;
+    let shop = "/api/v1/namespaces/shop";
+    let maps = format!("{shop}/configmaps");
+    host.post(&maps, map("gone-before", json!({}))).await.is(201);
+    let owner = host.post(&maps, map("page", json!({"a": "1"}))).await.is(201);
+    let mut owned = map("owned", json!({}));
+    owned["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "page", "uid": owner["metadata"]["uid"]}]);
+    host.post(&maps, owned).await.is(201);
+    host.delete(&format!("{maps}/gone-before")).await.is(200);
+    let target = json!({"apiVersion": "v1", "kind": "Namespace", "name": "shop"});
+    let deleting = host.plan(json!([{"delete": {"target": target}}])).await;
+    host.apply_plan(&deleting).await.is(200);
+    let back = json!([{"undo": {"plan": name(&deleting)}}]);
+    let why = "Namespace shop: the change began its deletion, which nothing stops: undo it once it is gone";
+    host.post(PLANS, plan(back.clone())).await.fails(422, "Invalid", why);
+
+    let inside = ["configmaps/owned", "configmaps/page", "serviceaccounts/default"];
+    emptied(&host, "shop", &inside.map(|path| format!("{shop}/{path}"))).await;
+    let plan = host.plan(back).await;
+    let expected = ["Created Namespace shop", "Created ServiceAccount default", "Created ConfigMap page"];
+    assert_eq!(super::brief(&plan), expected, "what others own is theirs to make");
+    host.apply_plan(&plan).await.is(200);
+    assert_eq!(host.get(&format!("{maps}/page")).await.is(200)["data"], json!({"a": "1"}));
+    let deleted = changes(&host, "fieldSelector=object.name=shop,verb=deleted").await;
+    host.post(PLANS, undone(text(&deleted[0]["metadata"]["name"]))).await.fails(
+        422,
+        "Invalid",
+        "it is there again",
+    );
+}
+
+#[tokio::test]
+async fn what_a_finalizer_held_comes_back_once_it_is_gone() {
+    let (host, _directory) = host().await;
+    let page = format!("{MAPS}/page");
+    let mut held = map("page", json!({"a": "1"}));
+    held["metadata"]["finalizers"] = json!(["test/held"]);
+    host.post(MAPS, held).await.is(201);
+    host.delete(&page).await.is(200);
+    let began = newest(&host, "page").await;
+    host.merge(&page, json!({"metadata": {"finalizers": null}})).await.is(200);
+    host.get(&page).await.is(404);
+    undo(&host, &began).await;
+    assert_eq!(host.get(&page).await.is(200)["data"], json!({"a": "1"}));
+}
+
 #[tokio::test]
 async fn what_the_history_does_not_know_cannot_be_undone() {
     let (host, _directory) = host().await;
