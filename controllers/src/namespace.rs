@@ -94,7 +94,7 @@ impl Reconciler for Namespaces {
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Status> {
         match self.namespaces.get(key) {
-            None => self.executor.execute(make_system(&key.name)).await?,
+            None => self.make(&key.name).await?,
             Some(namespace) if namespace.metadata.is_terminating() => self.empty(&namespace).await?,
             Some(_) => {}
         }
@@ -103,6 +103,14 @@ impl Reconciler for Namespaces {
 }
 
 impl Namespaces {
+    /// Makes one of the system's own. Another process may be faster, as the one that starts everything is with the first.
+    async fn make(&self, name: &str) -> Result<(), Status> {
+        match self.executor.execute(make_system(name)).await {
+            Err(status) if status.is(&Reason::AlreadyExists) => Ok(()),
+            made => made,
+        }
+    }
+
     /// The next step of emptying a namespace; a failure is told in its conditions.
     async fn empty(&self, namespace: &Namespace) -> Result<(), Status> {
         if !namespace.spec.finalizers.iter().any(|name| name == Namespace::FINALIZER) {

@@ -155,3 +155,21 @@ fn an_idle_cluster_stops_within_five_seconds() {
     orch.stop();
     assert!(!orch.log().contains("panicked"), "{}", orch.log());
 }
+
+#[test]
+fn a_healthy_start_warns_of_nothing() {
+    let mut orch = Orchd::simulated(2);
+    for start in ["the first", "the second"] {
+        let all = "default kube-node-lease kube-public kube-system sim-0000 sim-0001";
+        wait_for("all that every cluster has", DEADLINE, || {
+            let names = ["get", "namespaces,nodes", "-o", "jsonpath={.items[*].metadata.name}"];
+            let there = orch.orchctl(&names).stdout;
+            if all.split(' ').all(|name| there.contains(name)) { Ok(()) } else { Err(there) }
+        });
+        let log = orch.log();
+        let loud = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
+        assert_eq!(loud.collect::<Vec<_>>(), [""; 0], "at {start} start");
+        orch.stop();
+        orch.start_again();
+    }
+}
