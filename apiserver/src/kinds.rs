@@ -9,7 +9,7 @@ use orch_api::{Kind, KindEntry, RelationEdge, Status, Target, split_api_version}
 use orch_store::{Key, Prefix};
 
 use crate::cache::{Note, Reading, Window};
-use crate::endpoints::{Discovery, OpenApi};
+use crate::endpoints::{Discovery, Document, OpenApi};
 use crate::ownership::Reset;
 use crate::references;
 
@@ -152,6 +152,8 @@ pub(crate) struct Kinds {
     all: Vec<Arc<Served>>,
     /// Made when first asked for.
     pub(crate) discovery: OnceLock<Discovery>,
+    /// How the kinds relate. Made when first asked for.
+    pub(crate) graph: OnceLock<Document>,
     /// Made when first asked for.
     pub(crate) openapi: OnceLock<OpenApi>,
 }

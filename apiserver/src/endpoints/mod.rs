@@ -82,7 +82,7 @@ pub(crate) async fn serve(
         [rest @ .., ""] => rest,
         all => all,
     };
-    if matches!(path, ["api" | "apis" | "openapi", ..]) {
+    if matches!(path, ["api" | "apis" | "openapi" | "ontology", ..]) {
         // Kinds that have just been defined are shown. If the store cannot say, what is known is better than nothing.
         let _ = server.registry.cache.catch_up().await;
     }

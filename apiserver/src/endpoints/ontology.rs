@@ -1,6 +1,6 @@
 //! `/ontology`: the kinds and how they relate, as JSON or, for those who ask for it, as JSON-LD.
 //!
-//! Made anew for each request, because kinds come and go.
+//! Made once for a table of kinds, as long as kinds neither come nor go; as JSON-LD, which is asked for seldom, anew for each request.
 
 use axum::body::Body;
 use http::Response;
@@ -24,7 +24,7 @@ const KINDS: &str = "https://orch.dev/kinds/";
 /// 406 if the client accepts neither form.
 pub(super) fn answer(kinds: &Kinds, parts: &Parts) -> Result<Response<Body>, Status> {
     let all = kinds.all();
-    let graph = RelationGraph::of(all.iter().map(|served| &served.entry));
+    let graph = || RelationGraph::of(all.iter().map(|served| &served.entry));
     let clauses = accept::clauses(&parts.headers);
     let wanted = clauses.iter().find(|clause| clause.is(LINKED) || clause.is_json());
     match wanted.map(|clause| clause.is(LINKED)) {
@@ -33,11 +33,17 @@ pub(super) fn answer(kinds: &Kinds, parts: &Parts) -> Result<Response<Body>, Sta
                 let served = all.iter().find(|served| served.entry.kind.name == node.kind);
                 served.and_then(|served| served.entry.schema.root().description.clone())
             };
-            Ok(Document::new(&linked(&graph, describe)).answer(parts, LINKED))
+            Ok(Document::new(&linked(&graph(), describe)).answer(parts, LINKED))
         }
         Some(false) => {
-            let graph = serde_json::to_value(graph).map_err(Status::internal)?;
-            Ok(Document::new(&graph).answer(parts, "application/json"))
+            let document = match kinds.graph.get() {
+                Some(document) => document,
+                None => {
+                    let graph = serde_json::to_value(graph()).map_err(Status::internal)?;
+                    kinds.graph.get_or_init(|| Document::new(&graph))
+                }
+            };
+            Ok(document.answer(parts, "application/json"))
         }
         None => Err(accept::not_acceptable(&["application/json", LINKED])),
     }

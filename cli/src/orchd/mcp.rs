@@ -8,7 +8,7 @@ use axum::body::Body;
 use futures::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use orch_apiserver::{Caller, Identity, Mount, Visitors};
-use orch_mcp::{Door, DoorOptions, Mcp, Options};
+use orch_mcp::{Door, DoorOptions, Known, Mcp, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -48,8 +48,8 @@ pub(crate) fn mounts(
     }
     let hosts = server_names(addresses).into_iter().chain(config.hosts.iter().cloned()).collect();
     let door = DoorOptions { hosts, origins: config.origins.clone() };
-    let options = Options { exec: config.exec };
-    let door = Door::new(move || Mcp::of_callers(options), &door, stop.clone());
+    let (options, known) = (Options { exec: config.exec }, Arc::new(Known::default()));
+    let door = Door::new(move || Mcp::of_callers(options, known.clone()), &door, stop.clone());
     let door = Arc::new(door.context("the Model Context Protocol cannot be served")?);
     let serve = move |caller: Caller, request: Request<Body>| {
         let door = door.clone();

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use orch_api::{Body, Client, Reason, Request, Status, Target, Verb, WatchStream};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT, WARNING};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 
 use crate::{ConfigError, Connection, Credentials, stream, unreachable};
@@ -181,8 +181,7 @@ impl HttpClient {
     /// # Errors
     /// As [`Client::send`].
     pub async fn get_raw(&self, path: &str, accept: Accept) -> Result<Bytes, Status> {
-        let request = self.http.get(format!("{}{path}", self.server));
-        let response = self.answer(request, accept).await?;
+        let response = self.answer(self.reading(path), accept).await?;
         self.whole(response).await
     }
 
@@ -202,6 +201,10 @@ impl HttpClient {
             .boxed())
     }
 
+    pub(crate) fn reading(&self, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.server))
+    }
+
     fn prepare(&self, request: &Request) -> RequestBuilder {
         let prepared =
             self.http.request(method(request.verb), self.url(&request.target)).query(&request.params.pairs());
@@ -218,7 +221,7 @@ impl HttpClient {
     }
 
     /// Sends, and answers with a response whose code says success.
-    async fn answer(&self, request: RequestBuilder, accept: Accept) -> Result<Response, Status> {
+    pub(crate) async fn answer(&self, request: RequestBuilder, accept: Accept) -> Result<Response, Status> {
         let mut request = request.header(ACCEPT, accept.as_str());
         if let Some(authorization) = self.authorization().await? {
             request = request.header(AUTHORIZATION, authorization);
@@ -231,7 +234,8 @@ impl HttpClient {
         for warning in response.headers().get_all(WARNING).iter().filter_map(warning_text) {
             (self.on_warning)(&warning);
         }
-        if response.status().is_success() {
+        // What has not been modified was asked for only if it has been.
+        if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }
         let code = response.status().as_u16();
@@ -264,7 +268,7 @@ impl HttpClient {
         Ok(Some(value))
     }
 
-    async fn whole(&self, response: Response) -> Result<Bytes, Status> {
+    pub(crate) async fn whole(&self, response: Response) -> Result<Bytes, Status> {
         response.bytes().await.map_err(|error| unreachable::cut_off(&self.server, &error))
     }
 }
@@ -326,8 +330,7 @@ pub(crate) fn failure(code: u16, body: &[u8]) -> Status {
     }
     let text = String::from_utf8_lossy(body);
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let name =
-        reqwest::StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason()).unwrap_or("");
+    let name = StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason()).unwrap_or("");
     let detail: String = first.chars().take(200).collect();
     let message =
         format!("the server answered {code} {name}{}{detail}", if detail.is_empty() { "" } else { ": " });

@@ -13,6 +13,7 @@
 
 mod applied;
 mod discovery;
+mod document;
 mod error;
 mod exec;
 mod forward;
@@ -26,7 +27,8 @@ mod unreachable;
 mod yaml;
 
 pub use applied::Applied;
-pub use discovery::{ApiResource, Discovery, UnknownResource};
+pub use discovery::{ApiResource, Discovery, KnownDiscovery, UnknownResource};
+pub use document::Document;
 pub use error::ConfigError;
 pub use exec::{Exec, ExecOptions, Streams, TerminalSize};
 pub use forward::{ForwardError, PortForward};

@@ -218,6 +218,41 @@ async fn discovery_is_read_in_either_form() {
     assert_eq!(found[0].resolve("workloads").unwrap().resource(), "workloads.orch.dev");
 }
 
+#[tokio::test]
+async fn what_is_known_of_a_server_is_sent_again_only_if_it_has_changed() {
+    // The names of the kinds, and how often they were sent.
+    let state = Arc::new(Mutex::new((vec!["pods"], 0)));
+    let served = state.clone();
+    let root = move |uri: Uri, headers: HeaderMap| async move {
+        let mut state = served.lock().unwrap();
+        let etag = format!("{:?}", state.0.join("-"));
+        if headers.get("if-none-match").is_some_and(|known| *known == *etag) {
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        state.1 += usize::from(uri.path() == "/apis");
+        let resource = |name: &&str| {
+            json!({"resource": name, "responseKind": {"kind": "Kind"}, "scope": "Namespaced",
+                "singularResource": "", "verbs": ["get"]})
+        };
+        let resources: Vec<_> = state.0.iter().map(resource).collect();
+        let list = json!({"kind": "APIGroupDiscoveryList", "items": [
+            {"metadata": {"name": "g"}, "versions": [{"version": "v1", "resources": resources}]}]});
+        ([("etag", etag)], axum::Json(list)).into_response()
+    };
+    let server =
+        Server::plain(Router::new().route("/api", get(root.clone())).route("/apis", get(root))).await;
+    let (client, known) = (server.client(|_| {}), orch_client::KnownDiscovery::default());
+    for _ in 0..3 {
+        assert!(known.of(&client).await.unwrap().resolve("pods").is_ok());
+    }
+    assert_eq!(state.lock().unwrap().1, 1, "sent once, and asked about twice");
+    state.lock().unwrap().0.push("widgets");
+    for _ in 0..2 {
+        assert!(known.of(&client).await.unwrap().resolve("widgets").is_ok(), "a new kind is there at once");
+    }
+    assert_eq!(state.lock().unwrap().1, 2);
+}
+
 /// Runs `cat`, in effect: echoes the input to both outputs, and ends with code 7 at its end.
 async fn cat(uri: Uri, upgrade: WebSocketUpgrade) -> Response {
     assert_eq!(

@@ -1,6 +1,7 @@
 //! [`Ask`]: what tools ask of the API, as whoever called them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use orch_api::{
     Client as _, Object as _, Params, RelationGraph, Request, Schema, Target, Verb, VersionMatch,
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::failure::{Code, Failure};
+use crate::known::Known;
 use crate::secrets;
 
 /// The namespace that is meant where none is given.
@@ -19,12 +21,13 @@ pub(crate) const PAGE_OBJECTS: u64 = 500;
 /// Who writes, where the caller doesn't say.
 pub(crate) const FIELD_MANAGER: &str = "mcp";
 
-/// The API, for the time of one call. What is learned of the server is kept for that time.
+/// The API, for the time of one call, in which the server is asked no more than once what it serves.
 pub(crate) struct Ask {
     pub(crate) client: HttpClient,
     pub(crate) may_exec: bool,
-    discovery: OnceCell<Discovery>,
-    graph: OnceCell<RelationGraph>,
+    known: Arc<Known>,
+    discovery: OnceCell<Arc<Discovery>>,
+    graph: OnceCell<Arc<RelationGraph>>,
 }
 
 /// A page of a list, as the API gives it.
@@ -35,22 +38,18 @@ pub(crate) struct Listed {
 }
 
 impl Ask {
-    pub(crate) fn new(client: HttpClient, may_exec: bool) -> Self {
-        Self { client, may_exec, discovery: OnceCell::new(), graph: OnceCell::new() }
+    pub(crate) fn new(client: HttpClient, may_exec: bool, known: Arc<Known>) -> Self {
+        Self { client, may_exec, known, discovery: OnceCell::new(), graph: OnceCell::new() }
     }
 
     /// What the server serves.
     pub(crate) async fn discovery(&self) -> Result<&Discovery, Failure> {
-        Ok(self.discovery.get_or_try_init(|| self.client.discovery()).await?)
+        Ok(self.discovery.get_or_try_init(|| self.known.discovery.of(&self.client)).await?)
     }
 
     /// How the kinds relate.
     pub(crate) async fn graph(&self) -> Result<&RelationGraph, Failure> {
-        self.graph
-            .get_or_try_init(|| async {
-                Ok(serde_json::from_slice(&self.client.get_raw("/ontology", Accept::Json).await?)?)
-            })
-            .await
+        Ok(self.graph.get_or_try_init(|| self.known.graph(&self.client)).await?)
     }
 
     /// The kind that a word means.
@@ -175,7 +174,7 @@ impl Ask {
     }
 
     /// The published schema of a kind.
-    pub(crate) async fn schema(&self, resource: &ApiResource) -> Result<std::sync::Arc<Schema>, Failure> {
+    pub(crate) async fn schema(&self, resource: &ApiResource) -> Result<Arc<Schema>, Failure> {
         Schema::compile(&self.schema_document(resource).await?).map_err(Failure::internal)
     }
 

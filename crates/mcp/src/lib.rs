@@ -5,7 +5,8 @@
 //! admission and audit. The protocol is served over HTTP ([`Door`], mounted in the API server) and over standard
 //! input and output ([`serve_stdio`]).
 //!
-//! It deliberately knows no kind, keeps nothing of its own but sessions, and has no tool for one kind.
+//! It deliberately knows no kind, keeps nothing of its own but sessions and what it has learned of the server's kinds (`known.rs`), and has
+//! no tool for one kind.
 //!
 //! # Invariants
 //!
@@ -22,6 +23,7 @@ mod answer;
 mod ask;
 mod door;
 mod failure;
+mod known;
 mod order;
 mod prompts;
 mod resources;
@@ -31,6 +33,7 @@ mod subscriptions;
 mod tools;
 
 pub use door::{Door, DoorBody, DoorOptions};
+pub use known::Known;
 pub use server::{Mcp, Options};
 
 use orch_client::HttpClient;

@@ -18,6 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ask::Ask;
 use crate::failure::{Code, Failure};
+use crate::known::Known;
 use crate::subscriptions::{self, Listener, MOST_SUBSCRIPTIONS};
 use crate::{prompts, resources, tools};
 
@@ -39,19 +40,21 @@ pub struct Options {
 pub struct Mcp {
     client: Option<HttpClient>,
     options: Options,
+    known: Arc<Known>,
     /// What a session follows. Dropping a guard ends it.
     subscriptions: Arc<Mutex<BTreeMap<String, DropGuard>>>,
 }
 
 impl Mcp {
-    /// A server whose requests carry the client of whoever sent them, as [`Door`](crate::Door) puts it there.
-    pub fn of_callers(options: Options) -> Self {
-        Self { client: None, options, subscriptions: Arc::default() }
+    /// A server whose requests carry the client of whoever sent them, as [`Door`](crate::Door) puts it there. What is known of the API
+    /// is shared by all servers of the same one.
+    pub fn of_callers(options: Options, known: Arc<Known>) -> Self {
+        Self { client: None, options, known, subscriptions: Arc::default() }
     }
 
     /// A server for one caller.
     pub fn of(client: HttpClient, options: Options) -> Self {
-        Self { client: Some(client), ..Self::of_callers(options) }
+        Self { client: Some(client), ..Self::of_callers(options, Arc::default()) }
     }
 
     fn ask(&self, context: &RequestContext<RoleServer>) -> Result<Ask, ErrorData> {
@@ -61,7 +64,8 @@ impl Mcp {
         let client = client.ok_or_else(|| ErrorData::internal_error("nobody is known to ask", None))?;
         let agent =
             context.client_info().map(|info| format!("{}/{} mcp", info.name.replace('/', "-"), info.version));
-        Ok(Ask::new(client.clone().named(agent.as_deref().unwrap_or("mcp")), self.options.exec))
+        let client = client.clone().named(agent.as_deref().unwrap_or("mcp"));
+        Ok(Ask::new(client, self.options.exec, self.known.clone()))
     }
 
     fn follow(&self, ask: Ask, uri: String, peer: Peer<RoleServer>) -> Result<(), ErrorData> {

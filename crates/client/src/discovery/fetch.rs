@@ -15,6 +15,11 @@ impl HttpClient {
     /// As [`orch_api::Client::send`].
     pub async fn discovery(&self) -> Result<Discovery, Status> {
         let (core, groups) = futures::try_join!(self.root("/api"), self.root("/apis"))?;
+        self.described(core, groups).await
+    }
+
+    /// What the two documents at the roots say, with those that they lead to.
+    pub(super) async fn described(&self, core: Value, groups: Value) -> Result<Discovery, Status> {
         let mut resources = self.resources(core).await?;
         resources.extend(self.resources(groups).await?);
         Ok(Discovery { resources })
@@ -25,7 +30,7 @@ impl HttpClient {
     }
 
     async fn resources(&self, root: Value) -> Result<Vec<ApiResource>, Status> {
-        if root["kind"] == "APIGroupDiscoveryList" {
+        if is_aggregated(&root) {
             return aggregated(root);
         }
         let mut resources = Vec::new();
@@ -39,7 +44,12 @@ impl HttpClient {
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
+/// Whether a document says all by itself.
+pub(super) fn is_aggregated(root: &Value) -> bool {
+    root["kind"] == "APIGroupDiscoveryList"
+}
+
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
     serde_json::from_slice(bytes).map_err(unreadable)
 }
 

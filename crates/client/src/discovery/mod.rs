@@ -1,6 +1,9 @@
 //! [`Discovery`]: what a server serves, and what the words that people type mean to it.
 
 mod fetch;
+mod known;
+
+pub use known::KnownDiscovery;
 
 use orch_api::{Target, api_version, split_api_version};
 

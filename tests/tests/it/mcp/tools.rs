@@ -264,3 +264,18 @@ fn logs_are_searched_and_commands_run_in_real_containers() {
     let ran = agent.call("exec", json!({"pod": "web", "command": ["sh", "-c", "echo here; exit 3"]}));
     assert_eq!((&ran["exit_code"], &ran["output"]), (&json!(3), &json!(["out: here"])), "{ran}");
 }
+
+#[test]
+fn a_kind_is_known_as_soon_as_it_is_defined_and_no_longer_once_it_is_gone() {
+    let orch = Orchd::simulated(1);
+    let mut agent = Agent::start(&orch, &[]);
+    let tab = "{apiVersion: stable.example.com/v1, kind: CronTab, metadata: {name: a}, spec: {schedule: '* * * * *', image: red}}";
+    assert_eq!(agent.refused("apply", json!({"manifests": tab}))["code"], "unknown_kind");
+    let definition = include_str!("../../../../ontology/examples/customresourcedefinition.yaml");
+    agent.call("apply", json!({"manifests": definition}));
+    agent.call("apply", json!({"manifests": tab}));
+    assert_eq!(agent.call("list", json!({"kind": "ct"}))["items"].as_array().unwrap().len(), 1);
+    agent.call("delete", json!({"kind": "crd", "name": "crontabs.stable.example.com"}));
+    agent.call("wait", json!({"kind": "crd", "name": "crontabs.stable.example.com", "for": "delete"}));
+    assert_eq!(agent.refused("list", json!({"kind": "ct"}))["code"], "unknown_kind");
+}
