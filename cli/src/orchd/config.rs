@@ -100,6 +100,8 @@ pub struct RuntimeConfig {
     pub containerd: String,
     /// How many nodes to simulate, for the runtime `simulated`.
     pub simulate_nodes: u32,
+    /// A file of what goes wrong on simulated nodes; nothing unless given. See `docs/simulation.md`.
+    pub simulate_faults: Option<PathBuf>,
     /// Registries that are reached over plain HTTP, as `host:port`. Loopback addresses always may be.
     pub insecure_registries: Vec<String>,
 }
@@ -187,6 +189,7 @@ impl Default for RuntimeConfig {
             kind: RuntimeKind::default(),
             containerd: "auto".into(),
             simulate_nodes: 0,
+            simulate_faults: None,
             insecure_registries: Vec::new(),
         }
     }
@@ -268,6 +271,9 @@ impl Config {
         }
         if self.runtime.kind != RuntimeKind::Simulated && self.runtime.simulate_nodes > 0 {
             bail!("nodes can only be simulated with the simulated runtime\nhint: add --runtime simulated");
+        }
+        if self.runtime.kind != RuntimeKind::Simulated && self.runtime.simulate_faults.is_some() {
+            bail!("faults can only be simulated with the simulated runtime\nhint: add --runtime simulated");
         }
         Ok(())
     }

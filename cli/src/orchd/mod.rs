@@ -8,6 +8,7 @@ mod config;
 mod config_docs;
 mod containerd;
 mod data_dir;
+mod faults;
 mod git;
 mod image;
 mod logging;
@@ -187,6 +188,9 @@ struct Up {
     /// How many nodes to simulate, with `--runtime simulated` [default: 1]
     #[arg(long, value_name = "N")]
     simulate_nodes: Option<u32>,
+    /// What goes wrong on simulated nodes: a YAML file, as docs/simulation.md says
+    #[arg(long, value_name = "FILE")]
+    simulate_faults: Option<PathBuf>,
     /// The range that pods on this machine get their addresses from [default: 10.85.0.0/24]
     #[arg(long, value_name = "CIDR")]
     pod_cidr: Option<String>,
@@ -260,6 +264,7 @@ impl Up {
         give(&mut config.controllers, self.controllers);
         give(&mut config.runtime.containerd, self.containerd);
         give(&mut config.runtime.simulate_nodes, self.simulate_nodes);
+        config.runtime.simulate_faults = self.simulate_faults.or(config.runtime.simulate_faults);
         give(&mut config.node.pod_cidr, self.pod_cidr);
         config.token_file = self.token_file.or(config.token_file);
         config.oidc = oidc.or(config.oidc);

@@ -19,6 +19,7 @@ use super::certificates::{API_SERVER, Certificates};
 use super::config::{Config, RuntimeKind};
 use super::containerd;
 use super::data_dir::DataDir;
+use super::faults::{Agent, Faults};
 
 /// Many nodes in one process say more seldom that they live, so that together they write no more than a few.
 const SIMULATED_LEASES_A_SECOND: u32 = 10;
@@ -40,10 +41,15 @@ pub(crate) async fn agents(
     certificates: &Certificates,
     place: Place,
     client: impl Fn(&str) -> Arc<dyn Client>,
-) -> Result<Vec<NodeAgent>> {
+) -> Result<Vec<Agent>> {
     match config.runtime.kind {
-        RuntimeKind::Containerd => Ok(vec![machine(config, data, certificates, place, client).await?]),
-        RuntimeKind::Simulated => Ok(simulated(config.runtime.simulate_nodes.max(1), client)),
+        RuntimeKind::Containerd => {
+            Ok(vec![Agent::new(machine(config, data, certificates, place, client).await?)])
+        }
+        RuntimeKind::Simulated => {
+            let faults = Faults::read(config.runtime.simulate_faults.as_deref())?;
+            Ok(simulated(config.runtime.simulate_nodes.max(1), &faults, client))
+        }
         RuntimeKind::None => Ok(Vec::new()),
     }
 }
@@ -75,7 +81,7 @@ async fn machine(
 }
 
 /// Agents of nodes that do not exist.
-fn simulated(count: u32, client: impl Fn(&str) -> Arc<dyn Client>) -> Vec<NodeAgent> {
+fn simulated(count: u32, faults: &Faults, client: impl Fn(&str) -> Arc<dyn Client>) -> Vec<Agent> {
     let lease_interval =
         LEASE_INTERVAL.max(Duration::from_secs((count / SIMULATED_LEASES_A_SECOND).min(30).into()));
     let name = |number: u32| format!("sim-{number:04}");
@@ -86,16 +92,22 @@ fn simulated(count: u32, client: impl Fn(&str) -> Arc<dyn Client>) -> Vec<NodeAg
         let name = name(number);
         // A range of 256 addresses for each node.
         let base_ip = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 128, 0, 1)) + (number << 8));
-        let simulation =
-            Simulation { seed: number.into(), epoch: Timestamp::now(), base_ip, ..Simulation::default() };
+        let simulation = Simulation {
+            seed: number.into(),
+            epoch: Timestamp::now(),
+            base_ip,
+            script: faults.runtime.clone(),
+            ..Simulation::default()
+        };
         let runtime = Arc::new(SimulatedRuntime::new(simulation));
         let machine = Machine::simulated(8, 32 << 30, 110);
-        NodeAgent::new(orch_node::Config {
+        let agent = NodeAgent::new(orch_node::Config {
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             lease_interval,
             recorder: Some(recorder.clone()),
             ..orch_node::Config::new(&name, client(&name), runtime, machine)
-        })
+        });
+        Agent::simulated(agent, &name, faults)
     };
     (0..count).map(agent).collect()
 }

@@ -196,6 +196,11 @@ impl Failure {
             Self::ImageNotFound => RuntimeError::ImageNotFound { image },
             Self::PullRetryable => RuntimeError::PullFailed { image, retryable: true, message },
             Self::PullPermanent => RuntimeError::PullFailed { image, retryable: false, message },
+            Self::PullRefused => RuntimeError::PullFailed {
+                image,
+                retryable: false,
+                message: "pull access denied: 401 Unauthorized: authentication required".to_owned(),
+            },
             Self::StartFailed => RuntimeError::StartFailed { id, message },
             Self::Network => RuntimeError::Network { id, message },
         }

@@ -69,7 +69,7 @@ pub struct Fault {
     pub failure: Failure,
 }
 
-/// The ways a verb can fail; each is the variant of [`RuntimeError`](crate::RuntimeError) of that name.
+/// The ways a verb can fail; each is the variant of [`RuntimeError`](crate::RuntimeError) of that name, said as a real runtime says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is the variant of RuntimeError that it is named after")]
 pub enum Failure {
@@ -78,6 +78,8 @@ pub enum Failure {
     ImageNotFound,
     PullRetryable,
     PullPermanent,
+    /// A pull that the registry refuses to whoever has no credentials.
+    PullRefused,
     StartFailed,
     Network,
 }

@@ -33,6 +33,51 @@ fn found(agent: &mut Agent, kind: &str, name: &str, cause: &str) -> Value {
     last["causes"][0].clone()
 }
 
+/// The seeded faults, which the benchmark has too.
+fn seeded() -> Value {
+    let text = include_str!("../../../faults.yaml");
+    orch_client::manifest::Manifest::parse("faults.yaml", text).remove(0).unwrap().object
+}
+
+/// A node is noticed to be down 40 s after its agent was last heard of.
+#[test]
+fn each_of_ten_seeded_faults_is_found_first() {
+    let seeded = seeded();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), seeded["simulated"].to_string()).unwrap();
+    let orch = Orchd::start(&[
+        "--runtime",
+        "simulated",
+        "--simulate-nodes=3",
+        "--simulate-faults",
+        file.path().to_str().unwrap(),
+    ]);
+    let three_nodes = || orch.orchctl(&["get", "nodes", "-o", "name"]).stdout.lines().count() == 3;
+    eventually("all nodes to be there", Duration::from_secs(20), three_nodes);
+    let mut agent = Agent::start(&orch, &[]);
+    let faults = seeded["faults"].as_array().unwrap();
+    for fault in faults {
+        for object in fault["apply"].as_array().unwrap() {
+            agent.call("apply", json!({"manifests": object.to_string()}));
+        }
+        if fault["delete"].is_object() {
+            agent.call("delete", fault["delete"].clone());
+        }
+    }
+    for fault in faults {
+        let cause = fault["cause"].as_str().unwrap();
+        let mut last = Value::Null;
+        eventually(&format!("{cause} to be found"), Duration::from_secs(90), || {
+            last = agent.call("diagnose", fault["ask"].clone());
+            last["causes"][0]["cause"] == cause
+        });
+        assert!(!last["causes"][0]["evidence"].as_array().unwrap().is_empty(), "{last}");
+    }
+    assert_eq!(faults.len(), 10);
+    let whole = agent.call("diagnose", json!({}));
+    assert_eq!(whole["causes"][0]["cause"], "node_down", "of all the root of most: {whole}");
+}
+
 #[test]
 fn faults_are_found_first_in_the_ranking() {
     let orch = healthy(2);
