@@ -95,8 +95,11 @@ mod tests {
         json!({"metadata": {"name": "a", "uid": uid, "resourceVersion": "x"}, "data": data})
     }
 
+    /// An object before or after a change: its uid and what it says.
+    type Side = Option<(&'static str, &'static str)>;
+
     /// The uid under which object `a` goes on after changes; none if it has gone.
-    fn goes_on(changes: &[(Option<(&str, &str)>, Option<(&str, &str)>)]) -> Option<String> {
+    fn goes_on(changes: &[(Side, Side)]) -> Option<String> {
         let mut line = Line { uid: "a".into(), ended_as: None };
         for (before, after) in changes {
             let [before, after] = [before, after].map(|side| side.map(|(uid, data)| object(uid, data)));

@@ -10,6 +10,7 @@ mod gitsync;
 mod growth;
 mod kube;
 mod load;
+mod mcp;
 mod plot;
 mod raw;
 mod reads;
@@ -35,7 +36,7 @@ use crate::codegen;
 #[derive(Args)]
 pub(crate) struct Bench {
     /// Which benchmarks to run; all that need no other server if none is named: startup, writes, reads, watch, growth, crowd,
-    /// schedule, containers, gitsync, beside.
+    /// schedule, containers, mcp, gitsync, beside.
     names: Vec<String>,
     /// The kube-apiserver that `beside` compares with: see hack/kube-apiserver.
     #[arg(long, value_name = "FILE")]
@@ -56,8 +57,19 @@ fn optimised() -> Result<()> {
     Ok(())
 }
 
-const ALL: [&str; 10] =
-    ["startup", "writes", "reads", "watch", "growth", "crowd", "schedule", "containers", "gitsync", "beside"];
+const ALL: [&str; 11] = [
+    "startup",
+    "writes",
+    "reads",
+    "watch",
+    "growth",
+    "crowd",
+    "schedule",
+    "containers",
+    "mcp",
+    "gitsync",
+    "beside",
+];
 
 /// Those that are asked for, in the order in which they run.
 fn chosen(bench: &Bench) -> impl Iterator<Item = &'static str> {
@@ -92,6 +104,7 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
                 "beside" => beside::run(&mut report, bench.kube_apiserver.as_deref()).await,
                 "gitsync" => gitsync::run(&mut report).await,
                 "schedule" => schedule::run(&mut report).await,
+                "mcp" => mcp::run(&mut report).await,
                 _ => containers::run(&mut report).await,
             }
         })?;

@@ -68,11 +68,23 @@ impl Wire {
         path: &str,
         body: impl Into<Bytes>,
     ) -> Result<Response<Incoming>> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.server))
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))?;
+        self.begin_with(method, path, &[("content-type", "application/json")], body).await
+    }
+
+    /// The same with other headers.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub(crate) async fn begin_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Incoming>> {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.server));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Full::new(body.into()))?;
         let mut sender = self.sender.clone();
         sender.ready().await?;
         let answer = sender.send_request(request).await?;
