@@ -87,6 +87,8 @@ impl Follower {
     async fn follow(&mut self, pause: &mut Duration) -> Result<(), Failure> {
         let after = Revision(self.history.reached());
         let mut watch = self.store.watch(&Prefix::all(), after).await?.ready_chunks(TOGETHER);
+        // Not before: a log may be that of another store, which was further.
+        self.history.reach(after.0);
         while let Some(batches) = watch.next().await {
             let (kinds, now) = (self.kinds.now(), self.now());
             let mut group = Group::default();
@@ -137,6 +139,7 @@ impl Follower {
     async fn begin_anew(&mut self, current: Revision) -> Result<(), Failure> {
         let (after, now) = (self.history.reached(), self.now());
         warn!(after, store = %current, "the store went back to an earlier revision; its history begins anew, and the old one is put aside");
+        self.history.reach(0);
         self.history.set_aside().await?;
         self.mark(0, current, now).await
     }

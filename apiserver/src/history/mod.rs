@@ -107,7 +107,8 @@ impl History {
 
     /// The revision up to which everything is recorded; 0 before the log is loaded or has begun.
     pub(crate) fn reached(&self) -> u64 {
-        *self.0.reached.borrow()
+        let recorded = self.0.log.read().as_ref().map_or(0, Log::reached);
+        recorded.max(*self.0.reached.borrow())
     }
 
     /// Waits until everything up to a revision is recorded. False if that takes too long.
@@ -192,9 +193,7 @@ impl History {
         let load = move || {
             let mut log = history.0.log.write();
             if log.is_none() {
-                let opened = Log::open(&history.0.config.directory, history.0.config.retention)?;
-                history.reach(opened.reached());
-                *log = Some(opened);
+                *log = Some(Log::open(&history.0.config.directory, history.0.config.retention)?);
             }
             Ok(())
         };

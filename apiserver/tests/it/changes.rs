@@ -315,6 +315,7 @@ async fn the_history_of_another_store_is_put_aside() {
     drop(host);
     std::fs::remove_dir_all(directory.path().join("store")).unwrap();
     let host = serving(directory.path(), embedded(directory.path()).await).await;
+    assert_eq!(changes(&host, "").await.len(), 1, "the history waits until it knows its store");
     host.make_namespace("default").await;
     let all = changes(&host, "").await;
     let kinds: Vec<&str> = all.iter().map(|change| text(&change["object"]["kind"])).collect();
