@@ -4,17 +4,15 @@
 //! what it would fetch from elsewhere is refused before, and it has no network where this process may take that away.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use git2::{Repository, Tree};
-use nix::sched::{CloneFlags, unshare};
 
 use super::files::{EntryKind, Taken, Walk, clean};
-use super::{File, Limits, Reason, SourceError, references};
+use super::{File, Limits, Reason, SourceError, confine, references};
 
 /// What kustomize calls the file that says what is to be made.
 pub(super) const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -35,7 +33,7 @@ pub(super) fn build(
     let copy = tempfile::tempdir().map_err(|error| SourceError::io("make a directory", &error))?;
     let files = export(repository, root, copy.path(), limits)?;
     references::check(&files, &path, |file| fs::read_to_string(copy.path().join(file)))?;
-    let (program, verb) = tool()?;
+    let (program, verb) = tool().ok_or_else(no_tool)?;
     let directory = copy.path().join(&path);
     let text = run(Command::new(program).arg(verb).arg(&directory), copy.path(), limits)?;
     Ok(File { path: format!("kustomize build {}", if path.is_empty() { "." } else { &path }), text })
@@ -69,28 +67,30 @@ fn export(
 }
 
 /// The program that there is, and its verb.
-fn tool() -> Result<(PathBuf, &'static str), SourceError> {
+pub(super) fn tool() -> Option<(PathBuf, &'static str)> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let find =
         |name: &str| std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
     let kustomize = find("kustomize").map(|program| (program, "build"));
-    kustomize.or_else(|| find("kubectl").map(|program| (program, "kustomize"))).ok_or_else(|| {
-        SourceError::new(
-            Reason::MissingTool,
-            "there is a kustomization, but neither kustomize nor kubectl on the PATH of orchd: install one of them, or commit \
-             what `kustomize build` makes",
-        )
-    })
+    kustomize.or_else(|| find("kubectl").map(|program| (program, "kustomize")))
+}
+
+fn no_tool() -> SourceError {
+    SourceError::new(
+        Reason::MissingTool,
+        "there is a kustomization, but neither kustomize nor kubectl on the PATH of orchd: install one of them, or commit what \
+         `kustomize build` makes",
+    )
 }
 
 fn run(command: &mut Command, home: &Path, limits: &Limits) -> Result<String, SourceError> {
-    // Only who is allowed to can do that; what kustomize could fetch has been refused already.
-    let _ = unshare(CloneFlags::CLONE_NEWNET);
+    // What it would fetch has been refused already.
+    confine::network()?;
     let failed = |error: io::Error| SourceError::io("run kustomize", &error);
     let errors = tempfile::tempfile().map_err(failed)?;
     let mut child = command
         .env_clear()
-        .envs([("HOME", home.as_os_str()), ("PATH", &OsString::from("/nonexistent"))])
+        .envs([("HOME", home), ("TMPDIR", &std::env::temp_dir()), ("PATH", Path::new("/nonexistent"))])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors.try_clone().map_err(failed)?)

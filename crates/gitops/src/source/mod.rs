@@ -4,6 +4,7 @@
 //! files come from Git's objects, after their kind and size have been looked at. [`manifests`] reads them.
 
 mod child;
+mod confine;
 mod error;
 mod files;
 mod kustomize;

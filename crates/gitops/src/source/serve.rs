@@ -7,7 +7,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::alarm;
 
 use super::child::Order;
-use super::{Limits, fetch};
+use super::{Limits, confine, fetch};
 
 /// Reads one request, limits this process, fetches, and writes the answer: `orchd git-fetch`.
 ///
@@ -18,7 +18,7 @@ pub fn serve(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     input.read_to_end(&mut order)?;
     let Order { fetch: request, seconds } = serde_json::from_slice(&order)?;
     limit(&request.limits, seconds)?;
-    let answer = fetch(&request);
+    let answer = confine::files(&request).and_then(|()| fetch(&request));
     serde_json::to_writer(&mut output, &answer)?;
     output.flush()
 }

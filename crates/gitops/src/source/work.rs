@@ -16,18 +16,24 @@ use super::{Fetch, Fetched, Limits, Reason, Snapshot, SourceError, files, kustom
 /// # Errors
 /// With the reason and what to do about it. A cache that is broken is no error: it is made anew.
 pub fn fetch(request: &Fetch) -> Result<Fetched, SourceError> {
-    let cached = request.cache.exists();
+    let caches = [TIP, WHOLE].map(|name| request.cache.join(name));
+    let cached = caches.iter().any(|cache| cache.exists());
     match attempt(request) {
         Err(error) if cached && error.reason == Reason::Failed => {
-            throw_away(&request.cache)?;
+            caches.iter().try_for_each(|cache| throw_away(cache))?;
             attempt(request)
         }
         done => done,
     }
 }
 
+/// The repository of what a reference leads to, without history.
+const TIP: &str = "tip.git";
+/// That of all branches and tags, for commits that have no name.
+const WHOLE: &str = "whole.git";
+
 fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
-    let tip = open(&request.cache.join("tip.git"), &request.limits)?;
+    let tip = open(&request.cache.join(TIP), &request.limits)?;
     let mut server = Server::connect(&tip, request)?;
     let wanted = resolve(&request.reference, &server.advertised()?)?;
     let known = |commit: Oid| request.known.as_ref().is_some_and(|known| *known == commit.to_string());
@@ -41,7 +47,7 @@ fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
         // Most servers send a commit that has no name only with all that has one.
         Err(error) if wanted.name.is_none() && may_be_elsewhere(error.reason) => {
             drop(server);
-            let whole = open(&request.cache.join("whole.git"), &request.limits)?;
+            let whole = open(&request.cache.join(WHOLE), &request.limits)?;
             Server::connect(&whole, request)?.receive_all()?;
             answer(request, &whole, &wanted)
         }

@@ -3,6 +3,7 @@
 
 mod asking;
 mod cache;
+mod confined;
 mod guards;
 mod hostile;
 mod http;
