@@ -64,7 +64,7 @@ pub struct GitSyncSpec {
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<GitReference>,
     /// The directory below which the manifests are. If it has a `kustomization.yaml`, what kustomize makes of it; otherwise all
-    /// files that end in `.yaml`, `.yml` or `.json`. The whole repository unless given.
+    /// files that end in `.yaml`, `.yml` or `.json`, but for what begins with a dot. The whole repository unless given.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// The Secret with the credentials: `username` and `password`, or `bearerToken`; `identity` (a private key), its `password`
