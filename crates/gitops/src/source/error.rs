@@ -91,9 +91,6 @@ fn remote_reason(error: &git2::Error, said: &str) -> (Reason, &'static str) {
             ..,
         ) => (Reason::Failed, ""),
         (ErrorClass::Ssh, ErrorCode::Certificate, _) => (Reason::HostUntrusted, UNKNOWN_HOST),
-        (_, ErrorCode::Certificate, _) | (ErrorClass::Ssl, _, _) if said.contains("certificate") => {
-            (Reason::HostUntrusted, NOT_TRUSTED)
-        }
         (_, ErrorCode::Certificate, _) => (Reason::HostUntrusted, NOT_TRUSTED),
         (_, ErrorCode::Auth, _) | (_, _, Some("401" | "403")) => (Reason::Unauthorized, ASKS),
         (ErrorClass::Ssh, ..) if said.contains("private key") || said.contains("authenticate") => {

@@ -30,7 +30,8 @@ impl Scene {
     fn asking(&self, key: &str, known_hosts: &str) -> Asking {
         let identity = match key {
             "" => String::new(),
-            name => fs::read_to_string(self.keys.path().join(name)).unwrap(),
+            // As YAML's `|-` has it: the last line has no end.
+            name => fs::read_to_string(self.keys.path().join(name)).unwrap().trim_end().to_owned(),
         };
         Asking::at(&self.server.url(&self.repository.path())).with(|fetch| {
             fetch.credentials.identity = identity;
