@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use orch_api::{Api, Client, Status};
 use orch_gitops::source::{
-    Credentials, Fetch, Fetched, Limits, Manifest, Reason, Reference, SourceError, fetch_in_child, manifests,
+    Credentials, Fetch, Fetched, Limits, Manifest, Reason, Reference, Snapshot, SourceError, fetch_in_child,
+    manifests,
 };
 use orch_ontology::{GitReference, GitSync, Secret};
 
@@ -20,6 +21,8 @@ pub(super) struct Loaded {
     pub(super) subject: String,
     pub(super) author: String,
     pub(super) manifests: Vec<Manifest>,
+    /// Whose signatures counted.
+    signers: Option<Vec<String>>,
 }
 
 /// Why there are none.
@@ -62,7 +65,15 @@ pub(super) async fn load(
     sync: &GitSync,
     which: Which<'_>,
 ) -> Result<Arc<Loaded>, Problem> {
-    let fetch = request(client, settings, sync, &which).await?;
+    let mut fetch = request(client, settings, sync).await?;
+    match &which {
+        // A commit that is known is not known to be signed by somebody else.
+        Which::Newest { known } => {
+            let known = known.filter(|known| known.signers == fetch.signers);
+            fetch.known = known.map(|known| known.revision.clone());
+        }
+        Which::Revision(revision) => fetch.reference = Reference::Commit((*revision).to_owned()),
+    }
     let deadline = Duration::from_secs(sync.spec.timeout_seconds.unwrap_or(60).unsigned_abs());
     let arguments: Vec<&str> = settings.arguments.iter().map(String::as_str).collect();
     let snapshot = match fetch_in_child(&settings.program, &arguments, &fetch, deadline).await? {
@@ -72,18 +83,24 @@ pub(super) async fn load(
             _ => return Err(Problem::new("Invalid", "the repository could not be read")),
         },
     };
+    // There may be many megabytes of YAML.
+    let read = tokio::task::spawn_blocking(move || loaded(snapshot, fetch.signers));
+    read.await.map_err(|_| Problem::new("Invalid", "the manifests could not be read"))?
+}
+
+fn loaded(snapshot: Snapshot, signers: Option<Vec<String>>) -> Result<Arc<Loaded>, Problem> {
     let manifests = manifests(&snapshot).map_err(|wrong| Problem {
         is_of_the_commit: true,
         ..Problem::new("InvalidManifests", wrong.to_string())
     })?;
-    let loaded = Loaded {
+    Ok(Arc::new(Loaded {
         revision: snapshot.revision,
         reference: named(&snapshot.reference).to_owned(),
         subject: snapshot.subject,
         author: snapshot.author,
         manifests,
-    };
-    Ok(Arc::new(loaded))
+        signers,
+    }))
 }
 
 /// A reference as people call it.
@@ -96,12 +113,7 @@ fn named(reference: &str) -> &str {
     }
 }
 
-async fn request(
-    client: &Arc<dyn Client>,
-    settings: &Settings,
-    sync: &GitSync,
-    which: &Which<'_>,
-) -> Result<Fetch, Problem> {
+async fn request(client: &Arc<dyn Client>, settings: &Settings, sync: &GitSync) -> Result<Fetch, Problem> {
     let (spec, namespace) = (&sync.spec, sync.metadata.namespace());
     let credentials = match &spec.secret_ref {
         Some(secret) => credentials(&secret_data(client, namespace, secret.name.as_str()).await?),
@@ -115,20 +127,14 @@ async fn request(
         }
         None => None,
     };
-    let (reference, known) = match which {
-        Which::Newest { known } => {
-            (reference(spec.reference.as_ref()), known.map(|known| known.revision.clone()))
-        }
-        Which::Revision(revision) => (Reference::Commit((*revision).to_owned()), None),
-    };
     Ok(Fetch {
         url: spec.url.clone(),
-        reference,
+        reference: reference(spec.reference.as_ref()),
         path: spec.path.clone(),
         credentials,
         signers,
         cache: settings.cache.join(&sync.metadata.uid),
-        known,
+        known: None,
         limits: Limits::default(),
         local_roots: settings.local_roots.clone(),
     })
