@@ -22,7 +22,7 @@ impl Syncer {
         changes: &[Placed],
         preview: &PlanStatus,
         now: Time,
-    ) -> Result<Vec<DriftedObject>, Status> {
+    ) -> Vec<DriftedObject> {
         let outcomes: BTreeMap<InventoryItem, _> =
             preview.changes.iter().map(|change| (change.target.clone().into(), change)).collect();
         let mut drifted = Vec::new();
@@ -34,14 +34,19 @@ impl Syncer {
             }
             let mut fields = outcome.fields.clone();
             fields.truncate(if outcome.action == ChangeAction::Created { 0 } else { TOLD });
-            let changed_by = self.changed_by(sync, &placed.item).await?;
+            // Not to know who it was keeps nothing from being changed back.
+            let changed_by = self.changed_by(sync, &placed.item).await.unwrap_or_default();
             drifted.push(DriftedObject { object: placed.item.clone(), at: Some(now), changed_by, fields });
         }
-        Ok(drifted)
+        drifted
     }
 
     /// Who has changed an object since the sync did, by the history; the latest first.
     async fn changed_by(&self, sync: &GitSync, item: &InventoryItem) -> Result<Vec<String>, Status> {
+        if item.name.contains([',', '=']) {
+            // Such a name cannot be selected by.
+            return Ok(Vec::new());
+        }
         let field_selector = format!(
             "object.kind={},object.namespace={},object.name={}",
             item.kind, item.namespace, item.name

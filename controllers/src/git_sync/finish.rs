@@ -13,7 +13,8 @@ impl Syncer {
         if !sync.metadata.finalizers.iter().any(|finalizer| finalizer == GitSync::FINALIZER) {
             return Ok(Outcome::Done);
         }
-        if sync.spec.prune {
+        // One that is suspended leaves everything as it is.
+        if sync.spec.prune && !sync.spec.suspend {
             let removals = self.removals(sync, sync.status.inventory.clone()).await?;
             let plans = self.plans(sync, format!("GitSync {} is being deleted", sync.metadata.name));
             let mut applied = Vec::new();
@@ -29,7 +30,7 @@ impl Syncer {
                     self.note(sync, Severity::Warning, "PruneFailed", &message);
                     let mut telling = Telling::of(sync, Time::new(self.clock.now()));
                     telling.unready("PruneFailed", &message);
-                    self.write(sync, telling).await?;
+                    self.write(sync, &telling.status).await?;
                     return Ok(Outcome::After(seconds(sync.spec.retry_seconds, 15)));
                 }
             }

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 /// An object, whatever the version it is spoken of in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Thing {
+pub(super) struct Thing {
     group: String,
     kind: String,
     key: ObjectKey,
@@ -58,7 +58,7 @@ impl Inventories {
     }
 }
 
-fn thing(item: &InventoryItem) -> Thing {
+pub(super) fn thing(item: &InventoryItem) -> Thing {
     let (group, _) = split_api_version(&item.api_version);
     let key = ObjectKey::new(item.namespace.clone(), item.name.clone());
     Thing { group: group.to_owned(), kind: item.kind.clone(), key }

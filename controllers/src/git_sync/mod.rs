@@ -37,7 +37,7 @@ use orch_controller_runtime::{
     ActAs, Cache, Change, Context, Controller, Note, ObjectKey, ObjectReference, Outcome, PartialObject,
     Reconciler, Recorder, Severity,
 };
-use orch_ontology::{CustomResourceDefinition, Event, GitSync, InventoryItem, KINDS};
+use orch_ontology::{CustomResourceDefinition, Event, GitSync, GitSyncStatus, InventoryItem, KINDS};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -130,6 +130,10 @@ struct Memory {
     asked: Option<Asked>,
     /// When it is looked at next.
     next_look: Option<Timestamp>,
+    /// Whether the commit that failed is to be tried again, once the repository can be read.
+    tries_again: bool,
+    /// Before when the last healthy commit is not asked for again.
+    healthy_not_before: Option<Timestamp>,
     /// What it was when nothing differed.
     in_step: Option<InStep>,
     /// When what others had changed was changed back lately.
@@ -195,11 +199,13 @@ impl Reconciler for Syncer {
         let mut telling = Telling::of(&sync, Time::new(self.clock.now()));
         let wait = self.sync(&sync, &mut memory, &mut telling).await;
         self.memories.lock().insert(key.clone(), memory);
-        let wait = wait?;
-        telling.observed();
-        telling.status.handled_reconcile = annotation(&sync, GitSync::RECONCILE).to_owned();
-        self.write(&sync, telling).await?;
-        Ok(Outcome::After(wait))
+        match &wait {
+            Ok(_) => telling.observed(),
+            // What has been done before it failed is told all the same.
+            Err(status) => telling.unready("Unavailable", &status.message),
+        }
+        self.write(&sync, &telling.status).await?;
+        wait.map(Outcome::After)
     }
 }
 
@@ -210,12 +216,12 @@ impl Syncer {
         Plans { client: (self.act_as)(sync.metadata.namespace(), account), reason }
     }
 
-    async fn write(&self, sync: &GitSync, telling: Telling) -> Result<(), Status> {
-        if telling.status == sync.status {
+    async fn write(&self, sync: &GitSync, status: &GitSyncStatus) -> Result<(), Status> {
+        if *status == sync.status {
             return Ok(());
         }
         let mut written = sync.clone();
-        written.status = telling.status;
+        written.status = status.clone();
         // Nobody else writes the status: whatever else has changed meanwhile stays as it is.
         written.metadata.resource_version.clear();
         self.seen_again(self.api(sync).update_status(&written).await).await
@@ -294,10 +300,23 @@ impl Syncer {
         items.iter().map(one).collect()
     }
 
-    /// An object as it is.
-    async fn find(&self, item: &InventoryItem) -> Result<Option<serde_json::Value>, Status> {
+    /// An object as it is, read in the name of whoever the client is of.
+    async fn find(
+        &self,
+        client: &Arc<dyn Client>,
+        item: &InventoryItem,
+    ) -> Result<Option<serde_json::Value>, Status> {
         let (group, _) = orch_api::split_api_version(&item.api_version);
-        let Some((_, kind, _)) = self.kinds.named(group, &item.kind) else { return Ok(None) };
+        let Some((_, kind, _)) = self.kinds.named(group, &item.kind) else {
+            let defines = |definition: &Arc<CustomResourceDefinition>| {
+                definition.spec.group == group && definition.spec.names.kind == item.kind
+            };
+            // The caches may have the definition before they have what it defines.
+            return match self.definitions.list().iter().any(defines) {
+                true => Err(Status::unavailable(format!("{} is not followed yet", item.kind))),
+                false => Ok(None),
+            };
+        };
         let collection = match kind.is_namespaced() {
             true => orch_api::Target::in_namespace(&kind, item.namespace.clone()),
             false => orch_api::Target::all(&kind),
@@ -308,7 +327,7 @@ impl Syncer {
             params: Params::default(),
             body: None,
         };
-        match self.client.send(request).await {
+        match client.send(request).await {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(Status::internal),
             Err(status) if status.code == 404 => Ok(None),
             Err(status) => Err(status),
@@ -320,10 +339,12 @@ fn annotation<'a>(sync: &'a GitSync, name: &str) -> &'a str {
     sync.metadata.annotations.get(name).map(String::as_str).unwrap_or_default()
 }
 
-/// Whether an object is managed by a sync.
+/// Whether an object is managed by a sync, and by no other one.
 fn is_managed(object: &serde_json::Value, manager: &str) -> bool {
-    let managers = object["metadata"]["managedFields"].as_array();
-    managers.is_some_and(|managers| managers.iter().any(|entry| entry.text(&["manager"]) == manager))
+    let entries = object["metadata"]["managedFields"].as_array();
+    let managers = entries.into_iter().flatten().map(|entry| entry.text(&["manager"]));
+    let syncs: Vec<&str> = managers.filter(|manager| manager.starts_with(GitSync::MANAGER)).collect();
+    !syncs.is_empty() && syncs.iter().all(|sync| *sync == manager)
 }
 
 fn seconds(seconds: Option<i64>, otherwise: u64) -> Duration {

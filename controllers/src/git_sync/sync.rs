@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use orch_api::plan::{PlannedChange, PlannedDelete};
-use orch_api::{Object as _, Status};
+use orch_api::{Object as _, Params, Patch, Status};
 use orch_controller_runtime::{ObjectKey, Severity};
-use orch_ontology::{GitSync, HeldRevision, InventoryItem, PlanStatus};
+use orch_ontology::{GitSync, GitSyncStatus, HeldRevision, InventoryItem, PlanStatus};
+use serde_json::json;
 
 use super::desired::{Desired, Scopes, desired, rank};
 use super::fetch::{Loaded, Problem, Which, load};
+use super::index::{Thing, thing};
 use super::plans::{Placed, Plans, Refusal, differing};
 use super::told::{FETCHED, HELD, Telling, says, short};
 use super::works::looked_at;
@@ -56,7 +58,12 @@ impl Syncer {
             telling.unready(reason, &message);
             return Ok(seconds(sync.spec.retry_seconds, 15));
         }
-        let looked = go!(self.look(sync, memory, telling).await);
+        let looked = match self.look(sync, memory, telling).await {
+            Step::Go(looked) => looked,
+            Step::Wait(wait) if memory.newest.is_none() => return Ok(wait),
+            // What was read before goes on to be kept so.
+            Step::Wait(_) => false,
+        };
         let target = go!(self.target(sync, memory, telling).await);
         let generation = sync.metadata.generation;
         let in_step = |objects| InStep { revision: target.revision.clone(), generation, objects };
@@ -94,10 +101,11 @@ impl Syncer {
         if !is_due && memory.asked.as_ref() == Some(&asked) {
             return Step::Go(false);
         }
-        let asked_again = sync.status.handled_reconcile != asked.annotation;
+        memory.tries_again |= sync.status.handled_reconcile != asked.annotation;
         if memory.asked.as_ref().is_some_and(|before| before.generation != asked.generation) {
-            memory.newest = None;
+            (memory.newest, memory.healthy, memory.tries_again) = (None, None, true);
         }
+        telling.status.handled_reconcile.clone_from(&asked.annotation);
         memory.asked = Some(asked);
         let which = Which::Newest { known: memory.newest.as_ref() };
         match load(&self.client, &self.settings, sync, which).await {
@@ -106,7 +114,7 @@ impl Syncer {
                     format!("{} is at {}: {}", loaded.reference, short(&loaded.revision), loaded.subject);
                 telling.tell(FETCHED, true, "Fetched", &what);
                 let is_new = telling.status.fetched_revision != loaded.revision;
-                if is_new || asked_again {
+                if is_new || std::mem::take(&mut memory.tries_again) {
                     telling.status.failed_revision.clear();
                     telling.status.failed_message.clear();
                 }
@@ -132,7 +140,6 @@ impl Syncer {
             false => seconds(sync.spec.retry_seconds, 15),
         };
         memory.next_look = Some(after(self.clock.now(), wait));
-        memory.newest = None;
         telling.tell(FETCHED, false, &problem.reason, &problem.message);
         telling.unready(&problem.reason, &problem.message);
         wait
@@ -149,6 +156,12 @@ impl Syncer {
         if let Some(healthy) = memory.healthy.as_ref().filter(|healthy| healthy.revision == revision) {
             return Step::Go(healthy.clone());
         }
+        let now = self.clock.now();
+        if let Some(left) = memory.healthy_not_before.filter(|at| *at > now).map(|at| at.duration_since(now))
+        {
+            return Step::Wait(Duration::try_from(left).unwrap_or(retry));
+        }
+        memory.healthy_not_before = Some(after(now, retry));
         match load(&self.client, &self.settings, sync, Which::Revision(&revision)).await {
             Ok(loaded) => {
                 memory.healthy = Some(loaded.clone());
@@ -199,7 +212,27 @@ impl Syncer {
         if let Some(wait) = self.is_held(sync, target, &preview, telling) {
             return Ok(Step::Wait(wait));
         }
-        self.carry_out(sync, target, telling, (&plans, changes, &preview), items).await
+        let made = self.carry_out(sync, target, telling, (&plans, changes, &preview), items).await?;
+        if matches!(made, Step::Go(_)) && is_approved(sync, target) {
+            self.use_up_approval(sync, target).await?;
+        }
+        Ok(made)
+    }
+
+    /// An approval is of what was shown, once.
+    async fn use_up_approval(&self, sync: &GitSync, target: &Loaded) -> Result<(), Status> {
+        let path = format!("/metadata/annotations/{}", GitSync::APPROVE.replace('/', "~1"));
+        let operations = json!([
+            {"op": "test", "path": path, "value": target.revision},
+            {"op": "remove", "path": path},
+        ]);
+        let patched =
+            self.api(sync).patch(&sync.metadata.name, &Patch::Json(operations), Params::default()).await;
+        match patched {
+            // Somebody has approved something else meanwhile.
+            Err(status) if status.code == 422 => Ok(()),
+            patched => self.seen_again(patched).await,
+        }
     }
 
     /// Makes the changes, and tells them.
@@ -212,11 +245,19 @@ impl Syncer {
         items: Vec<InventoryItem>,
     ) -> Result<Step<bool>, Status> {
         let drift = match is_drift(sync, target) {
-            true => self.drift(sync, &changes, preview, telling.now()).await?,
+            true => self.drift(sync, &changes, preview, telling.now()).await,
             false => Vec::new(),
         };
         // What becomes of its objects while they are being made is not missed.
         self.inventories.set(&ObjectKey::of(&sync.metadata), &looked_at(sync, &items));
+        // What is about to be made belongs to the sync, whatever becomes of this process.
+        let all: BTreeSet<_> = telling.status.inventory.iter().chain(&items).cloned().collect();
+        telling.status.inventory = all.into_iter().collect();
+        self.write(
+            sync,
+            &GitSyncStatus { inventory: telling.status.inventory.clone(), ..sync.status.clone() },
+        )
+        .await?;
         let mut applied = Vec::new();
         let outcome = plans.carry_out(&changes, &mut applied).await;
         if !applied.is_empty() {
@@ -224,9 +265,6 @@ impl Syncer {
             telling.status.applied_at = Some(telling.now());
         }
         if let Err(refusal) = outcome {
-            // Whatever of it was made belongs to the sync.
-            let all: BTreeSet<_> = telling.status.inventory.drain(..).chain(items).collect();
-            telling.status.inventory = all.into_iter().collect();
             return self.refused(sync, telling, refusal);
         }
         let many = changes.len();
@@ -241,8 +279,13 @@ impl Syncer {
     }
 
     fn tell_applied(&self, telling: &mut Telling, target: &Loaded, items: Vec<InventoryItem>) {
+        let now = telling.now();
         let status = &mut telling.status;
         status.inventory = items;
+        if status.applied_revision != target.revision {
+            // It has its time to become healthy, even if nothing differs.
+            status.applied_at = Some(now);
+        }
         status.applied_revision.clone_from(&target.revision);
         status.held = None;
         telling.drop(HELD);
@@ -273,7 +316,7 @@ impl Syncer {
         preview: &PlanStatus,
         telling: &mut Telling,
     ) -> Option<Duration> {
-        if annotation(sync, GitSync::APPROVE) == target.revision {
+        if is_approved(sync, target) {
             return None;
         }
         let (guards, now) = (&sync.spec.guards, self.clock.now());
@@ -316,8 +359,10 @@ impl Syncer {
         if !sync.spec.prune {
             return Ok(Vec::new());
         }
-        let wanted: BTreeSet<&InventoryItem> = wanted.iter().map(|one| &one.item).collect();
-        let gone = sync.status.inventory.iter().filter(|item| !wanted.contains(item)).cloned().collect();
+        // Of another version it is the same object.
+        let wanted: BTreeSet<Thing> = wanted.iter().map(|one| thing(&one.item)).collect();
+        let gone =
+            sync.status.inventory.iter().filter(|item| !wanted.contains(&thing(item))).cloned().collect();
         self.removals(sync, gone).await
     }
 
@@ -328,10 +373,10 @@ impl Syncer {
         mut items: Vec<InventoryItem>,
     ) -> Result<Vec<Placed>, Status> {
         let manager = GitSync::manager(sync.metadata.namespace(), &sync.metadata.name);
-        items.sort_by_key(|item| std::cmp::Reverse(rank(item)));
+        items.sort_by_key(|item| (gives_rights(item), std::cmp::Reverse(rank(item))));
         let mut removals = Vec::new();
         for item in items {
-            let Some(object) = self.find(&item).await? else { continue };
+            let Some(object) = self.find(&self.client, &item).await? else { continue };
             let stays = object["metadata"]["annotations"].text(&[PRUNE.0]) == PRUNE.1;
             if stays || object.is_terminating() || !is_managed(&object, &manager) {
                 continue;
@@ -347,6 +392,15 @@ impl Syncer {
         }
         Ok(removals)
     }
+}
+
+/// Whether a sync may lose the right to delete others with an object: such go last.
+fn gives_rights(item: &InventoryItem) -> bool {
+    item.api_version.starts_with("rbac.authorization.k8s.io/") || item.kind == "ServiceAccount"
+}
+
+fn is_approved(sync: &GitSync, target: &Loaded) -> bool {
+    annotation(sync, GitSync::APPROVE) == target.revision
 }
 
 /// Another sync, by way of the cache.

@@ -1,16 +1,17 @@
 //! Whether what has been applied works, and going back if it does not.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use orch_api::{ConditionStatus, Status};
+use orch_api::{Client, ConditionStatus, Status};
 use orch_controller_runtime::Severity;
 use orch_ontology::{GitSync, GitSyncHealth, InventoryItem};
 
 use super::fetch::Loaded;
 use super::health::{Health, assess};
-use super::told::{HEALTHY, READY, Telling, says, short};
+use super::told::{FETCHED, HEALTHY, READY, Telling, says, short};
 use super::{Memory, Syncer, seconds, sync};
 
 /// How many objects that are not healthy are named.
@@ -41,7 +42,12 @@ impl Syncer {
             return Ok(UNTIL_CHANGED);
         }
         memory.health_seen = Some(seen);
-        let (failed, unhealthy) = self.unhealthy(&checks).await?;
+        // What others have is read with the rights of the account; what the sync has made, it may be told of.
+        let client = match health.checks.is_empty() {
+            true => self.client.clone(),
+            false => self.plans(sync, String::new()).client,
+        };
+        let (failed, unhealthy) = self.unhealthy(&client, &checks).await?;
         if unhealthy.is_empty() {
             telling.tell(HEALTHY, true, "Healthy", "everything that has been applied works");
             telling.status.healthy_revision.clone_from(&target.revision);
@@ -100,6 +106,10 @@ impl Syncer {
     }
 
     fn tell_ready(&self, target: &Loaded, telling: &mut Telling) {
+        if !telling.is(FETCHED) {
+            // What keeps the newest commit from being read has been told.
+            return;
+        }
         if is_rolled_back(telling) {
             let message = rolled_back(telling);
             telling.unready("RolledBack", &message);
@@ -113,13 +123,16 @@ impl Syncer {
     /// The objects that are not healthy, why, and whether any has failed for good.
     async fn unhealthy(
         &self,
+        client: &Arc<dyn Client>,
         checks: &[InventoryItem],
     ) -> Result<(bool, Vec<(InventoryItem, String)>), Status> {
         let (mut failed, mut unhealthy) = (false, Vec::new());
         for item in checks {
-            let health = match self.find(item).await? {
-                Some(object) => assess(&object),
-                None => Health::Progressing("it is not there".into()),
+            let health = match self.find(client, item).await {
+                Ok(Some(object)) => assess(&object),
+                Ok(None) => Health::Progressing("it is not there".into()),
+                Err(status) if status.code == 403 => Health::Progressing(status.message),
+                Err(status) => return Err(status),
             };
             match health {
                 Health::Healthy => {}

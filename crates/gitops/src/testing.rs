@@ -61,6 +61,13 @@ impl GitServer {
         self.commit(message)
     }
 
+    /// Serves nobody any more.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts.
+        drop(TcpStream::connect(self.address));
+    }
+
     fn commit(&self, message: &str) -> String {
         self.git(&self.work(), &["add", "--all"]);
         self.git(&self.work(), &["commit", "--quiet", "--allow-empty", "-m", message]);
@@ -89,9 +96,7 @@ impl GitServer {
 
 impl Drop for GitServer {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(self.address));
+        self.stop();
     }
 }
 

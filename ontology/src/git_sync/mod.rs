@@ -48,9 +48,12 @@ impl GitSync {
     /// The finalizer of one that prunes: what it has applied goes before it does.
     pub const FINALIZER: &'static str = "orch.dev/gitsync";
 
+    /// What the names begin with under which they own fields.
+    pub const MANAGER: &'static str = "gitsync:";
+
     /// The name under which it owns the fields that it applies.
     pub fn manager(namespace: &str, name: &str) -> String {
-        format!("gitsync:{namespace}/{name}")
+        format!("{}{namespace}/{name}", Self::MANAGER)
     }
 }
 

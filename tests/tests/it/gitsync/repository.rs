@@ -244,6 +244,11 @@ fn more_deletions_than_allowed_are_held_until_they_are_approved() {
     let status = shop.until(&second, "True", "Applied");
     assert_eq!((&status["held"], &condition(&status, "Held")), (&Value::Null, &Value::Null), "{status}");
     assert_eq!((shop.get(&["configmap", "a"]), shop.title()), (None, "one".into()));
+    // It was of that once.
+    wait_for("the approval to be used up", SOON, || {
+        let annotations = shop.get(&["gitsync", "shop"]).unwrap()["metadata"]["annotations"].clone();
+        if annotations["orch.dev/approve-revision"].is_null() { Ok(()) } else { Err(annotations.to_string()) }
+    });
 }
 
 #[test]
@@ -477,4 +482,52 @@ fn two_syncs_that_want_different_things_do_not_keep_the_server_busy() {
             .to_vec();
         if reasons.iter().any(|reason| reason == "Contended") { Ok(()) } else { Err(format!("{reasons:?}")) }
     });
+}
+
+#[test]
+fn what_was_read_is_kept_so_while_the_repository_cannot_be_reached() {
+    let shop = Shop::open();
+    let commit = shop.git.push(&[("page.yaml", PAGE)], "a page");
+    shop.sync("");
+    shop.until(&commit, "True", "Applied");
+    shop.git.stop();
+    shop.look("again");
+    shop.until(&commit, "False", "Unreachable");
+    shop.orch.kubectl(&["delete", "configmap", "page"]).ok();
+    shop.until_title("one");
+    assert_eq!(condition(&shop.status(), "Ready")["reason"], "Unreachable");
+}
+
+#[test]
+fn what_moves_to_another_sync_stays_and_what_is_suspended_leaves_its_objects() {
+    let shop = Shop::open();
+    let first =
+        shop.git.push(&[("a/page.yaml", PAGE), ("a/other.yaml", &PAGE.replace("page", "other"))], "a page");
+    shop.sync("  path: a\n");
+    shop.until(&first, "True", "Applied");
+    let uid = shop.get(&["configmap", "page"]).unwrap()["metadata"]["uid"].clone();
+    shop.git.push(&[("b/page.yaml", PAGE)], "both");
+    let other = format!(
+        "apiVersion: orch.dev/v1\nkind: GitSync\nmetadata: {{name: other}}\nspec: {{url: '{}', path: b, prune: true, serviceAccountName: deployer, intervalSeconds: 3600}}\n",
+        shop.git.url()
+    );
+    shop.orch.kubectl_with(&["apply", "--server-side", "-f", "-"], &other).ok();
+    wait_for("the other sync", SOON, || {
+        let status = shop.get(&["gitsync", "other"]).unwrap()["status"].clone();
+        if condition(&status, "Ready")["status"] == "True" { Ok(()) } else { Err(status.to_string()) }
+    });
+    let moved = shop.git.push_without(&["a/page.yaml"], "moved");
+    shop.look("moved");
+    shop.until(&moved, "True", "Applied");
+    assert_eq!(shop.get(&["configmap", "page"]).unwrap()["metadata"]["uid"], uid);
+
+    shop.orch
+        .kubectl(&["patch", "gitsync", "shop", "--type=merge", "-p", r#"{"spec": {"suspend": true}}"#])
+        .ok();
+    shop.orch.kubectl(&["delete", "gitsync", "shop"]).ok();
+    wait_for("the end of the sync", SOON, || match shop.get(&["gitsync", "shop"]) {
+        None => Ok(()),
+        Some(sync) => Err(sync.to_string()),
+    });
+    assert!(shop.get(&["configmap", "other"]).is_some());
 }
