@@ -45,6 +45,7 @@ mod version;
 mod wait;
 mod why;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -130,7 +131,13 @@ enum Verb {
     Config(config::Args),
     Version(version::Args),
     Completion(completion::Args),
+    /// Fetch from a Git repository what is told on standard input; started by `orchd` for each repository.
+    #[command(name = GIT_FETCH, hide = true)]
+    GitFetch,
 }
+
+/// The subcommand by which repositories are fetched.
+pub(crate) const GIT_FETCH: &str = "git-fetch";
 
 /// Runs `orchctl` with this process's arguments. 0: done. 1: failed, and standard error says why. 2: the arguments make no
 /// sense. `exec` answers with the command's own code.
@@ -173,6 +180,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Config(args) => config::run(&session, &args),
         Verb::Version(args) => version::run(&session, args).await,
         Verb::Completion(args) => completion::run(&args, Cli::command()),
+        // One thread: this process is limited, and killed if need be.
+        Verb::GitFetch => {
+            orch_gitops::source::serve(io::stdin().lock(), io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

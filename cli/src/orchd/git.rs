@@ -1,4 +1,5 @@
-//! How Git repositories are read, for `GitSync`s: by this program, in a process of its own.
+//! How Git repositories are read, for `GitSync`s: by `orchctl`, which is beside this program, in a process of its own. Were it this
+//! program itself, it and each of its containers' loggers would carry the libraries that only reading repositories needs.
 
 use std::path::PathBuf;
 
@@ -7,8 +8,8 @@ use orch_controllers::git_sync::Settings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::GIT_FETCH;
 use super::data_dir::DataDir;
+use crate::ctl::GIT_FETCH;
 
 /// Git repositories, for `GitSync`s.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +21,8 @@ pub struct GitConfig {
 
 /// What the controller of `GitSync`s is handed.
 pub(super) fn settings(config: &GitConfig, data: &DataDir) -> Result<Settings> {
-    let program = std::env::current_exe().context("the path of this program cannot be told")?;
+    let own = std::env::current_exe().context("the path of this program cannot be told")?;
+    let program = own.with_file_name("orchctl");
     Ok(Settings {
         program,
         arguments: vec![GIT_FETCH.to_owned()],

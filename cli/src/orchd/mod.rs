@@ -26,7 +26,6 @@ pub use access::{AuditConfig, OidcOptions};
 pub use config::{Config, LogFormat, RuntimeKind, StoreBackend};
 pub use mcp::McpConfig;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -83,13 +82,7 @@ enum Command {
         /// What the log is about, as the runtime wrote it down.
         config: String,
     },
-    /// Fetch from a Git repository: what is told on standard input; started by the controllers for each repository.
-    #[command(name = GIT_FETCH, hide = true)]
-    GitFetch,
 }
-
-/// The subcommand that `orch_gitops::source::fetch_in_child` is to start.
-pub const GIT_FETCH: &str = "git-fetch";
 
 #[derive(Subcommand)]
 enum Image {
@@ -137,8 +130,6 @@ impl Orchd {
         match self.command {
             // Small and without threads: one of these runs for every container.
             Command::ContainerLog { config } => Ok(orch_runtime_containerd::logger::run(&config)?),
-            // One thread: this process is limited, and killed if need be.
-            Command::GitFetch => Ok(orch_gitops::source::serve(io::stdin().lock(), io::stdout().lock())?),
             Command::Up(up) => {
                 let config = up.config()?;
                 block_on(up::run(config))

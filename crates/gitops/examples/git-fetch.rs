@@ -1,4 +1,4 @@
-//! What `orchd git-fetch` is, as a program of its own: the tests of this crate fetch by it.
+//! What `orchctl git-fetch` is, as a program of its own: the tests of this crate fetch by it.
 
 fn main() -> std::io::Result<()> {
     orch_gitops::source::serve(std::io::stdin().lock(), std::io::stdout().lock())

@@ -165,7 +165,14 @@ impl Running {
                 .kill_on_drop(true)
                 .spawn()
         };
-        start().map(Self).map_err(|error| SourceError::io(&format!("start {}", program.display()), &error))
+        start().map(Self).map_err(|error| {
+            let reason = match error.kind() {
+                std::io::ErrorKind::NotFound => Reason::MissingTool,
+                _ => Reason::Failed,
+            };
+            let hint = "it fetches repositories, and is to be beside orchd";
+            SourceError::new(reason, format!("cannot start {}: {error}; {hint}", program.display()))
+        })
     }
 
     async fn ask(&mut self, order: &[u8], most: u64) -> Result<(Vec<u8>, ExitStatus), SourceError> {

@@ -9,7 +9,7 @@ use nix::unistd::alarm;
 use super::child::Order;
 use super::{Limits, confine, fetch};
 
-/// Reads one request, limits this process, fetches, and writes the answer: `orchd git-fetch`.
+/// Reads one request, limits this process, fetches, and writes the answer: `orchctl git-fetch`.
 ///
 /// # Errors
 /// If it was not told what to do, or nobody hears the answer. What goes wrong with the repository is an answer.
