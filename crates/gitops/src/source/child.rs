@@ -25,7 +25,7 @@ pub(super) struct Order {
     pub(super) seconds: u32,
 }
 
-/// Has something fetched by a process that runs [`super::serve`]: `program` with `args`.
+/// Has something fetched by a process that runs [`super::serve()`]: `program` with `args`.
 ///
 /// However long that takes, it is over at the deadline: the process is killed then, or when this future is dropped, with all
 /// that it started. It sees nothing of this process's environment but where programs and proxies are.

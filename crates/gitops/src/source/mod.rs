@@ -1,7 +1,7 @@
 //! From a URL and a reference to the files of one directory at one commit.
 //!
-//! [`fetch_in_child`] is the way in: it has [`fetch`] done by another process, which [`serve`] is all of. Nothing is checked out:
-//! files come from Git's objects, after their kind and size have been looked at. [`manifests`] reads them.
+//! [`fetch_in_child`] is the way in: it has [`fetch`] done by another process, which [`serve()`] is all of. Nothing is checked out:
+//! files come from Git's objects, after their kind and size have been looked at. [`manifests()`] reads them.
 
 mod child;
 mod confine;
