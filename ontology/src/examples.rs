@@ -52,6 +52,7 @@ pub fn examples() -> Vec<Example> {
         example!("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybinding"),
         example!("Change", "change"),
         example!("Plan", "plan"),
+        example!("GitSync", "gitsync"),
         example!("Workload", "workload"),
     ]
 }

@@ -127,6 +127,9 @@ fn refused(status: &Status, changes: &[Placed]) -> Refusal {
     if more > 0 {
         message.push_str(&format!("; and {more} more"));
     }
+    if causes.iter().any(|cause| cause.reason == "Forbidden") {
+        message.push_str("; give the account that spec.serviceAccountName names a role for it");
+    }
     if status.is(&Reason::Conflict) { Refusal::Moved(message) } else { Refusal::Refused(message) }
 }
 
@@ -175,6 +178,21 @@ mod tests {
             .about(StatusDetails { causes, ..StatusDetails::default() });
         let Refusal::Refused(message) = refused(&status, &changes) else { panic!("{status:?}") };
         assert_eq!(message, "x/b.yaml:7: spec.replicas: must be a number; x/a.yaml:1: forbidden");
+    }
+
+    #[test]
+    fn what_the_account_may_not_do_is_told_with_what_helps() {
+        let cause =
+            StatusCause { field: "spec.changes[0]".into(), reason: "Forbidden".into(), message: "no".into() };
+        let details = StatusDetails { causes: vec![cause], ..StatusDetails::default() };
+        let status = Status::failure(Reason::Invalid, "no").about(details);
+        let Refusal::Refused(message) = refused(&status, &[change("a", "a.yaml:1")]) else {
+            panic!("{status:?}")
+        };
+        assert_eq!(
+            message,
+            "a.yaml:1: no; give the account that spec.serviceAccountName names a role for it"
+        );
     }
 
     #[test]
