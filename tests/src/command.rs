@@ -96,6 +96,13 @@ impl Spawned {
     }
 }
 
+impl Spawned {
+    /// Whether a line that contains `part` has come by now. Those before it are gone.
+    pub fn has_line_with(&mut self, part: &str) -> bool {
+        self.lines.try_iter().any(|line| line.contains(part))
+    }
+}
+
 impl Drop for Spawned {
     fn drop(&mut self) {
         drop(self.child.kill());

@@ -225,5 +225,9 @@ fn a_shell_is_run_on_this_terminal() {
         let answer = orch.orchctl(&["exec", "stays", "--", "sh", "-c", "cat /tmp/answer 2>&1"]);
         if answer.stdout.trim() == "42" { Ok(()) } else { Err(answer.stdout) }
     });
-    attached.line_with("kept + 41", DEADLINE);
+    // What was typed before it was attached it does not see.
+    wait_for("what is typed to be seen", DEADLINE, || {
+        orch.orchctl_with(&["attach", "-i", "stays"], "echo $((kept + 41)) >/tmp/answer\n").ok();
+        if attached.has_line_with("kept + 41") { Ok(()) } else { Err("not yet".to_owned()) }
+    });
 }
