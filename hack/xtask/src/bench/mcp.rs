@@ -236,7 +236,7 @@ async fn all_nodes(wire: &Wire) -> Result<()> {
 async fn seed(wire: &Wire, faults: &[Value]) -> Result<()> {
     for fault in faults {
         for object in fault["apply"].as_array().into_iter().flatten() {
-            tool(wire, "apply", &json!({"manifests": object.to_string()})).await?;
+            tool(wire, "apply", &json!({"manifests": object.to_string(), "force": true})).await?;
         }
         if fault["delete"].is_object() {
             tool(wire, "delete", &fault["delete"]).await?;

@@ -58,7 +58,7 @@ fn each_of_ten_seeded_faults_is_found_first() {
     let faults = seeded["faults"].as_array().unwrap();
     for fault in faults {
         for object in fault["apply"].as_array().unwrap() {
-            agent.call("apply", json!({"manifests": object.to_string()}));
+            agent.call("apply", json!({"manifests": object.to_string(), "force": true}));
         }
         if fault["delete"].is_object() {
             agent.call("delete", fault["delete"].clone());
