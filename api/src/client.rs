@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, future, stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::watch::decode;
 use crate::{Body, Event, ListMeta, Params, Patch, Request, Resource, Status, Target, Verb, WatchEvent};
@@ -34,6 +35,35 @@ pub trait Client: Send + Sync + 'static {
     /// # Errors
     /// As [`Client::send`]; 410 if the revision to start from has been compacted.
     async fn watch(&self, request: Request) -> Result<WatchStream, Status>;
+}
+
+/// The objects that a watch tells of, as they are after each change; none where one is gone. Ends when the watch does, or when its
+/// revision is too old: then it is time to look again.
+///
+/// # Errors
+/// As [`Client::watch`], but for 410; so do the items.
+pub async fn watch_states(
+    client: &dyn Client,
+    request: Request,
+) -> Result<WatchStream<Option<Value>>, Status> {
+    let events = match client.watch(request).await {
+        Err(status) if status.code == 410 => return Ok(stream::empty().boxed()),
+        events => events?,
+    };
+    let events = events.map(|event| event.and_then(WatchEvent::decode::<Value>));
+    let events = events.take_while(|event| {
+        let is_too_old = event.as_ref().is_err_and(|status| status.code == 410);
+        future::ready(!is_too_old)
+    });
+    let states = events.filter_map(|event| {
+        future::ready(match event {
+            Ok(Event::Bookmark { .. }) => None,
+            Ok(Event::Deleted(_)) => Some(Ok(None)),
+            Ok(Event::Added(object) | Event::Modified(object)) => Some(Ok(Some(object))),
+            Err(status) => Some(Err(status)),
+        })
+    });
+    Ok(states.boxed())
 }
 
 /// A list of objects of one kind.

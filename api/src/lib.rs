@@ -50,7 +50,7 @@ pub use authorization::{
     Acknowledge, AllowAll, Asked, Attributes, Authorizer, Change, Decision, Followed, MASTERS,
     ResourceAttributes, Rights, Subject,
 };
-pub use client::{Api, Client, List, WatchStream};
+pub use client::{Api, Client, List, WatchStream, watch_states};
 pub use condition::{Condition, ConditionStatus, Conditions, TypedCondition};
 pub use entry::{
     Action, Admit, Backend, Cell, Column, Custom, Defines, Definition, KindEntry, Subresource, TokenBinding,

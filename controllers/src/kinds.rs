@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use orch_api::{Defines, Kind, KindEntry};
+use orch_api::{Defines, Kind, KindEntry, Resource as _};
 use orch_controller_runtime::{Cache, Caches, Change, Context, PartialObject, Reflector, WholeObject};
+use orch_ontology::{Event, KINDS};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
+
+/// The built-in kinds whose objects stay. Events are left out: they own nothing, belong to nothing, and there are many. Of changes the
+/// same is true, and they cannot be watched.
+pub(crate) fn lasting() -> impl Iterator<Item = &'static KindEntry> {
+    KINDS.iter().filter(|entry| entry.kind != Event::KIND && entry.form.is_none() && !entry.is_history)
+}
 
 /// Told of every change of an object of any kind, with the kind's place.
 type Subscriber = Arc<dyn Fn(&AllKinds, usize, &Change<'_, PartialObject>) + Send + Sync>;

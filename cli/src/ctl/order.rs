@@ -3,32 +3,19 @@
 //! The order is read from the ontology: kinds of the cluster first, because the others live in them, and then by the
 //! longest chain of references. Kinds that it does not know come last, in the order in which they were written.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
-use orch_api::{KindEntry, Object as _, RelationGraph, split_api_version};
+use orch_api::Object as _;
 use orch_client::manifest::Manifest;
-use orch_ontology::KINDS;
-
-static RANKS: LazyLock<BTreeMap<(&'static str, &'static str), usize>> = LazyLock::new(|| ranks(&KINDS));
+use orch_ontology::rank;
 
 /// Sorts manifests; those of one rank stay in their order.
 pub(super) fn by_references(manifests: &mut [Manifest]) {
-    manifests.sort_by_key(|manifest| {
-        let (group, _) = split_api_version(manifest.object.api_version());
-        RANKS.get(&(group, manifest.object.kind())).copied().unwrap_or(usize::MAX)
-    });
-}
-
-fn ranks(kinds: &[KindEntry]) -> BTreeMap<(&'static str, &'static str), usize> {
-    let graph = RelationGraph::of(kinds);
-    let ranked =
-        |entry: &KindEntry| Some(((entry.kind.group, entry.kind.name), graph.rank(entry.kind.name)?));
-    kinds.iter().filter_map(ranked).collect()
+    manifests.sort_by_key(|manifest| rank(manifest.object.api_version(), manifest.object.kind()));
 }
 
 #[cfg(test)]
 mod tests {
+    use orch_ontology::KINDS;
+
     use super::*;
 
     fn order(kinds: &[(&str, &str)]) -> Vec<String> {
@@ -57,7 +44,10 @@ mod tests {
 
     #[test]
     fn every_kind_that_refers_comes_after_its_target() {
-        let rank = |name: &str| RANKS.iter().find(|((_, kind), _)| *kind == name).map(|(_, rank)| *rank);
+        let rank = |name: &str| {
+            let entry = KINDS.iter().find(|entry| entry.kind.name == name)?;
+            Some(rank(&entry.kind.api_version(), name))
+        };
         for entry in KINDS.iter().filter(|entry| entry.kind.is_namespaced()) {
             for at in entry.schema.relations().iter().filter(|at| at.relation.verb == "references") {
                 let (from, to) = (rank(entry.kind.name), rank(&at.relation.target));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures::{StreamExt as _, stream};
-use orch_api::{Event, Object as _, Params, Request, Target, Verb};
+use orch_api::{Object as _, Params, Request, Target, Verb, watch_states};
 use serde_json::Value;
 
 use super::jsonpath::Template;
@@ -262,20 +262,9 @@ async fn follow<T>(
     look: &mut impl FnMut(Option<&Value>) -> Option<Result<T, Failure>>,
 ) -> Result<Option<Result<T, Failure>>, Failure> {
     session.log(&request);
-    let client: &dyn orch_api::Client = session.client().await?;
-    let mut events = match client.watch(request).await {
-        Err(status) if status.code == 410 => return Ok(None),
-        events => events?,
-    };
-    while let Some(event) = events.next().await {
-        let object = match event?.decode::<Value>() {
-            Ok(Event::Bookmark { .. }) => continue,
-            Ok(Event::Deleted(_)) => None,
-            Ok(Event::Added(object) | Event::Modified(object)) => Some(object),
-            Err(status) if status.code == 410 => return Ok(None),
-            Err(status) => return Err(status.into()),
-        };
-        if let Some(answer) = look(object.as_ref()) {
+    let mut states = watch_states(session.client().await?, request).await?;
+    while let Some(object) = states.next().await {
+        if let Some(answer) = look(object?.as_ref()) {
             return Ok(Some(answer));
         }
     }

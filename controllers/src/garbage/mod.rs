@@ -18,18 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use orch_api::{Kind, KindEntry, Metadata, OwnerReference, Resource as _, Status, split_api_version};
+use orch_api::{Kind, Metadata, OwnerReference, Status, split_api_version};
 use orch_controller_runtime::{
     Backoff, Change, Context, Executor, Index, Key, ObjectKey, Outcome, PartialObject, Reconciler, WorkQueue,
     work,
 };
-use orch_ontology::{Event, KINDS};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::kinds::{AllKinds, Served};
+use crate::kinds::{AllKinds, Served, lasting};
 
 use owners::Absent;
 
@@ -85,7 +84,7 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         remember_gone(kinds, &gone, change);
         touched(kinds, kind, change).into_iter().for_each(|key| adding.add(key));
     };
-    let kinds = AllKinds::follow(&context, collected(), add, &cancel);
+    let kinds = AllKinds::follow(&context, lasting(), add, &cancel);
     let (adding, awaiting) = (queue.clone(), waiting.clone());
     kinds.when_kinds_come(move |kind| awaiting.take(kind).into_iter().for_each(|key| adding.add(key)));
     if cancel.run_until_cancelled(context.caches.synced()).await.is_none() {
@@ -157,12 +156,6 @@ fn remember_gone(kinds: &AllKinds, absent: &Absent, change: &Change<'_, PartialO
     if !dependent_keys(kinds, &old.metadata.uid).is_empty() {
         absent.remember(&old.metadata.uid);
     }
-}
-
-/// Events are left out: they own nothing, belong to nothing, and there are many. Of changes the same is true, and they cannot be
-/// watched.
-fn collected() -> impl Iterator<Item = &'static KindEntry> {
-    KINDS.iter().filter(|entry| entry.kind != Event::KIND && entry.form.is_none() && !entry.is_history)
 }
 
 /// The kind that a reference names, whatever the version.

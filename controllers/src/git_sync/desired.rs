@@ -1,12 +1,11 @@
 //! From manifests to the objects that there should be: placed in their namespaces, in the order in which they are to be made.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use orch_api::plan::{Free, PlannedApply, PlannedChange};
-use orch_api::{Object as _, RelationGraph, split_api_version};
+use orch_api::{Object as _, split_api_version};
 use orch_gitops::source::Manifest;
-use orch_ontology::{CustomResourceDefinition, GitSyncSpec, InventoryItem, KINDS};
+use orch_ontology::{CustomResourceDefinition, GitSyncSpec, InventoryItem, KINDS, rank};
 use serde_json::Value;
 
 /// An object that there should be.
@@ -28,8 +27,6 @@ impl Desired {
         }
     }
 }
-
-static RANKS: LazyLock<RelationGraph> = LazyLock::new(|| RelationGraph::of(KINDS.iter()));
 
 /// Whether the objects of a kind live in namespaces, by group and kind.
 pub(super) struct Scopes(BTreeMap<(String, String), bool>);
@@ -103,16 +100,8 @@ pub(super) fn desired(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    all.sort_by_key(|desired| rank(&desired.item));
+    all.sort_by_key(|desired| rank(&desired.item.api_version, &desired.item.kind));
     Ok(all)
-}
-
-/// How late objects of the item's kind are made; those of kinds that users define come last.
-pub(super) fn rank(item: &InventoryItem) -> usize {
-    let (group, _) = split_api_version(&item.api_version);
-    let is_built_in =
-        KINDS.iter().any(|entry| (entry.kind.group, entry.kind.name) == (group, item.kind.as_str()));
-    is_built_in.then(|| RANKS.rank(&item.kind)).flatten().unwrap_or(usize::MAX)
 }
 
 fn item(object: &Value) -> InventoryItem {

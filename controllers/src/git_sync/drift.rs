@@ -54,9 +54,8 @@ impl Syncer {
         let params =
             Params { field_selector: Some(field_selector), limit: Some(CHANGES), ..Params::default() };
         let changes = Api::<Change>::all(self.client.clone()).list(params).await?.items;
-        let own = sync.status.last_plans.iter();
-        let own: Vec<&String> = own.collect();
-        let since = changes.iter().take_while(|change| !own.contains(&&change.plan));
+        let own = &sync.status.last_plans;
+        let since = changes.iter().take_while(|change| !own.contains(&change.plan));
         let mut names: Vec<String> = Vec::new();
         // Controllers write what they find, at all times: what people changed is what counts.
         for change in since.filter(|change| !is_status(change)) {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use orch_api::{Api, Client, Status};
 use orch_gitops::source::{
@@ -74,7 +73,7 @@ pub(super) async fn load(
         }
         Which::Revision(revision) => fetch.reference = Reference::Commit((*revision).to_owned()),
     }
-    let deadline = Duration::from_secs(sync.spec.timeout_seconds.unwrap_or(60).unsigned_abs());
+    let deadline = sync.spec.timeout();
     let arguments: Vec<&str> = settings.arguments.iter().map(String::as_str).collect();
     let snapshot = match fetch_in_child(&settings.program, &arguments, &fetch, deadline).await? {
         Fetched::Snapshot(snapshot) => snapshot,

@@ -6,7 +6,7 @@ use orch_ontology::GitSync;
 
 use super::plans::Refusal;
 use super::told::Telling;
-use super::{Syncer, seconds};
+use super::{Syncer, other_finalizers};
 
 impl Syncer {
     pub(super) async fn finish(&self, sync: &GitSync) -> Result<Outcome, Status> {
@@ -31,12 +31,11 @@ impl Syncer {
                     let mut telling = Telling::of(sync, Time::new(self.clock.now()));
                     telling.unready("PruneFailed", &message);
                     self.write(sync, &telling.status).await?;
-                    return Ok(Outcome::After(seconds(sync.spec.retry_seconds, 15)));
+                    return Ok(Outcome::After(sync.spec.retry()));
                 }
             }
         }
-        let others = sync.metadata.finalizers.iter().filter(|finalizer| *finalizer != GitSync::FINALIZER);
-        self.set_finalizers(sync, others.cloned().collect()).await?;
+        self.set_finalizers(sync, other_finalizers(sync)).await?;
         self.inventories.set(&ObjectKey::of(&sync.metadata), &[]);
         self.forget(&sync.metadata.uid);
         Ok(Outcome::Done)

@@ -28,21 +28,22 @@ mod works;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use orch_api::{Api, Client, Clock, Object as _, Params, Patch, Resource as _, Status, Time};
+use orch_api::{
+    Api, Client, Clock, Object as _, Params, Patch, Request, Status, Target, Time, Verb, split_api_version,
+};
 use orch_controller_runtime::{
     ActAs, Cache, Change, Context, Controller, Note, ObjectKey, ObjectReference, Outcome, PartialObject,
     Reconciler, Recorder, Severity,
 };
-use orch_ontology::{CustomResourceDefinition, Event, GitSync, GitSyncStatus, InventoryItem, KINDS};
+use orch_ontology::{CustomResourceDefinition, GitSync, GitSyncStatus, InventoryItem};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::kinds::AllKinds;
+use crate::kinds::{AllKinds, lasting};
 use fetch::Loaded;
 use index::Inventories;
 use plans::Plans;
@@ -53,7 +54,7 @@ const NAME: &str = "gitsync-controller";
 /// What the controller needs beside the API.
 #[derive(Clone, Default)]
 pub struct Settings {
-    /// The program that reads repositories, this one as a rule.
+    /// The program that reads repositories.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
@@ -86,9 +87,7 @@ pub async fn run(context: Context, settings: Settings, cancel: CancellationToken
             belonging.of(kind.group, kind.name, change.key).into_iter().for_each(|key| queue.add(key));
         }
     };
-    let kept =
-        KINDS.iter().filter(|entry| entry.kind != Event::KIND && entry.form.is_none() && !entry.is_history);
-    let kinds = AllKinds::follow(&context, kept, touched, &cancel);
+    let kinds = AllKinds::follow(&context, lasting(), touched, &cancel);
     let syncer = Syncer {
         client: context.client.clone(),
         definitions: context.caches.of(),
@@ -257,8 +256,7 @@ impl Syncer {
         if has == sync.spec.prune {
             return Ok(false);
         }
-        let others = sync.metadata.finalizers.iter().filter(|finalizer| *finalizer != GitSync::FINALIZER);
-        let mut finalizers: Vec<String> = others.cloned().collect();
+        let mut finalizers = other_finalizers(sync);
         if sync.spec.prune {
             finalizers.push(GitSync::FINALIZER.to_owned());
         }
@@ -286,7 +284,7 @@ impl Syncer {
     /// What objects are, as the caches know them; `all` changes of them, or only those of what people write.
     fn seen(&self, items: &[InventoryItem], all: bool) -> Vec<Seen> {
         let one = |item: &InventoryItem| {
-            let (group, _) = orch_api::split_api_version(&item.api_version);
+            let (group, _) = split_api_version(&item.api_version);
             let (_, _, cache) = self.kinds.named(group, &item.kind)?;
             let object = cache.get(&ObjectKey::new(item.namespace.clone(), item.name.clone()))?;
             let metadata = &object.metadata;
@@ -306,7 +304,7 @@ impl Syncer {
         client: &Arc<dyn Client>,
         item: &InventoryItem,
     ) -> Result<Option<serde_json::Value>, Status> {
-        let (group, _) = orch_api::split_api_version(&item.api_version);
+        let (group, _) = split_api_version(&item.api_version);
         let Some((_, kind, _)) = self.kinds.named(group, &item.kind) else {
             let defines = |definition: &Arc<CustomResourceDefinition>| {
                 definition.spec.group == group && definition.spec.names.kind == item.kind
@@ -317,16 +315,8 @@ impl Syncer {
                 false => Ok(None),
             };
         };
-        let collection = match kind.is_namespaced() {
-            true => orch_api::Target::in_namespace(&kind, item.namespace.clone()),
-            false => orch_api::Target::all(&kind),
-        };
-        let request = orch_api::Request {
-            verb: orch_api::Verb::Get,
-            target: collection.named(item.name.clone()),
-            params: Params::default(),
-            body: None,
-        };
+        let target = Target::in_namespace(&kind, item.namespace.clone()).named(item.name.clone());
+        let request = Request { verb: Verb::Get, target, params: Params::default(), body: None };
         match client.send(request).await {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(Status::internal),
             Err(status) if status.code == 404 => Ok(None),
@@ -347,6 +337,8 @@ fn is_managed(object: &serde_json::Value, manager: &str) -> bool {
     !syncs.is_empty() && syncs.iter().all(|sync| *sync == manager)
 }
 
-fn seconds(seconds: Option<i64>, otherwise: u64) -> Duration {
-    Duration::from_secs(seconds.map_or(otherwise, i64::unsigned_abs))
+/// The finalizers that others have put there.
+fn other_finalizers(sync: &GitSync) -> Vec<String> {
+    let finalizers = sync.metadata.finalizers.iter();
+    finalizers.filter(|finalizer| *finalizer != GitSync::FINALIZER).cloned().collect()
 }

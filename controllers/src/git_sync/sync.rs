@@ -8,21 +8,23 @@ use jiff::{SignedDuration, Timestamp};
 use orch_api::plan::{PlannedChange, PlannedDelete};
 use orch_api::{Object as _, Params, Patch, Status};
 use orch_controller_runtime::{ObjectKey, Severity};
-use orch_ontology::{GitSync, GitSyncStatus, HeldRevision, InventoryItem, PlanStatus};
+use orch_ontology::{GitSync, GitSyncStatus, HeldRevision, InventoryItem, PlanStatus, rank};
 use serde_json::json;
 
-use super::desired::{Desired, Scopes, desired, rank};
+use super::desired::{Desired, Scopes, desired};
 use super::fetch::{Loaded, Problem, Which, load};
 use super::index::{Thing, thing};
 use super::plans::{Placed, Plans, Refusal, differing};
 use super::told::{FETCHED, HELD, Telling, says, short};
 use super::works::looked_at;
-use super::{Asked, InStep, Memory, Syncer, annotation, depends, drift, guard, is_managed, seconds};
+use super::{Asked, InStep, Memory, Syncer, annotation, depends, drift, guard, is_managed};
 
 /// An object with this annotation stays when the repository no longer has it.
 const PRUNE: (&str, &str) = ("orch.dev/prune", "false");
 /// After so many times within this time it is left to the next look at the repository to change things back.
 const CONTENTION: (usize, SignedDuration) = (5, SignedDuration::from_secs(60));
+/// A plan takes a little more.
+const MAX_REASON_BYTES: usize = 1000;
 /// How long what moved while it was being changed is left alone.
 const MOVED: Duration = Duration::from_millis(200);
 
@@ -56,7 +58,7 @@ impl Syncer {
         let find = |name: &str| self.syncs.get(&ObjectKey::new(sync.metadata.namespace(), name)).map(Other);
         if let Some((reason, message)) = depends::awaited(sync, &find) {
             telling.unready(reason, &message);
-            return Ok(seconds(sync.spec.retry_seconds, 15));
+            return Ok(sync.spec.retry());
         }
         let looked = match self.look(sync, memory, telling).await {
             Step::Go(looked) => looked,
@@ -120,7 +122,7 @@ impl Syncer {
                 }
                 telling.status.fetched_revision.clone_from(&loaded.revision);
                 memory.newest = Some(loaded);
-                memory.next_look = Some(after(now, seconds(sync.spec.interval_seconds, 60)));
+                memory.next_look = Some(after(now, sync.spec.interval()));
                 Step::Go(true)
             }
             Err(problem) => Step::Wait(self.unreadable(sync, memory, telling, &problem)),
@@ -136,8 +138,8 @@ impl Syncer {
         problem: &Problem,
     ) -> Duration {
         let wait = match problem.is_of_the_commit {
-            true => seconds(sync.spec.interval_seconds, 60),
-            false => seconds(sync.spec.retry_seconds, 15),
+            true => sync.spec.interval(),
+            false => sync.spec.retry(),
         };
         memory.next_look = Some(after(self.clock.now(), wait));
         telling.tell(FETCHED, false, &problem.reason, &problem.message);
@@ -147,7 +149,7 @@ impl Syncer {
 
     /// The commit that is to be applied: the newest one, unless it has failed.
     async fn target(&self, sync: &GitSync, memory: &mut Memory, telling: &mut Telling) -> Step<Arc<Loaded>> {
-        let retry = seconds(sync.spec.retry_seconds, 15);
+        let retry = sync.spec.retry();
         let Some(newest) = &memory.newest else { return Step::Wait(self.until_next_look(memory)) };
         if newest.revision != telling.status.failed_revision {
             return Step::Go(newest.clone());
@@ -183,7 +185,7 @@ impl Syncer {
         target: &Loaded,
         telling: &mut Telling,
     ) -> Result<Step<bool>, Status> {
-        let interval = seconds(sync.spec.interval_seconds, 60);
+        let interval = sync.spec.interval();
         let wanted = match self.wanted(sync, target) {
             Ok(wanted) => wanted,
             Err(message) => {
@@ -303,7 +305,7 @@ impl Syncer {
                     self.note(sync, Severity::Warning, "Refused", &message);
                 }
                 telling.unready("Refused", &message);
-                Ok(Step::Wait(seconds(sync.spec.retry_seconds, 15)))
+                Ok(Step::Wait(sync.spec.retry()))
             }
         }
     }
@@ -332,7 +334,7 @@ impl Syncer {
         }
         telling.tell(HELD, true, reason, &message);
         telling.unready("Held", &message);
-        let interval = seconds(sync.spec.interval_seconds, 60);
+        let interval = sync.spec.interval();
         let until = until.map(|until| until.timestamp().duration_since(now));
         let wait = until.map_or(interval, |left| Duration::try_from(left).unwrap_or(interval).min(interval));
         telling.status.held = Some(held);
@@ -373,7 +375,8 @@ impl Syncer {
         mut items: Vec<InventoryItem>,
     ) -> Result<Vec<Placed>, Status> {
         let manager = GitSync::manager(sync.metadata.namespace(), &sync.metadata.name);
-        items.sort_by_key(|item| (gives_rights(item), std::cmp::Reverse(rank(item))));
+        items
+            .sort_by_key(|item| (gives_rights(item), std::cmp::Reverse(rank(&item.api_version, &item.kind))));
         let mut removals = Vec::new();
         for item in items {
             let Some(object) = self.find(&self.client, &item).await? else { continue };
@@ -427,11 +430,7 @@ fn is_drift(sync: &GitSync, target: &Loaded) -> bool {
 /// Why a plan is made: what the history shows.
 fn reason(target: &Loaded) -> String {
     let mut reason = format!("{} ({})", about(target), target.author);
-    let mut end = reason.len().min(1000);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    reason.truncate(end);
+    reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
     reason
 }
 

@@ -39,17 +39,13 @@ impl Telling {
         reason: &str,
         message: &str,
     ) {
-        let mut end = message.len().min(MAX_MESSAGE_BYTES);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
         self.status.conditions.put(Condition {
             condition_type: condition_type.to_owned(),
             status: so.into(),
             observed_generation: self.generation,
             last_transition_time: Some(self.now),
             reason: reason.to_owned(),
-            message: message[..end].to_owned(),
+            message: message[..message.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned(),
         });
     }
 

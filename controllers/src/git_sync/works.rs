@@ -12,7 +12,7 @@ use orch_ontology::{GitSync, GitSyncHealth, InventoryItem};
 use super::fetch::Loaded;
 use super::health::{Health, assess};
 use super::told::{FETCHED, HEALTHY, READY, Telling, says, short};
-use super::{Memory, Syncer, seconds, sync};
+use super::{Memory, Syncer, sync};
 
 /// How many objects that are not healthy are named.
 const NAMED: usize = 3;
@@ -73,7 +73,7 @@ impl Syncer {
     /// How much of the time that objects have to become healthy is left, if any is.
     fn left(&self, health: &GitSyncHealth, telling: &Telling) -> Option<Duration> {
         let applied = telling.status.applied_at?.timestamp();
-        let allowed = SignedDuration::try_from(seconds(health.timeout_seconds, 120)).ok()?;
+        let allowed = SignedDuration::try_from(health.timeout()).ok()?;
         let left = applied.checked_add(allowed).ok()?.duration_since(self.clock.now());
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }

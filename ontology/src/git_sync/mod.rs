@@ -4,6 +4,7 @@ mod freeze;
 mod status;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use orch_api::{
     ApiVersion, Column, FieldError, FieldPath, Kind, KindName, Metadata, Object as _, Ref, Resource,
@@ -114,6 +115,34 @@ pub struct GitSyncSpec {
     #[serde(default)]
     #[schemars(extend("default" = {}))]
     pub guards: GitSyncGuards,
+}
+
+impl GitSyncSpec {
+    /// How often the repository is looked at.
+    pub fn interval(&self) -> Duration {
+        seconds(self.interval_seconds, INTERVAL_SECONDS)
+    }
+
+    /// After how long what failed is tried again.
+    pub fn retry(&self) -> Duration {
+        seconds(self.retry_seconds, RETRY_SECONDS)
+    }
+
+    /// How long fetching may take.
+    pub fn timeout(&self) -> Duration {
+        seconds(self.timeout_seconds, TIMEOUT_SECONDS)
+    }
+}
+
+impl GitSyncHealth {
+    /// Within what time objects must become healthy.
+    pub fn timeout(&self) -> Duration {
+        seconds(self.timeout_seconds, HEALTH_SECONDS)
+    }
+}
+
+fn seconds(given: Option<i64>, otherwise: i64) -> Duration {
+    Duration::from_secs(given.unwrap_or(otherwise).unsigned_abs())
 }
 
 /// Which commit of a repository. At most one of the fields is given.
@@ -255,7 +284,7 @@ impl Resource for GitSync {
             errors.extend(required_dns_label(&path.child("targetNamespace"), &spec.target_namespace));
         }
         errors.extend(self.depends_on_others(&path.child("dependsOn")));
-        errors.extend(seconds(&path, spec));
+        errors.extend(times(&path, spec));
         errors.extend(spec.guards.validate(&path.child("guards")));
         errors
     }
@@ -380,7 +409,7 @@ fn directory(path: &FieldPath, directory: &str) -> Vec<FieldError> {
     leaves.then(|| FieldError::invalid(path, directory, why)).into_iter().collect()
 }
 
-fn seconds(path: &FieldPath, spec: &GitSyncSpec) -> Vec<FieldError> {
+fn times(path: &FieldPath, spec: &GitSyncSpec) -> Vec<FieldError> {
     let health = spec.health.as_ref().and_then(|health| health.timeout_seconds);
     let all = [
         ("intervalSeconds", spec.interval_seconds),

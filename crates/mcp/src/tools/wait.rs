@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use orch_api::{Client as _, Event, JsonPath, Object as _, Params, Request, Target, Verb};
+use orch_api::{JsonPath, Object as _, Params, Request, Target, Verb, watch_states};
 use orch_client::Accept;
 use rmcp::model::JsonObject;
 use serde::Deserialize;
@@ -98,18 +98,9 @@ async fn until(ask: &Ask, target: &Target, goal: &Goal) -> Result<Option<Value>,
 
 /// None if the watch ended first: then it is time to look again.
 async fn follow(ask: &Ask, request: Request, goal: &Goal) -> Result<Option<Option<Value>>, Failure> {
-    let mut events = match ask.client.watch(request).await {
-        Err(status) if status.code == 410 => return Ok(None),
-        events => events?,
-    };
-    while let Some(event) = events.next().await {
-        let object = match event?.decode::<Value>() {
-            Ok(Event::Bookmark { .. }) => continue,
-            Ok(Event::Deleted(_)) => None,
-            Ok(Event::Added(object) | Event::Modified(object)) => Some(object),
-            Err(status) if status.code == 410 => return Ok(None),
-            Err(status) => return Err(status.into()),
-        };
+    let mut states = watch_states(&ask.client, request).await?;
+    while let Some(object) = states.next().await {
+        let object = object?;
         if goal.is_met(object.as_ref()) {
             return Ok(Some(object));
         }
