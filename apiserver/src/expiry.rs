@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use orch_api::Clock;
-use orch_store::{Key, Limits, Prefix, ReadAt, Store, StoreError, Write};
+use orch_store::{Key, Prefix, ReadAt, Store, StoreError, Write};
 use tracing::{debug, warn};
 
 use crate::cache::{Cache, Cached};
@@ -17,6 +17,8 @@ use crate::origin::{Origin, RECORDS, recorded_at};
 
 /// What is over within this time goes together.
 const TOGETHER: Duration = Duration::from_secs(60);
+/// How many are deleted in one commit, at most: the store has others to serve.
+const AT_ONCE: usize = 127;
 /// How long the record of a deletion is kept: those who follow the store see it at once.
 const RECORD_KEPT: SignedDuration = SignedDuration::from_secs(60);
 /// When to look again if nothing that there is will ever be over.
@@ -73,11 +75,11 @@ fn due(kinds: &KindTable, now: Timestamp) -> (Vec<Over>, Option<Timestamp>) {
     (over, next)
 }
 
-/// Deletes the objects as they were seen, as many in one commit as the store takes. Those that somebody has written since
+/// Deletes the objects as they were seen, many in one commit. Those that somebody has written since
 /// are left for another time. Answers with how many commits it took.
 async fn delete(store: &dyn Store, over: Over, now: Timestamp) -> Result<usize, StoreError> {
     let mut commits = 0;
-    for chunk in over.objects.chunks(Limits::default().writes - 1) {
+    for chunk in over.objects.chunks(AT_ONCE.min(store.limits().writes - 1)) {
         let deletes = chunk.iter().map(|object| Write::delete(object.key.clone(), object.revision)).collect();
         let origin = over.recorded.then(|| Origin::server(now, "its time is over"));
         commits += commit(store, deletes, origin).await?;
@@ -110,7 +112,7 @@ async fn commit(
 async fn forget_records(store: &dyn Store, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let prefix = Prefix::new(RECORDS).map_err(|error| StoreError::Invalid { reason: error.to_string() })?;
     loop {
-        let page = store.list(&prefix, ReadAt::Latest, None, Limits::default().writes).await?;
+        let page = store.list(&prefix, ReadAt::Latest, None, AT_ONCE).await?;
         let end = |key: &Key| recorded_at(key).and_then(|at| at.checked_add(RECORD_KEPT).ok()).unwrap_or(now);
         let (over, kept): (Vec<_>, Vec<_>) =
             page.entries.into_iter().partition(|entry| end(&entry.key) <= now);

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use orch_api::KindEntry;
 use orch_store::{
-    Batch, Change, ChangeKind, Entry, Key, Op, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch,
-    Write,
+    Batch, Change, ChangeKind, Entry, Key, Limits, Op, Page, Prefix, ReadAt, Revision, Store, StoreError,
+    Watch, Write,
 };
 
 pub use keyring::{Keyring, KeyringError};
@@ -166,6 +166,10 @@ impl Store for EncryptedStore {
 
     async fn compact(&self, before: Revision) -> Result<(), StoreError> {
         self.inner.compact(before).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

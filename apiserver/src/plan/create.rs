@@ -14,6 +14,8 @@ use crate::{admission, ownership};
 
 /// What the names of plans begin with that are not given one.
 const NAME: &str = "plan-";
+/// How much longer a plan becomes until it has been applied, at most: by who does it and why.
+const MORE_BYTES: usize = 8 * 1024;
 
 /// Stores the plan of the body with what would come of it. Without a name it is given one.
 pub(crate) async fn create(registry: &Registry, call: &Call) -> Result<Answer, Status> {
@@ -25,13 +27,15 @@ pub(crate) async fn create(registry: &Registry, call: &Call) -> Result<Answer, S
         plan["metadata"]["generateName"] = NAME.into();
     }
     let spec = checked(call, &plan)?;
-    let about = (call.kind.kind(), plan.name());
+    let name = plan.name().to_owned();
+    let (about, limits) = ((call.kind.kind(), &*name), registry.store.limits());
     let (identity, via, manager) = (&call.identity, call.via.clone(), call.manager());
     let asker = Asker { identity, via, manager, reason: &spec.reason };
     let rehearsed = rehearse(registry, &asker, about, &spec.changes).await?;
     // One that is only looked at may be as large as its answer.
-    if !call.params().dry_run {
-        check_size(about, &rehearsed.writes)?;
+    let is_kept = !call.params().dry_run;
+    if is_kept {
+        check_size(about, limits, &rehearsed.writes, 0)?;
     }
     let foreseen = rehearsed.foresee(registry).await?;
     let mut status = told(&rehearsed.changes, foreseen);
@@ -42,7 +46,12 @@ pub(crate) async fn create(registry: &Registry, call: &Call) -> Result<Answer, S
     insert(registry, call, plan, warnings, |plan, now| {
         status_of(plan, &status, seconds, now);
         ownership::record_create(&call.kind, plan, call.manager(), now)?;
-        keep(registry, plan, &rehearsed)
+        keep(registry, plan, &rehearsed)?;
+        if is_kept {
+            let own_bytes = serde_json::to_vec(plan).map_err(Status::internal)?.len() + MORE_BYTES;
+            check_size(about, limits, &rehearsed.writes, own_bytes)?;
+        }
+        Ok(())
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! [`rehearse`]: what would come of changes, without making them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use orch_api::plan::{ChangeAction, ObjectChange, PlannedChange, field_changes};
 use orch_api::{Foreseen, Kind, Object as _, Reason, Status, StatusCause, StatusDetails, View};
@@ -119,20 +119,30 @@ fn refused((kind, name): (&Kind, &str), causes: Vec<StatusCause>) -> Status {
     Status::failure(Reason::Invalid, message).about(details)
 }
 
-/// All of a plan that is to be applied must fit into one transaction, with the plan itself.
+/// All of a plan that is to be applied must fit into one transaction, with the plan itself, which has `own_bytes`.
 ///
 /// # Errors
 /// 422 if it does not.
-pub(super) fn check_size(about: (&Kind, &str), writes: &[Write]) -> Result<(), Status> {
-    let limits = Limits::default();
-    let most = limits.writes - 1;
-    let too_large = match limits.check(writes) {
-        _ if writes.len() > most => format!(
-            "the changes read and write {} keys, but one transaction holds at most {most}: make several plans",
-            writes.len()
-        ),
-        Err(error) => format!("{error}: make several plans"),
-        Ok(()) => return Ok(()),
+pub(super) fn check_size(
+    about: (&Kind, &str),
+    limits: Limits,
+    writes: &[Write],
+    own_bytes: usize,
+) -> Result<(), Status> {
+    let (keys, most) = (writes.len(), limits.writes.saturating_sub(1));
+    let bytes = Limits::size(writes) + own_bytes;
+    let too_large = if keys > most {
+        format!(
+            "the changes read and write {keys} keys, but one transaction holds at most {most}: make several plans"
+        )
+    } else if bytes > limits.bytes {
+        let most = limits.bytes;
+        format!(
+            "the changes, and the plan itself, have {bytes} bytes, but one transaction holds at most {most}: make \
+             several plans"
+        )
+    } else {
+        return Ok(());
     };
     let cause =
         StatusCause { reason: "FieldValueTooMany".into(), message: too_large, field: "spec.changes".into() };
@@ -145,10 +155,14 @@ struct Touched(Vec<(Key, Done)>);
 impl Touched {
     fn of(done: Vec<Done>) -> Self {
         let mut all: Vec<(Key, Done)> = Vec::new();
+        let mut places: HashMap<Key, usize> = HashMap::new();
         for one in done {
-            match all.iter_mut().find(|(key, _)| *key == one.key) {
+            match places.get(&one.key).and_then(|place| all.get_mut(*place)) {
                 Some((_, known)) => known.warnings.extend(one.warnings),
-                None => all.push((one.key.clone(), one)),
+                None => {
+                    places.insert(one.key.clone(), all.len());
+                    all.push((one.key.clone(), one));
+                }
             }
         }
         Self(all)

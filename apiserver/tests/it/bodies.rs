@@ -57,7 +57,7 @@ async fn kubectl_s_protobuf_is_understood() {
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_and_the_server_lives_on() {
-    let host = Host::start().await;
+    let host = Host::limited().await;
     let of = |bytes: usize| map("big", json!({"x": "x".repeat(bytes)})).to_string();
     let reply = post_as(&host, None, of(4 << 20)).await;
     reply.fails(413, "RequestEntityTooLarge", "limit is 3145728");

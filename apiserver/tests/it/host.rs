@@ -116,6 +116,16 @@ impl Host {
         Self::start_on(directory, Arc::new(store)).await
     }
 
+    /// A server on a store that holds no more in one transaction than etcd does.
+    pub(crate) async fn limited() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = EmbeddedConfig::new(directory.path().join("store"));
+        config.limits = orch_store::Limits::OF_ETCD;
+        let host = Self::start_on(directory, Arc::new(EmbeddedStore::open(config).unwrap())).await;
+        host.make_namespace("default").await;
+        host
+    }
+
     pub(crate) async fn start_on(directory: TempDir, store: Arc<dyn Store>) -> Self {
         Self::serving(directory, store, orch_ontology::KINDS.clone()).await
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use orch_api::{FieldError, Schema};
 use orch_client::manifest::Manifest;
+use orch_store::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +16,9 @@ use serde_json::Value;
 use super::access::{AuditConfig, OidcOptions};
 use super::git::GitConfig;
 use super::mcp::McpConfig;
+
+/// A request deletes, records that and reads what it depends on in one transaction.
+const MIN_TXN_OPS: usize = 16;
 
 /// The configuration of one `orchd` process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,7 +77,7 @@ pub enum StoreBackend {
 }
 
 /// An etcd cluster.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EtcdOptions {
     /// URLs of the members, such as `https://10.0.0.1:2379`.
@@ -86,6 +90,21 @@ pub struct EtcdOptions {
     pub cert_file: Option<PathBuf>,
     /// The client certificate's key, in PEM.
     pub key_file: Option<PathBuf>,
+    /// How many operations a transaction may have: what the members were started with as `--max-txn-ops`. Plans may be as large.
+    pub max_txn_ops: usize,
+}
+
+impl Default for EtcdOptions {
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            prefix: String::new(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            max_txn_ops: Limits::OF_ETCD.writes,
+        }
+    }
 }
 
 /// What runs the containers.
@@ -265,6 +284,12 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         if self.store.backend == StoreBackend::Etcd && self.store.etcd.endpoints.is_empty() {
             bail!("the store `etcd` needs endpoints\nhint: give --etcd-endpoints http://127.0.0.1:2379");
+        }
+        if self.store.etcd.max_txn_ops < MIN_TXN_OPS {
+            bail!(
+                "store.etcd.maxTxnOps is {}, and must be at least {MIN_TXN_OPS}",
+                self.store.etcd.max_txn_ops
+            );
         }
         if self.store.backend == StoreBackend::Embedded && !self.store.etcd.endpoints.is_empty() {
             bail!("etcd endpoints are given, but the store is `embedded`\nhint: add --store etcd");

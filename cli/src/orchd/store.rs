@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_store::etcd::{EtcdConfig, EtcdStore, EtcdTls};
+use orch_store::{Limits, Store};
 
 use super::config::{Config, EtcdOptions, StoreBackend};
 use super::data_dir::DataDir;
@@ -24,6 +24,7 @@ pub(crate) async fn open(config: &Config, data: &DataDir) -> Result<Arc<dyn Stor
             let etcd = EtcdConfig {
                 prefix: options.prefix.clone(),
                 tls: tls(options)?,
+                limits: Limits { writes: options.max_txn_ops, ..Limits::OF_ETCD },
                 ..EtcdConfig::new(options.endpoints.clone())
             };
             let connected = EtcdStore::connect(etcd).await;

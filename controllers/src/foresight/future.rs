@@ -160,6 +160,6 @@ fn differing(kind: &Kind, these: &[Bytes], those: &[Bytes]) -> Vec<Item> {
 
 /// The metadata of an object of any kind.
 pub(super) fn item(kind: &Kind, object: &[u8]) -> Option<Item> {
-    let PartialObject { metadata } = serde_json::from_slice(object).ok()?;
+    let PartialObject { metadata, .. } = serde_json::from_slice(object).ok()?;
     Some(Item { kind: *kind, metadata })
 }

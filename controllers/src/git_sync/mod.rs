@@ -290,7 +290,7 @@ impl Syncer {
             let metadata = &object.metadata;
             let generation = metadata.generation.filter(|generation| *generation > 0 && !all);
             let version = match generation {
-                Some(generation) => format!("g{generation}"),
+                Some(generation) => format!("g{generation}.{:x}", object.marks),
                 None => metadata.resource_version.clone(),
             };
             Some((metadata.uid.clone(), version))

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::NAME;
 
-/// How many changes a plan has that is applied. One transaction holds more than that, but also all that was read for them.
+/// How many changes go together if one transaction does not hold all. It holds more than that, but also all that was read for them.
 const AT_ONCE: usize = 100;
 /// How many of the things that are wrong are told.
 const TOLD: usize = 5;
@@ -58,7 +58,7 @@ impl Plans {
         applied: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         let mut left = changes;
-        let mut at_once = AT_ONCE;
+        let mut at_once = changes.len();
         while !left.is_empty() {
             let (now, later) = left.split_at(at_once.min(left.len()));
             match self.create(now, false).await {
@@ -68,7 +68,9 @@ impl Plans {
                     applied.push(name);
                     left = later;
                 }
-                Err(status) if is_too_large(&status) && now.len() > 1 => at_once = now.len().div_ceil(2),
+                Err(status) if is_too_large(&status) && now.len() > 1 => {
+                    at_once = now.len().div_ceil(2).min(AT_ONCE);
+                }
                 Err(status) => return Err(refused(&status, now)),
             }
         }

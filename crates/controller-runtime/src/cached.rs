@@ -1,5 +1,7 @@
 //! What a cache can hold: whole objects of a type, or [`PartialObject`]s and [`WholeObject`]s of any kind.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use orch_api::{Metadata, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,9 @@ impl<K: Resource> Cached for K {
 pub struct PartialObject {
     /// Labels, annotations and managed fields are left out.
     pub metadata: Metadata,
+    /// Tells whether labels or annotations have changed: the same as long as they are. Not across processes.
+    #[serde(skip)]
+    pub marks: u64,
 }
 
 impl Cached for PartialObject {
@@ -39,6 +44,9 @@ impl Cached for PartialObject {
     }
 
     fn trim(&mut self) {
+        let mut marks = DefaultHasher::new();
+        (&self.metadata.labels, &self.metadata.annotations).hash(&mut marks);
+        self.marks = marks.finish();
         self.metadata.managed_fields = Vec::new();
         self.metadata.labels.clear();
         self.metadata.annotations.clear();

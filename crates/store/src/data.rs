@@ -130,19 +130,13 @@ impl Write {
     }
 }
 
-/// How much one commit may hold. The default of both backends is etcd's: 128 writes, 1.5 MiB.
+/// How much one commit may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most writes of one commit.
     pub writes: usize,
     /// The most bytes of one commit: values, keys and their overhead as etcd counts it.
     pub bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { writes: 128, bytes: 1536 * 1024 }
-    }
 }
 
 /// The changes of one revision under a watched prefix; none: a progress mark, which says that everything up to
@@ -177,6 +171,9 @@ pub enum ChangeKind {
 }
 
 impl Limits {
+    /// What an etcd accepts that was started without `--max-txn-ops` and `--max-request-bytes`.
+    pub const OF_ETCD: Self = Self { writes: 128, bytes: 1536 * 1024 };
+
     /// What etcd adds to a write's key and value, which it carries with a comparison and, for a conflict, a read.
     const OVERHEAD_BYTES: usize = 64;
 
@@ -209,7 +206,7 @@ impl Limits {
     }
 
     /// How many bytes a commit counts as.
-    pub(crate) fn size(writes: &[Write]) -> usize {
+    pub fn size(writes: &[Write]) -> usize {
         writes.iter().map(Self::bytes).sum()
     }
 

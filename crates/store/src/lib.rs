@@ -101,6 +101,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// has not been reached.
     async fn compact(&self, before: Revision) -> Result<(), StoreError>;
 
+    /// How much one commit may hold: more is refused with [`TooLarge`](StoreError::TooLarge).
+    fn limits(&self) -> Limits;
+
     /// The revision of the last commit acknowledged before the call, or later (linearizable).
     ///
     /// On etcd it also counts the writes of others. On the embedded store it costs nothing; on etcd, a round trip.

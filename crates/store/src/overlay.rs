@@ -22,7 +22,6 @@ use crate::{
 pub struct Overlay {
     below: Arc<dyn Store>,
     start: Revision,
-    limits: Limits,
     staged: tokio::sync::Mutex<Staged>,
     seen: Mutex<BTreeMap<Key, Option<Revision>>>,
 }
@@ -68,7 +67,7 @@ impl Overlay {
     /// A store that is as `below` was at a revision, which it must have reached and must not have forgotten.
     pub fn new(below: Arc<dyn Store>, start: Revision) -> Self {
         let staged = Staged { revision: start, keys: BTreeMap::new() };
-        Self { below, start, limits: Limits::default(), staged: staged.into(), seen: Mutex::default() }
+        Self { below, start, staged: staged.into(), seen: Mutex::default() }
     }
 
     /// The revision at which the store below is looked at.
@@ -242,7 +241,7 @@ impl Store for Overlay {
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
-        self.limits.check(writes)?;
+        self.limits().check(writes)?;
         let mut staged = self.staged.lock().await;
         let mut befores = Vec::with_capacity(writes.len());
         for (index, Write { key, expect, .. }) in writes.iter().enumerate() {
@@ -266,6 +265,10 @@ impl Store for Overlay {
 
     async fn compact(&self, _: Revision) -> Result<(), StoreError> {
         Err(StoreError::Invalid { reason: "an overlay has nothing to forget".into() })
+    }
+
+    fn limits(&self) -> Limits {
+        self.below.limits()
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

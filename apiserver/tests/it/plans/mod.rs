@@ -277,8 +277,22 @@ async fn everything_that_is_wrong_with_a_plan_is_told_with_the_place_of_its_chan
     host.post(PLANS, plan(both)).await.fails(422, "Invalid", "spec.changes[0]: Invalid value");
     let itself = json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "name": "p"});
     host.post(PLANS, plan(json!([{"delete": {"target": itself}}]))).await.is(422);
-    let many: Vec<Value> = (0..127).map(|n| applied(map(&format!("m{n}"), json!({})))).collect();
-    host.post(PLANS, plan(many.into())).await.fails(422, "Invalid", "one transaction holds at most 127");
+}
+
+#[tokio::test]
+async fn a_plan_fits_into_one_transaction_with_itself_or_is_refused() {
+    let host = Host::limited().await;
+    let of = |many: usize, bytes: usize| -> Value {
+        let each = |n| applied(map(&format!("m{n}"), json!({"a": "x".repeat(bytes)})));
+        (0..many).map(each).collect::<Vec<_>>().into()
+    };
+    host.post(PLANS, plan(of(127, 1))).await.fails(422, "Invalid", "one transaction holds at most 127");
+    // Twice in the plan, once as it is to be.
+    let refusal = host.post(PLANS, plan(of(2, 280_000))).await;
+    refusal.fails(422, "Invalid", "one transaction holds at most 1572864: make several plans");
+    assert_eq!(host.get(PLANS).await.is(200)["items"], json!([]));
+    let plan = host.post(PLANS, plan(of(2, 240_000))).await.is(201);
+    host.apply_plan(&plan).await.is(200);
 }
 
 #[tokio::test]

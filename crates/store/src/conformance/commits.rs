@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::Scope;
-use crate::{Entry, Expect, Limits, Op, Revision, StoreError, Write};
+use crate::{Entry, Expect, Op, Revision, StoreError, Write};
 
 pub(super) async fn a_created_key_is_found(scope: Scope) {
     assert_eq!(scope.get("a").await, None);
@@ -134,7 +134,7 @@ pub(super) async fn writing_a_key_twice_is_invalid(scope: Scope) {
 }
 
 pub(super) async fn a_large_value_is_kept_and_a_larger_one_refused(scope: Scope) {
-    let limit = Limits::default().bytes;
+    let limit = scope.store.limits().bytes;
     let value = Bytes::from(vec![b'x'; limit - 4096]);
     let large = scope.commit(Write::create(scope.key("a"), value.clone())).await;
     assert_eq!(scope.get("a").await.unwrap().value, value);
@@ -145,7 +145,7 @@ pub(super) async fn a_large_value_is_kept_and_a_larger_one_refused(scope: Scope)
 }
 
 pub(super) async fn too_many_writes_are_refused(scope: Scope) {
-    let limit = Limits::default().writes;
+    let limit = scope.store.limits().writes;
     let writes: Vec<_> = (0..=limit).map(|n| Write::create(scope.key(&n.to_string()), "x")).collect();
     let error = scope.refused(&writes).await;
     assert!(matches!(error, StoreError::TooLarge { unit: "writes", .. }), "{error}");

@@ -36,6 +36,8 @@ use writer::{Request, Writer};
 const WAITING_REQUESTS: usize = 4096;
 /// No commit may be larger, whatever the limits say: a group of them must fit one frame.
 const MAX_COMMIT_BYTES: usize = frame::MAX_PAYLOAD_BYTES / 4;
+/// As many objects as a plan may have, and what goes with them.
+const LIMITS: Limits = Limits { writes: 6_000, bytes: MAX_COMMIT_BYTES };
 
 /// Where the store is and how it behaves.
 #[derive(Debug, Clone)]
@@ -58,7 +60,7 @@ impl EmbeddedConfig {
         Self {
             directory: directory.into(),
             retention: Retention::default(),
-            limits: Limits::default(),
+            limits: LIMITS,
             segment_bytes: 4 << 20,
             snapshot_bytes: 16 << 20,
         }
@@ -225,6 +227,10 @@ impl Store for EmbeddedStore {
 
     async fn compact(&self, before: Revision) -> Result<(), StoreError> {
         self.ask(|reply| Request::Compact { before, reply }).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

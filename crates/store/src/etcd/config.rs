@@ -44,7 +44,7 @@ impl EtcdConfig {
             connections: 1,
             transactions: 2,
             request_timeout: Duration::from_secs(5),
-            limits: Limits::default(),
+            limits: Limits::OF_ETCD,
             progress: None,
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use etcd_client::{KeyValue, ResponseHeader};
 use tokio::sync::watch;
 
-use crate::{Entry, Key, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch, Write};
+use crate::{Entry, Key, Limits, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch, Write};
 
 mod call;
 mod commit;
@@ -146,6 +146,10 @@ impl Store for EtcdStore {
             }
             Err(failure) => Err(failure.unavailable("cannot compact etcd")),
         }
+    }
+
+    fn limits(&self) -> Limits {
+        self.config.limits
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, future, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Batch, Entry, Key, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch, Write};
+use crate::{Batch, Entry, Key, Limits, Page, Prefix, ReadAt, Revision, Store, StoreError, Watch, Write};
 
 /// What happens to one commit.
 #[derive(Debug, Clone)]
@@ -144,6 +144,10 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
     async fn compact(&self, before: Revision) -> Result<(), StoreError> {
         self.check_up()?;
         self.store.compact(before).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.store.limits()
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

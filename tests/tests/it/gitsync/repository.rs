@@ -197,6 +197,24 @@ fn what_somebody_else_changes_is_changed_back_and_told() {
 }
 
 #[test]
+fn labels_that_somebody_else_changes_are_changed_back() {
+    let shop = Shop::open();
+    let labelled = WORKLOAD.replace("{name: web}", "{name: web, labels: {tier: front}}");
+    assert_ne!(labelled, WORKLOAD);
+    let commit = shop.git.push(&[("web.yaml", &labelled)], "a workload");
+    shop.sync("");
+    shop.until(&commit, "True", "Applied");
+    let tier = || shop.get(&["workload", "web"]).map(|web| web["metadata"]["labels"]["tier"].clone());
+    assert_eq!(tier(), Some("front".into()));
+    // Its generation stays, and nobody asks for a look.
+    shop.orch.kubectl(&["label", "workload", "web", "tier=back", "--overwrite"]).ok();
+    wait_for("the label", SOON, || match tier() {
+        Some(tier) if tier == "front" => Ok(()),
+        tier => Err(format!("{tier:?}")),
+    });
+}
+
+#[test]
 fn a_repository_can_do_what_its_account_may_and_no_more() {
     let shop = Shop::open();
     let secret =
@@ -444,6 +462,21 @@ spec: {clusterIP: None, selector: {app: web}, ports: [{port: 80}]}
     assert_eq!(status["drift"], Value::Null, "{status}");
 }
 
+/// So many ConfigMaps.
+fn pages(many: usize) -> String {
+    (0..many).map(|n| format!("---\n{}", PAGE.replace("page", &format!("page-{n}")))).collect()
+}
+
+#[test]
+fn a_sync_of_many_objects_is_one_plan_where_the_store_holds_it() {
+    let shop = Shop::open();
+    let commit = shop.git.push(&[("maps.yaml", &pages(1_000))], "many");
+    shop.sync("");
+    let status = shop.until(&commit, "True", "Applied");
+    assert_eq!(status["inventory"].as_array().unwrap().len(), 1_000);
+    assert_eq!(status["lastPlans"].as_array().unwrap().len(), 1, "{}", status["lastPlans"]);
+}
+
 #[test]
 fn a_sync_larger_than_a_transaction_is_several_plans() {
     let etcd = orch_tests::start_etcd();
@@ -451,9 +484,7 @@ fn a_sync_larger_than_a_transaction_is_several_plans() {
         Orchd::start(&["--runtime", "simulated", "--store", "etcd", "--etcd-endpoints", etcd.endpoint()]);
     orch.kubectl_with(&["apply", "--server-side", "-f", "-"], ACCOUNT).ok();
     let shop = Shop { orch, git: GitServer::start() };
-    let maps: String =
-        (0..250).map(|n| format!("---\n{}", PAGE.replace("page", &format!("page-{n}")))).collect();
-    let commit = shop.git.push(&[("maps.yaml", &maps)], "many");
+    let commit = shop.git.push(&[("maps.yaml", &pages(250))], "many");
     shop.sync("");
     let status = shop.until(&commit, "True", "Applied");
     assert_eq!(status["inventory"].as_array().unwrap().len(), 250);
