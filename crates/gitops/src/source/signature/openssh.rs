@@ -1,5 +1,6 @@
 //! Keys and signatures of OpenSSH.
 
+use super::TAMPERED;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
@@ -31,7 +32,7 @@ pub(super) fn verify(keys: &[KeyData], signature: &[u8], signed: &[u8]) -> Resul
     }
     match holds(&signature, signed) {
         Some(true) => Ok(()),
-        Some(false) => Err("has a signature that does not fit it: it has been tampered with".to_owned()),
+        Some(false) => Err(TAMPERED.to_owned()),
         None => {
             let algorithm = signature.algorithm();
             Err(format!("is signed by {algorithm}, which is not accepted: use an ed25519 key"))
