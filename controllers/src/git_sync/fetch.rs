@@ -121,8 +121,7 @@ async fn request(client: &Arc<dyn Client>, settings: &Settings, sync: &GitSync) 
     let signers = match &spec.verify {
         Some(verify) => {
             let keys = secret_data(client, namespace, verify.secret_ref.name.as_str()).await?;
-            let lines = keys.values().flat_map(|text| text.lines()).map(str::trim);
-            Some(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect())
+            Some(keys.into_values().collect())
         }
         None => None,
     };

@@ -45,6 +45,11 @@ impl GitServer {
         self.directory.path()
     }
 
+    /// Sets an option of Git, for what is committed from now on.
+    pub fn configure(&self, name: &str, value: &str) {
+        self.git(&self.work(), &["config", name, value]);
+    }
+
     /// Writes files, commits what has changed and pushes it. Answers with the commit.
     pub fn push(&self, files: &[(&str, &str)], message: &str) -> String {
         for (path, text) in files {

@@ -175,7 +175,8 @@ pub struct SecretReference {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitVerification {
-    /// The Secret whose values are public keys, in the form of OpenSSH (`ssh-ed25519 AAAA…`), one on a line.
+    /// The Secret whose values are public keys, whatever they are called: of OpenPGP, armoured (`gpg --armor --export NAME`), or of
+    /// OpenSSH (`ssh-ed25519 AAAA…`), one on a line.
     pub secret_ref: SecretReference,
 }
 

@@ -50,6 +50,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("etcd-client", &["orch-store", "xtask"]),
     ("git2", &["orch-gitops"]),
     ("kube-cel", &["orch-cel"]),
+    ("pgp", &["orch-gitops"]),
     ("rmcp", &["orch-mcp", "orch-tests"]),
     (
         "tokio",

@@ -39,7 +39,8 @@ pub struct Fetch {
     pub path: String,
     /// What is shown to the server, and what it is known by.
     pub credentials: Credentials,
-    /// OpenSSH's public keys, one on a line: the commit must be signed with one of them. None: it need not be signed.
+    /// Texts that hold public keys: OpenSSH's, one on a line, and armoured ones of OpenPGP. The commit must be signed with one of
+    /// them. None: it need not be signed.
     pub signers: Option<Vec<String>>,
     /// A directory of this request's own, for what need not be received twice. It may be lost at any time.
     pub cache: PathBuf,

@@ -72,7 +72,7 @@ fn answer(request: &Fetch, repository: &Repository, wanted: &Wanted) -> Result<F
         return Ok(Fetched::Unchanged { revision });
     }
     if let Some(signers) = &request.signers {
-        signature::verify(repository, commit.id(), signers)?;
+        signature::verify(repository, commit.id(), signers, Timestamp::now())?;
     }
     let root = commit.tree().map_err(|error| SourceError::of_objects(&error))?;
     let directory = files::directory(repository, &root, &request.path)?;

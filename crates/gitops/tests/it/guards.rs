@@ -75,15 +75,15 @@ async fn a_process_without_memory_is_an_error_and_no_more() {
 async fn a_program_that_does_not_answer_is_said() {
     let (repository, _) = Repository::with(&[("a.yaml", "a")]);
     let asking = Asking::of(&repository);
-    for (program, args, says) in [
-        ("/bin/sh", ["-c", "echo broken >&2; exit 3"], "broken"),
-        ("/bin/sh", ["-c", "kill -SEGV $$"], "SIGSEGV"),
-        ("/bin/sh", ["-c", "echo not json"], "no answer"),
-        ("/nonexistent", ["", ""], "cannot start /nonexistent"),
+    for (program, args, reason, says) in [
+        ("/bin/sh", ["-c", "echo broken >&2; exit 3"], Reason::Failed, "broken"),
+        ("/bin/sh", ["-c", "kill -SEGV $$"], Reason::Failed, "SIGSEGV"),
+        ("/bin/sh", ["-c", "echo not json"], Reason::Failed, "no answer"),
+        ("/nonexistent", ["", ""], Reason::MissingTool, "cannot start /nonexistent"),
     ] {
         let error =
             fetch_in_child(Path::new(program), &args, &asking.fetch, asking.deadline).await.unwrap_err();
-        assert!(error.reason == Reason::Failed && error.message.contains(says), "{says}: {error:?}");
+        assert!(error.reason == reason && error.message.contains(says), "{says}: {error:?}");
     }
 }
 

@@ -4,10 +4,12 @@
 mod asking;
 mod cache;
 mod confined;
+mod gpg;
 mod guards;
 mod hostile;
 mod http;
 mod kustomize;
+mod openpgp;
 mod references;
 mod repository;
 mod server;

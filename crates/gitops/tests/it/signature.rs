@@ -85,7 +85,10 @@ async fn a_signature_of_something_else_does_not_count() {
     let signer = public(&ours);
     for (changed, says) in [
         (signed.replace("change", "chance"), "it has been tampered with"),
-        (signed.replace("BEGIN SSH", "BEGIN PGP").replace("END SSH", "END PGP"), "not with an ssh key"),
+        (
+            signed.replace("BEGIN SSH", "BEGIN PGP").replace("END SSH", "END PGP"),
+            "has a signature that cannot be read",
+        ),
         (shortened(&signed), "has a signature that cannot be read"),
         (signed_for(&ours, "file", &signed), "that is not for commits"),
     ] {
@@ -136,5 +139,5 @@ async fn keys_that_are_none_let_nothing_through() {
     let (repository, _) = Repository::with(&FILES);
     asking(&repository, &[]).refused(Reason::Invalid, "has no public key").await;
     asking(&repository, &["# nobody\n"]).refused(Reason::Invalid, "has no public key").await;
-    asking(&repository, &["ssh-ed25519 AAAA"]).refused(Reason::Invalid, "is not a public key").await;
+    asking(&repository, &["ssh-ed25519 AAAA"]).refused(Reason::Invalid, "is neither a public key").await;
 }

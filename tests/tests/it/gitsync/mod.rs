@@ -2,6 +2,7 @@
 
 mod cli;
 mod repository;
+mod signed;
 mod steering;
 mod webhook;
 

@@ -57,7 +57,7 @@ impl Shop {
         (!text.trim().is_empty()).then(|| serde_json::from_str(&text).unwrap())
     }
 
-    fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         self.get(&["gitsync", "shop"]).map_or(Value::Null, |sync| sync["status"].clone())
     }
 
@@ -73,7 +73,7 @@ impl Shop {
     }
 
     /// Asks for a look at the repository.
-    fn look(&self, token: &str) {
+    pub(super) fn look(&self, token: &str) {
         let annotation = format!("orch.dev/reconcile-requested={token}");
         self.orch.kubectl(&["annotate", "gitsync", "shop", "--overwrite", &annotation]).ok();
     }
@@ -96,7 +96,7 @@ impl Shop {
     }
 }
 
-fn condition(status: &Value, condition_type: &str) -> Value {
+pub(super) fn condition(status: &Value, condition_type: &str) -> Value {
     let conditions = status["conditions"].as_array();
     let found = conditions.into_iter().flatten().find(|condition| condition["type"] == condition_type);
     found.cloned().unwrap_or_default()

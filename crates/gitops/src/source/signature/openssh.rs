@@ -1,6 +1,6 @@
-//! Whether a commit is signed by somebody who counts.
+//! Keys and signatures of OpenSSH.
 
-use git2::{ErrorCode, Oid, Repository};
+use super::TAMPERED;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
@@ -8,80 +8,36 @@ use ring::signature::{
 use ssh_key::public::KeyData;
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey, SshSig};
 
-use super::{Reason, SourceError};
+/// What a signature begins with.
+pub(super) const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 
 /// What Git says that its signatures are for.
 const NAMESPACE: &str = "git";
 
-/// Checks that a commit is signed with one of these keys.
-pub(super) fn verify(repository: &Repository, commit: Oid, signers: &[String]) -> Result<(), SourceError> {
-    let keys = keys(signers)?;
-    let (signature, signed) = match repository.extract_signature(&commit, None) {
-        Ok(found) => found,
-        Err(error) if error.code() == ErrorCode::NotFound => {
-            return Err(refused(
-                commit,
-                "is not signed. Sign it with a key that spec.verify knows: git commit -S",
-            ));
-        }
-        Err(error) => return Err(SourceError::of_objects(&error)),
-    };
-    if !signature.starts_with(b"-----BEGIN SSH SIGNATURE-----") {
-        return Err(refused(
-            commit,
-            "is signed, but not with an ssh key, and others are not known here: git config gpg.format ssh",
-        ));
-    }
-    let signature = SshSig::from_pem(&signature[..])
-        .map_err(|error| refused(commit, &format!("has a signature that cannot be read: {error}")))?;
+/// The key of a line as in `authorized_keys`, without options.
+pub(super) fn key(line: &str) -> ssh_key::Result<KeyData> {
+    Ok(PublicKey::from_openssh(line)?.key_data().clone())
+}
+
+/// Checks that the signature is one of this text, by one of these keys; or says of what is signed why it does not count.
+pub(super) fn verify(keys: &[KeyData], signature: &[u8], signed: &[u8]) -> Result<(), String> {
+    let signature = SshSig::from_pem(signature)
+        .map_err(|error| format!("has a signature that cannot be read: {error}"))?;
     if signature.namespace() != NAMESPACE {
-        return Err(refused(commit, "has a signature that is not for commits"));
+        return Err("has a signature that is not for commits".to_owned());
     }
     if !keys.contains(signature.public_key()) {
         let signer = signature.public_key().fingerprint(HashAlg::Sha256);
-        return Err(refused(
-            commit,
-            &format!("is signed with {signer}, which is none of the keys of spec.verify"),
-        ));
+        return Err(format!("is signed with {signer}, which is none of the keys of spec.verify"));
     }
-    match holds(&signature, &signed) {
+    match holds(&signature, signed) {
         Some(true) => Ok(()),
-        Some(false) => {
-            Err(refused(commit, "has a signature that does not fit it: it has been tampered with"))
-        }
+        Some(false) => Err(TAMPERED.to_owned()),
         None => {
             let algorithm = signature.algorithm();
-            Err(refused(
-                commit,
-                &format!("is signed by {algorithm}, which is not accepted: use an ed25519 key"),
-            ))
+            Err(format!("is signed by {algorithm}, which is not accepted: use an ed25519 key"))
         }
     }
-}
-
-fn refused(commit: Oid, why: &str) -> SourceError {
-    SourceError::new(Reason::NotSigned, format!("the commit {commit} {why}"))
-}
-
-/// The keys in a text as in `authorized_keys`, without options.
-fn keys(signers: &[String]) -> Result<Vec<KeyData>, SourceError> {
-    let lines = signers.iter().flat_map(|text| text.lines()).map(str::trim);
-    let keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| {
-        let key = PublicKey::from_openssh(line).map_err(|error| {
-            let line: String = line.chars().take(40).collect();
-            SourceError::invalid(format!(
-                "spec.verify: `{line}` is not a public key such as ssh-ed25519 AAAA…: {error}"
-            ))
-        })?;
-        Ok(key.key_data().clone())
-    });
-    let keys: Vec<KeyData> = keys.collect::<Result<_, SourceError>>()?;
-    if keys.is_empty() {
-        return Err(SourceError::invalid(
-            "spec.verify: the Secret has no public key, so that no commit can be accepted",
-        ));
-    }
-    Ok(keys)
 }
 
 /// Whether the signature is one of this text; none if it is of a kind that is not accepted.
