@@ -115,11 +115,10 @@ impl AllKinds {
 
     fn remove(&self, kind: &Kind) {
         let mut places = self.places.write();
-        for at in places.iter_mut().filter(|at| at.kind == *kind) {
-            at.cache = None;
-        }
+        let at = places.iter_mut().filter(|at| at.kind == *kind);
+        let caches: Vec<_> = at.filter_map(|at| at.cache.take()).collect();
         drop(places);
-        self.caches.forget_partial(kind);
+        caches.iter().for_each(|cache| self.caches.forget_partial(kind, cache));
     }
 
     /// Follows the objects that define kinds.

@@ -154,7 +154,7 @@ impl Waiting {
 fn remember_gone(kinds: &AllKinds, absent: &Absent, change: &Change<'_, PartialObject>) {
     let Some(old) = change.old.filter(|_| change.new.is_none()) else { return };
     if !dependent_keys(kinds, &old.metadata.uid).is_empty() {
-        absent.remember(&old.metadata.uid);
+        absent.remember_gone(&old.metadata.uid);
     }
 }
 

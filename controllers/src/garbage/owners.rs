@@ -30,7 +30,7 @@ impl Collector {
     ) -> Result<OwnerState, Status> {
         let Some((_, kind, cache)) = kind_of(&self.kinds, reference) else {
             // It went together with its kind, if it was seen going. In which namespace it was, nobody can say any more.
-            let is_gone = dependent_kind.is_namespaced() && self.absent.contains(&reference.uid);
+            let is_gone = dependent_kind.is_namespaced() && self.absent.has_gone(&reference.uid);
             return Ok(if is_gone { OwnerState::Absent } else { OwnerState::Unknown });
         };
         if kind.is_namespaced() && !dependent_kind.is_namespaced() {
@@ -39,7 +39,8 @@ impl Collector {
             return Ok(OwnerState::Unknown);
         }
         let key = ObjectKey::of_owner(dependent, reference, kind.is_namespaced());
-        if self.absent.contains(&reference.uid) {
+        let sought = Sought::new(&kind, &key, reference);
+        if self.absent.has_gone(&reference.uid) || self.absent.is_missing(&sought) {
             return Ok(OwnerState::Absent);
         }
         let cached = cache.get(&key).map(|owner| owner.metadata.clone());
@@ -55,7 +56,7 @@ impl Collector {
                 if cache.list().iter().any(|owner| owner.metadata.uid == reference.uid) {
                     self.report_invalid_namespace(dependent_kind, dependent, reference);
                 }
-                self.absent.remember(&reference.uid);
+                self.absent.remember_missing(sought);
                 OwnerState::Absent
             }
         })
@@ -87,22 +88,55 @@ impl Collector {
     }
 }
 
-/// Owners known to be gone for good: a uid never comes back.
+/// An owner as a reference says where it is: of its kind, in the namespace of the dependent. One reference that is wrong says nothing
+/// of those that are right.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sought {
+    uid: String,
+    group: &'static str,
+    kind: &'static str,
+    key: ObjectKey,
+}
+
+impl Sought {
+    fn new(kind: &Kind, key: &ObjectKey, reference: &OwnerReference) -> Self {
+        Self { uid: reference.uid.clone(), group: kind.group, kind: kind.name, key: key.clone() }
+    }
+}
+
+/// Owners known not to be there: a uid never comes back.
 #[derive(Default)]
-pub(super) struct Absent(Mutex<BTreeSet<String>>);
+pub(super) struct Absent {
+    /// The uids of objects that were seen going.
+    gone: Mutex<BTreeSet<String>>,
+    /// What the server did not have where it was looked for.
+    missing: Mutex<BTreeSet<Sought>>,
+}
 
 impl Absent {
-    pub(super) fn contains(&self, uid: &str) -> bool {
-        self.0.lock().contains(uid)
+    pub(super) fn has_gone(&self, uid: &str) -> bool {
+        self.gone.lock().contains(uid)
     }
 
-    pub(super) fn remember(&self, uid: &str) {
-        let mut absent = self.0.lock();
-        if absent.len() >= REMEMBERED {
-            absent.pop_first();
-        }
-        absent.insert(uid.to_owned());
+    pub(super) fn remember_gone(&self, uid: &str) {
+        remember(&self.gone, uid.to_owned());
     }
+
+    fn is_missing(&self, sought: &Sought) -> bool {
+        self.missing.lock().contains(sought)
+    }
+
+    fn remember_missing(&self, sought: Sought) {
+        remember(&self.missing, sought);
+    }
+}
+
+fn remember<T: Ord>(known: &Mutex<BTreeSet<T>>, one: T) {
+    let mut known = known.lock();
+    if known.len() >= REMEMBERED {
+        known.pop_first();
+    }
+    known.insert(one);
 }
 
 /// Whether the owner waits for its dependents to go.

@@ -42,6 +42,7 @@ struct Scheduler {
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
+    queue: Arc<WorkQueue<ObjectKey>>,
     decisions: Decisions,
     metrics: Metrics,
     writes: Semaphore,
@@ -71,6 +72,7 @@ pub async fn run(context: Context, decisions: Decisions, metrics: Metrics, cance
         recorder,
         clock: context.clock,
         state,
+        queue: queue.clone(),
         decisions,
         metrics,
         writes: Semaphore::new(WRITES),
@@ -114,7 +116,9 @@ impl Reconciler for Scheduler {
             return Ok(Outcome::Done);
         };
         let start = self.clock.now();
-        let Some(placement) = self.state.lock().place(&pod) else { return Ok(Outcome::Done) };
+        let placed = self.state.lock().place(&pod);
+        let Some((placement, retry)) = placed else { return Ok(Outcome::Done) };
+        retry.into_iter().for_each(|key| self.queue.add(key));
         let node = placement.node.clone();
         let message = node.is_none().then(|| placement.message());
         self.decisions.remember(&pod, self.clock.now(), placement);
@@ -148,7 +152,8 @@ impl Scheduler {
             }
             Err(status) => {
                 let now = self.pods.get(&ObjectKey::of(&pod.metadata));
-                self.state.lock().forget(pod, now.as_ref());
+                let retry = self.state.lock().forget(pod, now.as_ref());
+                retry.into_iter().for_each(|key| self.queue.add(key));
                 if status.code == 404 { Ok(()) } else { Err(status) }
             }
         }

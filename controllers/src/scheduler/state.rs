@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orch_controller_runtime::ObjectKey;
-use orch_ontology::{Node, Pod, UnsatisfiableConstraintAction};
+use orch_ontology::{Node, Pod, TopologySpreadConstraint, UnsatisfiableConstraintAction};
 use orch_scheduler::{Placement, Snapshot, place, try_node};
 
 const NAMES: [&str; 2] = ["", "default-scheduler"];
@@ -28,27 +28,32 @@ impl State {
         self.unplaceable.len()
     }
 
-    /// Decides about a pod, and counts it where it goes. None if it has been placed already and the cache doesn't show it
-    /// yet.
-    pub(super) fn place(&mut self, pod: &Arc<Pod>) -> Option<Placement> {
+    /// Decides about a pod, and counts it where it goes. Answers, too, the pods to try again because it goes there. None if it has been
+    /// placed already and the cache doesn't show it yet.
+    pub(super) fn place(&mut self, pod: &Arc<Pod>) -> Option<(Placement, Vec<ObjectKey>)> {
         if self.snapshot.node_of(&pod.metadata.uid).is_some() {
             return None;
         }
         let placement = place(&self.snapshot, pod);
+        let mut retry = Vec::new();
         match &placement.node {
-            Some(node) => self.snapshot.assume(pod, node),
+            Some(node) => {
+                self.snapshot.assume(pod, node);
+                retry = self.held_back_by(&[pod]);
+            }
             None => drop(self.unplaceable.insert(ObjectKey::of(&pod.metadata), pod.clone())),
         }
-        Some(placement)
+        Some((placement, retry))
     }
 
-    /// Takes back a placement whose binding has failed. `now` is the pod as the cache shows it.
-    pub(super) fn forget(&mut self, pod: &Pod, now: Option<&Arc<Pod>>) {
+    /// Takes back a placement whose binding has failed. `now` is the pod as the cache shows it. Answers the pods to try again.
+    pub(super) fn forget(&mut self, pod: &Pod, now: Option<&Arc<Pod>>) -> Vec<ObjectKey> {
         let bound = now.filter(|now| now.metadata.uid == pod.metadata.uid && now.is_scheduled());
-        match bound {
-            Some(now) => drop(self.snapshot.set_pod(now)),
-            None => drop(self.snapshot.remove_pod(&pod.metadata.uid)),
-        }
+        let freed = match bound {
+            Some(now) => self.snapshot.set_pod(now),
+            None => self.snapshot.remove_pod(&pod.metadata.uid),
+        };
+        freed.map(|node| self.placeable_on(&node)).unwrap_or_default()
     }
 
     /// Takes in a node. Answers the pods to try again.
@@ -78,7 +83,13 @@ impl State {
                 retry.extend(self.news_of_waiting(&key, old, new));
             } else {
                 self.unplaceable.remove(&key);
+                let known = self.snapshot.node_of(&new.metadata.uid).is_some()
+                    && old.is_some_and(|old| counts_alike(old, new));
                 freed.extend(self.snapshot.set_pod(new));
+                if !known {
+                    let pods: Vec<&Arc<Pod>> = old.into_iter().chain([new]).collect();
+                    retry.extend(self.held_back_by(&pods));
+                }
             }
         }
         freed.iter().for_each(|node| retry.extend(self.placeable_on(node)));
@@ -116,6 +127,15 @@ impl State {
         })
     }
 
+    /// The pods that are to be spread evenly with any of these, which have come to a node or become others: that may have been what held
+    /// them back.
+    fn held_back_by(&mut self, pods: &[&Arc<Pod>]) -> Vec<ObjectKey> {
+        if self.unplaceable.is_empty() {
+            return Vec::new();
+        }
+        self.take_if(|_, waiting| pods.iter().any(|pod| is_spread_with(waiting, pod)))
+    }
+
     fn take_if(&mut self, test: impl Fn(&Snapshot, &Pod) -> bool) -> Vec<ObjectKey> {
         let Self { snapshot, unplaceable } = self;
         let taken: Vec<_> =
@@ -128,8 +148,28 @@ impl State {
 }
 
 fn spreads_hard(pod: &Pod) -> bool {
+    hard_spreads(pod).next().is_some()
+}
+
+fn hard_spreads(pod: &Pod) -> impl Iterator<Item = &TopologySpreadConstraint> {
     let hard = UnsatisfiableConstraintAction::DoNotSchedule;
-    pod.spec.topology_spread_constraints.iter().any(|constraint| constraint.when_unsatisfiable == hard)
+    pod.spec
+        .topology_spread_constraints
+        .iter()
+        .filter(move |constraint| constraint.when_unsatisfiable == hard)
+}
+
+/// Whether a pod that waits counts the other when it looks how evenly it is spread.
+fn is_spread_with(waiting: &Pod, other: &Pod) -> bool {
+    waiting.metadata.namespace() == other.metadata.namespace()
+        && hard_spreads(waiting)
+            .filter_map(|constraint| constraint.label_selector.as_ref())
+            .any(|selector| selector.labels.matches(&other.metadata.labels))
+}
+
+/// Whether a pod is counted as before by those that are spread.
+fn counts_alike(old: &Pod, new: &Pod) -> bool {
+    old.metadata.labels == new.metadata.labels && old.is_terminating() == new.is_terminating()
 }
 
 #[cfg(test)]
@@ -167,15 +207,20 @@ mod tests {
         ObjectKey::new("default", name)
     }
 
+    /// Where a pod is placed.
+    fn placed(state: &mut State, pod: &Arc<Pod>) -> Option<String> {
+        state.place(pod).unwrap().0.node
+    }
+
     /// A full node, and a pod that waits.
     fn crowded() -> (State, Arc<Pod>, Arc<Pod>) {
         let mut state = State::default();
         state.node_changed(&node("n1", "2"));
         let (first, second) = (pod("first", "2", json!({})), pod("second", "1", json!({})));
         assert_eq!(state.pod_changed(None, Some(&first)), [key("first")]);
-        assert_eq!(state.place(&first).unwrap().node.as_deref(), Some("n1"));
+        assert_eq!(placed(&mut state, &first).as_deref(), Some("n1"));
         assert_eq!(state.pod_changed(None, Some(&second)), [key("second")]);
-        assert_eq!(state.place(&second).unwrap().node, None);
+        assert_eq!(placed(&mut state, &second), None);
         (state, first, second)
     }
 
@@ -188,8 +233,8 @@ mod tests {
     #[test]
     fn a_failed_binding_gives_the_room_back() {
         let (mut state, first, second) = crowded();
-        state.forget(&first, None);
-        assert_eq!(state.place(&second).unwrap().node.as_deref(), Some("n1"));
+        assert_eq!(state.forget(&first, None), [key("second")], "nothing else will wake it");
+        assert_eq!(placed(&mut state, &second).as_deref(), Some("n1"));
     }
 
     #[test]
@@ -199,6 +244,31 @@ mod tests {
         assert_eq!(state.node_changed(&node("n2", "500m")), [], "too small");
         assert_eq!(state.pod_changed(Some(&first), None), [key("second")], "room is freed");
         assert_eq!(state.node_changed(&node("n3", "4")), [], "it is being tried already");
+    }
+
+    #[test]
+    fn a_pod_that_is_to_be_spread_is_tried_again_when_the_smallest_group_grows() {
+        let mut state = State::default();
+        let zoned = |name: &str, cpu: &str| {
+            let mut node = node(name, cpu);
+            node.metadata.labels.insert("zone".into(), name.into());
+            node
+        };
+        state.node_changed(&zoned("a", "8"));
+        state.node_changed(&zoned("b", "1"));
+        let web = |name: &str, cpu: &str| {
+            let constraint = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+                                    "labelSelector": {"matchLabels": {"app": "web"}}});
+            let more = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"topologySpreadConstraints": [constraint]}});
+            pod(name, cpu, more)
+        };
+        assert_eq!(placed(&mut state, &web("first", "2")).as_deref(), Some("a"));
+        let large = web("large", "2");
+        state.pod_changed(None, Some(&large));
+        assert_eq!(placed(&mut state, &large), None, "b has no room, and a has one more already");
+        let (placement, retry) = state.place(&web("small", "1")).unwrap();
+        assert_eq!((placement.node.as_deref(), retry), (Some("b"), vec![key("large")]));
+        assert_eq!(placed(&mut state, &large).as_deref(), Some("a"));
     }
 
     #[test]

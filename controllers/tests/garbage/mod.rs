@@ -110,7 +110,7 @@ async fn an_owner_in_another_namespace_is_none_and_that_is_told() {
     let plane = Plane::start().await;
     plane.create::<ConfigMap>(map("default", "owner", json!([]))).await;
     let reference = of_map("owner", &uid(&plane, "owner").await);
-    plane.create::<ConfigMap>(map("kube-public", "stray", json!([reference.clone()]))).await;
+    plane.create::<ConfigMap>(map("kube-public", "stray", json!([reference]))).await;
     until_maps(&plane, &["owner"]).await;
     plane.create::<ClusterRole>(json!({"metadata": {"name": "stray", "ownerReferences": [reference]}})).await;
     let told = |namespace: &'static str, kind: &'static str| {
@@ -122,6 +122,13 @@ async fn an_owner_in_another_namespace_is_none_and_that_is_told() {
         }
     };
     plane.until::<Event>("a word about the map", told("kube-public", "ConfigMap")).await;
+    // Wrong in the same namespace as well: neither says anything of what does belong to it.
+    let misnamed = of_map("other", &reference["uid"]);
+    plane.create::<ConfigMap>(map("default", "misnamed", json!([misnamed]))).await;
+    until_maps(&plane, &["owner"]).await;
+    plane.create::<ConfigMap>(map("default", "own", json!([reference.clone()]))).await;
+    plane.create::<ConfigMap>(map("default", "misnamed-again", json!([misnamed]))).await;
+    until_maps(&plane, &["own", "owner"]).await;
     plane.until::<Event>("a word about the role", told("default", "ClusterRole")).await;
     // Where its owner would be, nobody can say: it stays.
     let roles = plane.list::<ClusterRole>().await;

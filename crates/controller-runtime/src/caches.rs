@@ -46,10 +46,17 @@ impl Caches {
         self.reflect(&kind, true, || Reflector::partial(self.client.clone(), self.clock.clone(), kind))
     }
 
-    /// Watches a kind's metadata no longer: nobody serves it any more. Its cache stays as it is; who asks again gets another.
-    pub fn forget_partial(&self, kind: &Kind) {
+    /// Watches a kind's metadata no longer, by the cache that there was of it: nobody serves it any more. That cache stays as it is; who
+    /// asks again gets another, which is left alone by whoever learns of the same only then.
+    pub fn forget_partial(&self, kind: &Kind, cache: &Arc<Cache<PartialObject>>) {
         let slot = (kind.group.into(), kind.version.into(), kind.plural.into(), true);
-        if let Some(entry) = self.kinds.lock().remove(&slot) {
+        let mut kinds = self.kinds.lock();
+        let is_it = |entry: &Entry| {
+            entry.cache.clone().downcast().is_ok_and(|known: Arc<Cache<_>>| Arc::ptr_eq(&known, cache))
+        };
+        if kinds.get(&slot).is_some_and(is_it)
+            && let Some(entry) = kinds.remove(&slot)
+        {
             entry.cancel.cancel();
         }
     }

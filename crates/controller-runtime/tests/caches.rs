@@ -6,10 +6,10 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use orch_api::{Api, Metadata, Params};
+use orch_api::{Api, Metadata, Params, Resource as _};
 use orch_controller_runtime::{Cache, Index, ObjectKey, Reflector, SystemClock};
 use orch_ontology::ConfigMap;
-use support::{Faulty, Server, soon};
+use support::{Faulty, Server, context, soon};
 use tokio_util::sync::CancellationToken;
 
 fn config(name: &str, team: &str) -> ConfigMap {
@@ -141,4 +141,16 @@ async fn a_selection_holds_only_what_it_selects() {
     api.patch("first", &patch, Params::default()).await.unwrap();
     until(&cache, "the object to leave", |cache| cache.is_empty()).await;
     cancel.cancel();
+}
+
+#[tokio::test]
+async fn who_learns_late_that_a_kind_is_gone_leaves_alone_what_is_followed_since() {
+    let (server, cancel) = (Server::start().await, CancellationToken::new());
+    let (caches, kind) = (context(server.client(), &cancel).caches, ConfigMap::KIND);
+    let first = caches.partial(kind);
+    caches.forget_partial(&kind, &first);
+    let second = caches.partial(kind);
+    assert!(!Arc::ptr_eq(&first, &second));
+    caches.forget_partial(&kind, &first);
+    assert!(Arc::ptr_eq(&second, &caches.partial(kind)));
 }
