@@ -51,6 +51,11 @@ async fn apply_makes_changes_and_leaves_alone() {
     assert_eq!(server.ctl(&replicas).await.succeeds(), "2");
     assert_eq!(server.ctl_with(&apply, &more).await.succeeds(), outcome("unchanged", "configured"));
     assert_eq!(server.ctl(&replicas).await.succeeds(), "3");
+    let as_changes_say = r#"jsonpath={.spec.template.spec.containers[name="web"].image}"#;
+    assert_eq!(
+        server.ctl(&["get", "wl/web", "-n", "shop", "-o", as_changes_say]).await.succeeds(),
+        "nginx:1"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
