@@ -44,7 +44,7 @@ pub(crate) fn served(record: &Record, kind: (&str, &str), hide: &dyn Fn(&[u8]) -
         let (before, after) = (read(&record.before), read(&record.after));
         put("object", object(record, after.as_ref().or(before.as_ref())));
         if let (Some(before), Some(after)) = (&before, &after) {
-            put("fields", json!(field_changes(before, after)));
+            put("fields", json!(field_changes(Some(before), Some(after))));
         }
         before.into_iter().for_each(|before| put("before", before));
         after.into_iter().for_each(|after| put("after", after));

@@ -126,10 +126,10 @@ impl Span {
             (true, true) => "updated",
         };
         let mut fields = match before && after {
-            true => field_changes(&self.before, &self.after),
+            true => field_changes(Some(&self.before), Some(&self.after)),
             false => Vec::new(),
         };
-        fields.retain(|field| with_status || field.path.split(['.', '[']).next() != Some("status"));
+        fields.retain(|field| with_status || !field.is_status());
         if before && after && fields.is_empty() {
             return None;
         }

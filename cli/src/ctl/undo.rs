@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use orch_api::FieldChange;
 use orch_client::ApiResource;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::history::{Changes, is_gap};
@@ -102,11 +104,9 @@ async fn last(mut changes: Changes<'_>, label: &str) -> Result<Value, Failure> {
 
 /// Whether a change is of nothing but the status.
 fn tells_status_only(change: &Value) -> bool {
-    let fields: Vec<&Value> = change["fields"].as_array().into_iter().flatten().collect();
-    let is_status = |field: &&Value| {
-        field["path"].as_str().is_some_and(|path| path == "status" || path.starts_with("status."))
-    };
-    change["verb"] == "updated" && fields.iter().all(is_status)
+    let mut fields = change["fields"].as_array().into_iter().flatten();
+    let is_status = |field: &Value| FieldChange::deserialize(field).is_ok_and(|field| field.is_status());
+    change["verb"] == "updated" && fields.all(is_status)
 }
 
 #[cfg(test)]
