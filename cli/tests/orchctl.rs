@@ -383,6 +383,23 @@ async fn history_tells_who_changed_an_object_and_what_it_was() {
     let history = server.ctl(&["history", "workload/web", "-n", "shop", "--limit=1"]).await.succeeds();
     assert!(history.contains("deleted by admin (orch)\n  because: over\n"), "{history}");
     assert_eq!(server.ctl(&past).await.succeeds(), "2", "what is gone can still be looked at");
+    let gone = history.split_whitespace().nth(1).unwrap();
+    for (revision, expected) in [
+        (gone, format!("error: workloads.orch.dev \"web\" was not there at revision {gone}\n")),
+        ("1", "error: the history does not know what workloads.orch.dev \"web\" was at revision 1: it begins at revision ".to_owned()),
+        ("7777777", "error: Too large resource version: 7777777, current: ".to_owned()),
+    ] {
+        let run = server.ctl(&["get", "workload/web", "-n", "shop", "--revision", revision]).await;
+        assert!(run.code == 1 && run.stderr.starts_with(&expected), "{}", run.stderr);
+    }
+    let if_there = ["get", "workload/web", "-n", "shop", "--ignore-not-found", "--revision"];
+    assert_eq!(server.ctl(&[&if_there[..], &[gone]].concat()).await.succeeds(), "");
+    let run = server.ctl(&[&if_there[..], &["1"]].concat()).await;
+    assert!(
+        run.stderr.ends_with("hint: `orchctl history workload.orch.dev/web` shows what is kept\n"),
+        "{}",
+        run.stderr
+    );
     let unknown = server.ctl(&["history", "workload/other", "-n", "shop"]).await;
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("no change of workload.orch.dev/other is known"), "{}", unknown.stderr);

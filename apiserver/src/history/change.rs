@@ -69,7 +69,7 @@ fn object(record: &Record, value: Option<&Value>) -> Value {
 }
 
 /// A value as it is shown: without the record of who owns which field, and with nothing secret.
-fn shown(value: &[u8], is_sensitive: bool, hide: &dyn Fn(&[u8]) -> String) -> Option<Value> {
+pub(super) fn shown(value: &[u8], is_sensitive: bool, hide: &dyn Fn(&[u8]) -> String) -> Option<Value> {
     let mut object: Value = serde_json::from_slice(value).ok()?;
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
