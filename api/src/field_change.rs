@@ -47,8 +47,8 @@ impl FieldChange {
     }
 }
 
-/// The fields in which an object differs from what it was, in order of paths; without those that the server keeps for itself. An
-/// object that comes or goes, and one within another, is told field by field.
+/// The fields in which an object differs from what it was, in order of their names and of the items of lists; without those that the
+/// server keeps for itself. An object that comes or goes, and one within another, is told field by field.
 ///
 /// Lists of objects are compared item by item: by the field that tells their items apart, or by their places if none does. Items
 /// that come or go are told as a whole, as are lists of texts and numbers, and lists that come or go. Of a list in which nothing but
