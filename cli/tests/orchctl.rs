@@ -379,6 +379,18 @@ async fn history_tells_who_changed_an_object_and_what_it_was() {
         "nothing has changed\n"
     );
 
+    for (what, expected) in
+        [("ns/shop", "namespace/shop\n"), ("cm/conf", "shop/configmap/conf\n"), ("cm/none", "nothing")]
+    {
+        let diff = server.ctl(&["diff", what, "--since", "7d", "-n", "shop"]).await.succeeds();
+        assert!(diff.starts_with(expected) && diff.lines().count() <= 2, "{what}: {diff}");
+    }
+    let two = server.ctl(&["history", "wl/web", "cm/conf", "-n", "shop", "--limit=1"]).await.succeeds();
+    let headings: Vec<&str> = two.lines().filter(|line| line.contains('/') && !line.contains(' ')).collect();
+    assert_eq!(headings, ["workload.orch.dev/web", "configmap/conf"], "{two}");
+    let none = server.ctl(&["history", "wl/web", "-n", "shop", "--limit=0"]).await;
+    assert!(none.code == 2 && none.stderr.contains("invalid value '0' for '--limit"), "{}", none.stderr);
+
     server.ctl(&["delete", "workload/web", "-n", "shop", "--reason=over"]).await.succeeds();
     let history = server.ctl(&["history", "workload/web", "-n", "shop", "--limit=1"]).await.succeeds();
     assert!(history.contains("deleted by admin (orch)\n  because: over\n"), "{history}");
@@ -422,10 +434,10 @@ async fn a_plan_is_shown_and_then_applied_as_a_whole() {
         .await
         .succeeds();
     let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!((lines[0], lines[1]), ("+ Namespace shop", "    apiVersion: \"v1\""), "{shown}");
+    assert_eq!((lines[0], lines[1]), ("+ Namespace shop", "    + apiVersion: \"v1\""), "{shown}");
     for expected in [
         "+ ConfigMap shop/conf",
-        "    data.mode: \"no\"",
+        "    + data.mode: \"no\"",
         "+ Workload shop/web",
         "- ConfigMap default/old",
         "+ Pod shop/web+1  Workload web wants it",
@@ -479,7 +491,10 @@ async fn what_is_wrong_with_a_plan_is_shown_in_the_manifests_and_what_moved_is_n
     );
     let at_once =
         server.ctl_with(&["plan", "-f", "-", "--apply", "--force-conflicts"], &map("3")).await.succeeds();
-    assert!(at_once.contains("    data.a: \"2\" → \"3\"\n") && at_once.ends_with(" applied\n"), "{at_once}");
+    assert!(
+        at_once.contains("    ~ data.a: \"2\" -> \"3\"\n") && at_once.ends_with(" applied\n"),
+        "{at_once}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

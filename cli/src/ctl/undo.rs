@@ -3,12 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use orch_api::FieldChange;
 use orch_client::ApiResource;
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::history::{Changes, is_gap};
+use super::history::{Changes, fields_but_status, is_gap};
 use super::plan::{ThenArgs, offer};
 use super::{Failure, Session, select};
 
@@ -104,9 +102,7 @@ async fn last(mut changes: Changes<'_>, label: &str) -> Result<Value, Failure> {
 
 /// Whether a change is of nothing but the status.
 fn tells_status_only(change: &Value) -> bool {
-    let mut fields = change["fields"].as_array().into_iter().flatten();
-    let is_status = |field: &Value| FieldChange::deserialize(field).is_ok_and(|field| field.is_status());
-    change["verb"] == "updated" && fields.all(is_status)
+    change["verb"] == "updated" && fields_but_status(change).is_empty()
 }
 
 #[cfg(test)]
