@@ -7,68 +7,86 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::FieldPath;
+use crate::json_path::is_word;
+use crate::plan::Free;
 
-/// A field that differs. A value that is not there is left out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A field that differs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldChange {
-    /// Where it is: `spec.replicas`, `spec.containers[name=web].image`, `metadata.labels[app.example.com/name]`.
+    /// Where it is: `spec.replicas`, `spec.containers[name="web"].image`, `spec.ports[0].port`, `metadata.labels["app.example.com/name"]`. An
+    /// item of a list is named by the field that tells it from the others, or counted from 0; a key that is no word is quoted as in JSON.
+    /// `orchctl get -o jsonpath` and the `fields` of MCP's tools read it.
     pub path: String,
-    /// What it was.
+    /// What it was; absent if it was not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "anything")]
+    #[schemars(with = "Option<Free>")]
     pub before: Option<Value>,
-    /// What it is.
+    /// What it becomes; absent if it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "anything")]
+    #[schemars(with = "Option<Free>")]
     pub after: Option<Value>,
 }
 
-fn anything(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true})
-}
-
-/// What follows from the change itself: who owns which field, and how often the object has been written.
-const NOISE: [&str; 3] = ["metadata.managedFields", "metadata.resourceVersion", "metadata.generation"];
+/// What the server writes by itself and nobody asks about.
+const BOOKKEEPING: [&str; 6] = [
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+    "metadata.generation",
+    "metadata.uid",
+    "metadata.creationTimestamp",
+    "metadata.selfLink",
+];
 /// The fields that tell the items of a list apart, if they do in both lists.
 const ITEM_KEYS: [&str; 4] = ["name", "type", "uid", "key"];
 
-/// The fields in which two versions of an object differ, in order of paths. Items of lists are compared by their names where they
-/// have any, and by their places otherwise; lists of texts and numbers as a whole.
-pub fn field_changes(before: &Value, after: &Value) -> Vec<FieldChange> {
+impl FieldChange {
+    /// Whether the field is one of the status: of what is seen rather than of what is wanted.
+    pub fn is_status(&self) -> bool {
+        self.path.strip_prefix("status").is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+}
+
+/// The fields in which an object differs from what it was, in order of their names and of the items of lists; without those that the
+/// server keeps for itself. An object that comes or goes, and one within another, is told field by field.
+///
+/// Lists of objects are compared item by item: by the field that tells their items apart, or by their places if none does. Items
+/// that come or go are told as a whole, as are lists of texts and numbers, and lists that come or go. Of a list in which nothing but
+/// the order of its items differs, that is told: `before` and `after` are what the items are told apart by.
+///
+/// Cost: both objects.
+pub fn field_changes(before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
     let mut changes = Vec::new();
-    compare(&FieldPath::root(), Some(before), Some(after), &mut changes);
+    compare(&FieldPath::root(), before, after, &mut changes);
     changes
 }
 
 fn compare(path: &FieldPath, before: Option<&Value>, after: Option<&Value>, changes: &mut Vec<FieldChange>) {
-    if before == after || NOISE.contains(&path.as_str()) {
+    if before == after || BOOKKEEPING.contains(&path.as_str()) {
         return;
     }
     match (before, after) {
-        (Some(Value::Object(one)), Some(Value::Object(two))) => fields(path, one, two, changes),
         (Some(Value::Array(one)), Some(Value::Array(two))) if are_objects(one) && are_objects(two) => {
             items(path, one, two, changes);
         }
-        _ => changes.push(FieldChange {
-            path: path.as_str().to_owned(),
-            before: before.cloned(),
-            after: after.cloned(),
-        }),
+        (None | Some(Value::Object(_)), None | Some(Value::Object(_))) if has_fields(before, after) => {
+            fields(path, before.and_then(Value::as_object), after.and_then(Value::as_object), changes);
+        }
+        _ => changes.push(change(path, before.cloned(), after.cloned())),
     }
 }
 
 fn fields(
     path: &FieldPath,
-    before: &Map<String, Value>,
-    after: &Map<String, Value>,
+    before: Option<&Map<String, Value>>,
+    after: Option<&Map<String, Value>>,
     changes: &mut Vec<FieldChange>,
 ) {
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<&String> = [before, after].into_iter().flatten().flat_map(Map::keys).collect();
     for name in names {
-        let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_$".contains(&byte));
-        let below = if is_word { path.child(name) } else { path.key(name) };
-        compare(&below, before.get(name), after.get(name), changes);
+        let below = if is_word(name) { path.child(name) } else { path.key(&quoted(name)) };
+        let [before, after] = [before, after].map(|fields| fields.and_then(|fields| fields.get(name)));
+        compare(&below, before, after, changes);
     }
 }
 
@@ -76,7 +94,7 @@ fn items(path: &FieldPath, before: &[Value], after: &[Value], changes: &mut Vec<
     let Some(key) = ITEM_KEYS.into_iter().find(|key| tells_apart(before, key) && tells_apart(after, key))
     else {
         for place in 0..before.len().max(after.len()) {
-            compare(&path.index(place), before.get(place), after.get(place), changes);
+            item(&path.index(place), before.get(place), after.get(place), changes);
         }
         return;
     };
@@ -85,15 +103,30 @@ fn items(path: &FieldPath, before: &[Value], after: &[Value], changes: &mut Vec<
     for name in all.map(|item| text(item, key)) {
         let one = named(before, name).and_then(|place| before.get(place));
         let two = named(after, name).and_then(|place| after.get(place));
-        compare(&path.key(&format!("{key}={name}")), one, two, changes);
+        item(&path.key(&format!("{key}={}", quoted(name))), one, two, changes);
     }
     let order = |items: &[Value]| items.iter().map(|item| item[key].clone()).collect::<Vec<_>>();
     let (one, two) = (order(before), order(after));
     if one != two && one.len() == two.len() && one.iter().all(|name| two.contains(name)) {
-        // Nothing but their order may differ, which can mean something.
-        let (before, after) = (Some(one.into()), Some(two.into()));
-        changes.push(FieldChange { path: path.as_str().to_owned(), before, after });
+        changes.push(change(path, Some(one.into()), Some(two.into())));
     }
+}
+
+fn item(path: &FieldPath, before: Option<&Value>, after: Option<&Value>, changes: &mut Vec<FieldChange>) {
+    match (before, after) {
+        (Some(_), Some(_)) => compare(path, before, after, changes),
+        _ => changes.push(change(path, before.cloned(), after.cloned())),
+    }
+}
+
+fn change(path: &FieldPath, before: Option<Value>, after: Option<Value>) -> FieldChange {
+    FieldChange { path: path.as_str().to_owned(), before, after }
+}
+
+/// Whether there is anything inside to be told one by one.
+fn has_fields(before: Option<&Value>, after: Option<&Value>) -> bool {
+    let fields = [before, after].into_iter().flatten().filter_map(Value::as_object);
+    fields.into_iter().any(|fields| !fields.is_empty())
 }
 
 fn are_objects(items: &[Value]) -> bool {
@@ -110,34 +143,48 @@ fn tells_apart(items: &[Value], key: &str) -> bool {
     names.len() == items.len() && !names.contains("")
 }
 
+/// As JSON writes it, so that it can hold anything.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::JsonPath;
 
     fn changes(before: Value, after: Value) -> Vec<(String, Option<Value>, Option<Value>)> {
-        let changes = field_changes(&before, &after).into_iter();
+        told(Some(&before), Some(&after))
+    }
+
+    fn told(before: Option<&Value>, after: Option<&Value>) -> Vec<(String, Option<Value>, Option<Value>)> {
+        let changes = field_changes(before, after).into_iter();
         changes.map(|change| (change.path, change.before, change.after)).collect()
     }
 
     #[test]
     fn fields_that_differ_are_found_where_they_are() {
         let before = json!({
-            "metadata": {"labels": {"a.b/c": "1", "gone": "x"}, "resourceVersion": "1", "managedFields": [1]},
-            "spec": {"replicas": 2, "args": ["a"]},
+            "metadata": {"labels": {"a.b/c": "1", "gone": "x"}, "resourceVersion": "1", "managedFields": [1], "uid": "1"},
+            "spec": {"replicas": 2, "args": ["a"], "quota": {"cpu": 1}},
         });
         let after = json!({
-            "metadata": {"labels": {"a.b/c": "2"}, "resourceVersion": "2", "managedFields": [2], "generation": 2},
-            "spec": {"replicas": 3, "args": ["a", "b"], "paused": true},
+            "metadata": {"labels": {"a.b/c": "2"}, "resourceVersion": "2", "managedFields": [2], "generation": 2, "uid": "2"},
+            "spec": {"replicas": 3, "args": ["a", "b"], "paused": true, "new": {"x": {"y": 1}, "z": {}}},
         });
         assert_eq!(
             changes(before, after),
             [
-                ("metadata.labels[a.b/c]".into(), Some(json!("1")), Some(json!("2"))),
+                (r#"metadata.labels["a.b/c"]"#.into(), Some(json!("1")), Some(json!("2"))),
                 ("metadata.labels.gone".into(), Some(json!("x")), None),
                 ("spec.args".into(), Some(json!(["a"])), Some(json!(["a", "b"]))),
+                ("spec.new.x.y".into(), None, Some(json!(1))),
+                ("spec.new.z".into(), None, Some(json!({}))),
                 ("spec.paused".into(), None, Some(json!(true))),
+                ("spec.quota.cpu".into(), Some(json!(1)), None),
                 ("spec.replicas".into(), Some(json!(2)), Some(json!(3))),
             ]
         );
@@ -153,9 +200,9 @@ mod tests {
         assert_eq!(
             changes(named(&[("a", "1"), ("b", "1")]), named(&[("b", "2"), ("c", "1")])),
             [
-                ("c[name=a]".into(), Some(json!({"name": "a", "image": "1"})), None),
-                ("c[name=b].image".into(), Some(json!("1")), Some(json!("2"))),
-                ("c[name=c]".into(), None, Some(json!({"name": "c", "image": "1"}))),
+                (r#"c[name="a"]"#.into(), Some(json!({"name": "a", "image": "1"})), None),
+                (r#"c[name="b"].image"#.into(), Some(json!("1")), Some(json!("2"))),
+                (r#"c[name="c"]"#.into(), None, Some(json!({"name": "c", "image": "1"}))),
             ]
         );
         let order = changes(named(&[("a", "1"), ("b", "1")]), named(&[("b", "1"), ("a", "1")]));
@@ -170,9 +217,66 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_comes_or_goes_is_told_field_by_field() {
+        let object =
+            json!({"kind": "Note", "data": {"a": "1"}, "list": [{"name": "x"}], "metadata": {"uid": "1"}});
+        let sides = [("data.a", json!("1")), ("kind", json!("Note")), ("list", json!([{"name": "x"}]))];
+        let comes = sides.clone().map(|(path, value)| (path.to_owned(), None, Some(value)));
+        assert_eq!(told(None, Some(&object)), comes);
+        let goes = sides.map(|(path, value)| (path.to_owned(), Some(value), None));
+        assert_eq!(told(Some(&object), None), goes);
+    }
+
+    #[test]
     fn what_is_equal_differs_in_nothing() {
         let object = json!({"a": [{"name": "x"}], "b": null});
         assert_eq!(changes(object.clone(), object), []);
         assert_eq!(changes(json!({"b": null}), json!({})), [("b".into(), Some(Value::Null), None)]);
+    }
+
+    #[test]
+    fn a_field_is_of_the_status_by_its_first_step() {
+        let is_status = |path: &str| FieldChange { path: path.into(), ..FieldChange::default() }.is_status();
+        assert!(["status", "status.phase", r#"status["a b"]"#].into_iter().all(is_status));
+        assert!(!["statusPage", "spec.status", ""].into_iter().any(is_status));
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let names = || prop_oneof!["[a-c]", "[a.\\]\"'\\\\=* $@,?()0é-]{0,3}"];
+        let leaf = prop_oneof![Just(json!(1)), Just(json!(true)), names().prop_map(Value::from)];
+        leaf.prop_recursive(4, 40, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec((names(), inner.clone()), 0..3).prop_map(|items| items
+                    .into_iter()
+                    .map(|(name, is)| json!({"name": name, "is": is}))
+                    .collect()),
+                prop::collection::btree_map(names(), inner, 0..4)
+                    .prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+
+    fn objects() -> impl Strategy<Value = Value> {
+        prop::collection::btree_map("spec|status|data", values(), 1..3)
+            .prop_map(|fields| fields.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_leads_back_to_the_values_that_are_told(before in objects(), after in objects()) {
+            for change in field_changes(Some(&before), Some(&after)) {
+                let path = JsonPath::parse(&change.path).map_err(TestCaseError::fail)?;
+                for (object, told) in [(&before, &change.before), (&after, &change.after)] {
+                    let found = path.values(object);
+                    if let ([Value::Array(items)], Some(Value::Array(order))) = (&found[..], told)
+                        && items.iter().map(|item| &item["name"]).eq(order)
+                    {
+                        continue;
+                    }
+                    prop_assert_eq!(found, Vec::from_iter(told), "{}", change.path);
+                }
+            }
+        }
     }
 }

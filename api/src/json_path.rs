@@ -1,7 +1,7 @@
 //! [`JsonPath`]: Kubernetes' JSONPath, as printer columns and `kubectl -o jsonpath` use it.
 //!
 //! `.a.b`, `['a.b']`, `.a\.b`, `[0]`, `[-1]`, `[*]`, `.*`, and filters: `[?(@.type=="Ready")]`. Slices, unions and recursive descent
-//! are refused by name rather than misread.
+//! are refused by name rather than misread. Beyond Kubernetes', an item of a list can be named as changes name it: `[type="Ready"]`.
 
 use serde_json::Value;
 
@@ -134,17 +134,40 @@ fn bracket(inside: &str, text: &str) -> Result<Step, String> {
     if let Some(condition) = inside.strip_prefix("?(").and_then(|rest| rest.strip_suffix(')')) {
         return filter(condition.trim(), text);
     }
-    match unquoted(inside) {
-        Some(key) => Ok(Step::Key(key.replace("\\.", "."))),
-        None => Err(format!(
-            "`[{inside}]` in {text:?} is not supported; use an index, `*`, a filter or a quoted key"
-        )),
+    if let Some(key) = json_text(inside) {
+        return Ok(Step::Key(key));
     }
+    if let Some(key) = within_quotes(inside) {
+        return Ok(Step::Key(key.replace("\\.", ".")));
+    }
+    if let Some((key, value)) = inside.split_once('=').filter(|(key, _)| is_word(key)) {
+        let key = JsonPath(vec![Step::Key(key.to_owned())]);
+        return Ok(Step::Filter(key, Comparison::Equal, Some(literal(value, text)?)));
+    }
+    Err(format!("`[{inside}]` in {text:?} is not supported; use an index, `*`, a filter or a quoted key"))
 }
 
-fn unquoted(text: &str) -> Option<&str> {
+/// A text as JSON writes it.
+fn json_text(text: &str) -> Option<String> {
+    serde_json::from_str(text).ok()
+}
+
+fn within_quotes(text: &str) -> Option<&str> {
     let within = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
     within('\'').or_else(|| within('"'))
+}
+
+/// Whether a key can stand in a path without brackets.
+pub(crate) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn literal(written: &str, text: &str) -> Result<Value, String> {
+    if let Ok(value) = serde_json::from_str(written) {
+        return Ok(value);
+    }
+    let quoted = within_quotes(written).map(Value::from);
+    quoted.ok_or_else(|| format!("`{written}` in {text:?} is neither a quoted text, a number nor a boolean"))
 }
 
 fn filter(condition: &str, text: &str) -> Result<Step, String> {
@@ -155,12 +178,7 @@ fn filter(condition: &str, text: &str) -> Result<Step, String> {
     let Some((left, comparison, right)) = found else {
         return Ok(Step::Filter(JsonPath::parse(condition)?, Comparison::Exists, None));
     };
-    let literal = match unquoted(right) {
-        Some(quoted) => Value::from(quoted),
-        None => serde_json::from_str(right)
-            .map_err(|_| format!("`{right}` in {text:?} is neither a quoted text, a number nor a boolean"))?,
-    };
-    Ok(Step::Filter(JsonPath::parse(left)?, comparison, Some(literal)))
+    Ok(Step::Filter(JsonPath::parse(left)?, comparison, Some(literal(right, text)?)))
 }
 
 fn take<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
@@ -212,6 +230,7 @@ mod tests {
         let object = json!({
             "items": [{"n": "a", "size": 1}, {"n": "b", "size": 2, "l": {"x.y/z": true}}],
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "Idle", "status": "False"}],
+            "q \"]A": 7,
         });
         for (path, expected) in [
             (".items[0].n", json!(["a"])),
@@ -226,6 +245,10 @@ mod tests {
             (".items[?(@.size>=2)].n", json!(["b"])),
             (".items[?(@.l)].n", json!(["b"])),
             (".items[?(@.l['x.y/z']==true)].n", json!(["b"])),
+            ("conditions[type=\"Ready\"].status", json!(["True"])),
+            ("items[size=2].n", json!(["b"])),
+            ("items[n=\"c\"].n", json!([])),
+            ("[\"q \\\"]\\u0041\"]", json!([7])),
             (".nothing.here", json!([])),
         ] {
             assert_eq!(json!(JsonPath::parse(path).unwrap().values(&object)), expected, "{path}");
@@ -239,6 +262,7 @@ mod tests {
             (".items[0:2]", "`[0:2]`"),
             (".items[", "`[` without `]`"),
             (".items[?(@.n==oops)]", "`oops`"),
+            (".items[n=oops]", "`oops`"),
         ] {
             let error = JsonPath::parse(path).unwrap_err();
             assert!(error.contains(problem), "{path}: {error}");

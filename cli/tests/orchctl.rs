@@ -51,6 +51,11 @@ async fn apply_makes_changes_and_leaves_alone() {
     assert_eq!(server.ctl(&replicas).await.succeeds(), "2");
     assert_eq!(server.ctl_with(&apply, &more).await.succeeds(), outcome("unchanged", "configured"));
     assert_eq!(server.ctl(&replicas).await.succeeds(), "3");
+    let as_changes_say = r#"jsonpath={.spec.template.spec.containers[name="web"].image}"#;
+    assert_eq!(
+        server.ctl(&["get", "wl/web", "-n", "shop", "-o", as_changes_say]).await.succeeds(),
+        "nginx:1"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,10 +379,39 @@ async fn history_tells_who_changed_an_object_and_what_it_was() {
         "nothing has changed\n"
     );
 
+    for (what, expected) in
+        [("ns/shop", "namespace/shop\n"), ("cm/conf", "shop/configmap/conf\n"), ("cm/none", "nothing")]
+    {
+        let diff = server.ctl(&["diff", what, "--since", "7d", "-n", "shop"]).await.succeeds();
+        assert!(diff.starts_with(expected) && diff.lines().count() <= 2, "{what}: {diff}");
+    }
+    let two = server.ctl(&["history", "wl/web", "cm/conf", "-n", "shop", "--limit=1"]).await.succeeds();
+    let headings: Vec<&str> = two.lines().filter(|line| line.contains('/') && !line.contains(' ')).collect();
+    assert_eq!(headings, ["workload.orch.dev/web", "configmap/conf"], "{two}");
+    let none = server.ctl(&["history", "wl/web", "-n", "shop", "--limit=0"]).await;
+    assert!(none.code == 2 && none.stderr.contains("invalid value '0' for '--limit"), "{}", none.stderr);
+
     server.ctl(&["delete", "workload/web", "-n", "shop", "--reason=over"]).await.succeeds();
     let history = server.ctl(&["history", "workload/web", "-n", "shop", "--limit=1"]).await.succeeds();
     assert!(history.contains("deleted by admin (orch)\n  because: over\n"), "{history}");
     assert_eq!(server.ctl(&past).await.succeeds(), "2", "what is gone can still be looked at");
+    let gone = history.split_whitespace().nth(1).unwrap();
+    for (revision, expected) in [
+        (gone, format!("error: workloads.orch.dev \"web\" was not there at revision {gone}\n")),
+        ("1", "error: the history does not know what workloads.orch.dev \"web\" was at revision 1: it begins at revision ".to_owned()),
+        ("7777777", "error: Too large resource version: 7777777, current: ".to_owned()),
+    ] {
+        let run = server.ctl(&["get", "workload/web", "-n", "shop", "--revision", revision]).await;
+        assert!(run.code == 1 && run.stderr.starts_with(&expected), "{}", run.stderr);
+    }
+    let if_there = ["get", "workload/web", "-n", "shop", "--ignore-not-found", "--revision"];
+    assert_eq!(server.ctl(&[&if_there[..], &[gone]].concat()).await.succeeds(), "");
+    let run = server.ctl(&[&if_there[..], &["1"]].concat()).await;
+    assert!(
+        run.stderr.ends_with("hint: `orchctl history workload.orch.dev/web` shows what is kept\n"),
+        "{}",
+        run.stderr
+    );
     let unknown = server.ctl(&["history", "workload/other", "-n", "shop"]).await;
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("no change of workload.orch.dev/other is known"), "{}", unknown.stderr);
@@ -400,10 +434,10 @@ async fn a_plan_is_shown_and_then_applied_as_a_whole() {
         .await
         .succeeds();
     let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!((lines[0], lines[1]), ("+ Namespace shop", "    apiVersion: \"v1\""), "{shown}");
+    assert_eq!((lines[0], lines[1]), ("+ Namespace shop", "    + apiVersion: \"v1\""), "{shown}");
     for expected in [
         "+ ConfigMap shop/conf",
-        "    data.mode: \"no\"",
+        "    + data.mode: \"no\"",
         "+ Workload shop/web",
         "- ConfigMap default/old",
         "+ Pod shop/web+1  Workload web wants it",
@@ -457,7 +491,10 @@ async fn what_is_wrong_with_a_plan_is_shown_in_the_manifests_and_what_moved_is_n
     );
     let at_once =
         server.ctl_with(&["plan", "-f", "-", "--apply", "--force-conflicts"], &map("3")).await.succeeds();
-    assert!(at_once.contains("    data.a: \"2\" → \"3\"\n") && at_once.ends_with(" applied\n"), "{at_once}");
+    assert!(
+        at_once.contains("    ~ data.a: \"2\" -> \"3\"\n") && at_once.ends_with(" applied\n"),
+        "{at_once}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

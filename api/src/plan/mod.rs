@@ -2,14 +2,12 @@
 //!
 //! Here is what a plan's object says in its fields; the server that serves the kind carries it out.
 
-mod diff;
 mod outcome;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use diff::{FieldChange, field_changes};
 pub use outcome::{BlastRadius, ChangeAction, Eviction, ObjectChange, Placement};
 
 use crate::FieldError;

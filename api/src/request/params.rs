@@ -205,7 +205,7 @@ fn reads(verb: Verb, name: &str) -> bool {
         "fieldManager" | "fieldValidation" => writes,
         "force" => verb == Verb::Patch,
         "gracePeriodSeconds" | "propagationPolicy" => deletes,
-        "resourceVersion" => selects || verb == Verb::Get,
+        "resourceVersion" | "resourceVersionMatch" => selects || verb == Verb::Get,
         _ => selects,
     }
 }
@@ -247,7 +247,7 @@ pub enum FieldValidation {
     Strict,
 }
 
-/// How a list's revision relates to the one asked for.
+/// How the revision at which is read relates to the one asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VersionMatch {
     /// This revision and no other.

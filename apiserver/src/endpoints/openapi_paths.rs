@@ -55,7 +55,7 @@ pub(super) fn put_paths(served: &Served, schema: &str, paths: &mut Map<String, V
     });
     let object = format!("{collection}/{{name}}");
     let mut item = json!({
-        "get": about.operation("get", &["resourceVersion"], &[]),
+        "get": about.operation("get", &["resourceVersion", "resourceVersionMatch"], &[]),
         "parameters": path_parameters(served, true),
     });
     if !served.entry.is_history {

@@ -44,7 +44,7 @@ pub(crate) fn served(record: &Record, kind: (&str, &str), hide: &dyn Fn(&[u8]) -
         let (before, after) = (read(&record.before), read(&record.after));
         put("object", object(record, after.as_ref().or(before.as_ref())));
         if let (Some(before), Some(after)) = (&before, &after) {
-            put("fields", json!(field_changes(before, after)));
+            put("fields", json!(field_changes(Some(before), Some(after))));
         }
         before.into_iter().for_each(|before| put("before", before));
         after.into_iter().for_each(|after| put("after", after));
@@ -69,7 +69,7 @@ fn object(record: &Record, value: Option<&Value>) -> Value {
 }
 
 /// A value as it is shown: without the record of who owns which field, and with nothing secret.
-fn shown(value: &[u8], is_sensitive: bool, hide: &dyn Fn(&[u8]) -> String) -> Option<Value> {
+pub(super) fn shown(value: &[u8], is_sensitive: bool, hide: &dyn Fn(&[u8]) -> String) -> Option<Value> {
     let mut object: Value = serde_json::from_slice(value).ok()?;
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::frame::{self, Compressor};
 use super::index::{Entry, Index, Place};
-use super::past::{Side, decisive};
+use super::past::Told;
 use super::record::{Id, Record, Verb};
 use super::segment::{Frame, Segment, numbers};
 
@@ -209,13 +209,18 @@ impl Log {
         Ok(record)
     }
 
-    /// The change that tells what the object that `terms` select was at a revision, and on which side of it.
+    /// What the changes tell of what the object that `terms` select was at a revision.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub(super) fn at(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Option<(Record, Side)>> {
-        let found = decisive(&self.index, terms, revision);
-        found.map(|(at, entry, side)| Ok((self.read(at, &entry)?, side))).transpose()
+    pub(super) fn told(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Told<Record>> {
+        let read = |(at, entry): (usize, Entry)| self.read(at, &entry);
+        Ok(match Told::of(&self.index, terms, revision) {
+            Told::By(found, side) => Told::By(read(found)?, side),
+            Told::Gap(found) => Told::Gap(read(found)?),
+            Told::Nothing => Told::Nothing,
+            Told::Later(oldest) => Told::Later(oldest),
+        })
     }
 
     fn record(&self, place: Place) -> io::Result<Record> {

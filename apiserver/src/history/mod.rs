@@ -31,11 +31,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use orch_api::FieldQuery;
 use orch_api::fields::FieldTerm;
+use orch_api::{FieldQuery, Status};
 use orch_store::{Key, Revision};
 use parking_lot::RwLock;
 use ring::hmac;
+use serde_json::Value;
 use tokio::sync::watch;
 
 pub use log::HistoryRetention;
@@ -43,11 +44,13 @@ pub use log::HistoryRetention;
 pub(crate) use change::served;
 pub(crate) use follower::run;
 pub(crate) use index::ObjectPath;
-pub(crate) use past::Past;
+pub(crate) use past::{Missing, Past};
 pub(crate) use record::{Id, Record, Verb};
 
 use crate::encryption::Keyring;
+use crate::kinds::Served;
 use log::{Log, News};
+use past::Told;
 
 /// How long a reader waits for the history to have what has just been written.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -111,10 +114,19 @@ impl History {
         recorded.max(*self.0.reached.borrow())
     }
 
-    /// Waits until everything up to a revision is recorded. False if that takes too long.
-    pub(crate) async fn wait_for(&self, revision: Revision) -> bool {
+    /// Waits until everything up to a revision is recorded.
+    ///
+    /// # Errors
+    /// 503 if that takes too long.
+    pub(crate) async fn caught_up(&self, revision: Revision) -> Result<(), Status> {
         let mut reached = self.0.reached.subscribe();
-        tokio::time::timeout(PATIENCE, reached.wait_for(|reached| *reached >= revision.0)).await.is_ok()
+        match tokio::time::timeout(PATIENCE, reached.wait_for(|reached| *reached >= revision.0)).await {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let why = "the history has not caught up with the store in time; try again";
+                Err(Status::unavailable(why))
+            }
+        }
     }
 
     /// The change of this name with the object before and after it, as the store kept it, secrets included: for the server
@@ -141,13 +153,34 @@ impl History {
         })
     }
 
-    /// What the object that `terms` select was at a revision, as [`change`](Self::change) gives it. Cost: the disk is read.
+    /// What an object of a kind was at a revision, as [`change`](Self::change) gives it. `written` is the revision that wrote it as it is
+    /// now, if it is there; everything up to that must have been [waited for](Self::caught_up). Cost: the disk is read.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub(crate) fn at(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Past> {
-        let found = self.with_log(|log| log.at(terms, revision))?;
-        Ok(found.map_or(Past::Unknown, |(record, side)| Past::on(side, self.opened(record))))
+    /// 500 if it cannot be read.
+    pub(crate) async fn past(
+        &self,
+        kind: &Served,
+        (namespace, name): (&str, &str),
+        written: Option<Revision>,
+        revision: Revision,
+    ) -> Result<Past, Status> {
+        if written.is_some_and(|written| written <= revision) {
+            return Ok(Past::Same);
+        }
+        if !kind.entry.recorded {
+            return Ok(Past::Unknown(Missing::Kind));
+        }
+        let (history, terms) = (self.clone(), changes_of(kind, namespace, name));
+        let read = move || history.with_log(|log| log.told(&terms, revision.0));
+        let told = tokio::task::spawn_blocking(read).await.map_err(Status::internal)?.map_err(unreadable)?;
+        Ok(match told {
+            Told::By(record, side) => Past::on(side, self.opened(record)),
+            Told::Nothing => Past::Same,
+            Told::Gap(mark) => Past::Unknown(Missing::Gap(mark.head.origin.reason)),
+            Told::Later(Some(oldest)) => Past::Unknown(Missing::Beginning(oldest)),
+            Told::Later(None) => Past::Unknown(Missing::Everything),
+        })
     }
 
     /// Hands `each` the changes for which all terms hold, newest first, from before one on, until it says no. `wants` is asked
@@ -173,6 +206,11 @@ impl History {
             }
             Ok(())
         })
+    }
+
+    /// A value as it is shown: without the record of who owns which field, and with hashes for what is secret. None if it is no JSON.
+    pub(crate) fn shown(&self, value: &[u8], is_sensitive: bool) -> Option<Value> {
+        change::shown(value, is_sensitive, &|secret| self.hash(secret))
     }
 
     /// What stands for a secret value: the same for the same value, in this history and in no other.
@@ -240,6 +278,23 @@ impl History {
         let keys = &self.0.config.keys;
         values(record, |key, value| keys.open(key, value).ok())
     }
+}
+
+/// What selects the changes of an object, whatever the version or form that it was written in.
+pub(crate) fn changes_of(kind: &Served, namespace: &str, name: &str) -> Vec<FieldTerm> {
+    let kept = kind.entry.kept_as();
+    let fields = [
+        ("object.group", kept.group),
+        ("object.kind", kept.name),
+        ("object.namespace", namespace),
+        ("object.name", name),
+    ];
+    fields.into_iter().flat_map(|(field, value)| FieldQuery::equals(field, value).terms).collect()
+}
+
+/// 500: the files cannot be read.
+pub(crate) fn unreadable(error: io::Error) -> Status {
+    Status::internal(format!("the history cannot be read: {error}"))
 }
 
 /// The change with other values, if it is one of a sensitive kind.

@@ -9,8 +9,10 @@ use super::record::{Id, Record, Verb};
 /// What an object was at a revision.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Past {
-    /// It is not known: the history does not go back so far, or has a gap there.
-    Unknown,
+    /// It is not known.
+    Unknown(Missing),
+    /// What it is now, there or not: nothing has happened to it since.
+    Same,
     /// There was no such object.
     Absent,
     /// It was this.
@@ -21,7 +23,29 @@ pub(crate) enum Past {
         kind: String,
         /// The object.
         value: Bytes,
+        /// Its values are secret.
+        is_sensitive: bool,
     },
+}
+
+/// What is missing in the history, so that it is not known what an object was.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum Missing {
+    /// Everything.
+    #[error("it has nothing yet")]
+    Everything,
+    /// Everything before this revision.
+    #[error("it begins at revision {0}")]
+    Beginning(u64),
+    /// What the mark of a gap says.
+    #[error("{0}")]
+    Gap(String),
+    /// The kind of the object.
+    #[error("changes of this kind are not recorded")]
+    Kind,
+    /// The object on one side of the change at this revision: the store had forgotten it, or no key opens it any more.
+    #[error("the change at revision {0} does not tell, or no key opens what it tells")]
+    Value(u64),
 }
 
 /// The side of a change on which an object was at a revision.
@@ -36,36 +60,58 @@ pub(super) enum Side {
 impl Past {
     /// What the object was on one side of a change.
     pub(super) fn on(side: Side, record: Record) -> Self {
+        let Record { head, before, after } = record;
         let (absent, value) = match side {
-            Side::Before => (Verb::Created, record.before),
-            Side::After => (Verb::Deleted, record.after),
+            Side::Before => (Verb::Created, before),
+            Side::After => (Verb::Deleted, after),
         };
+        let is_sensitive = head.is_sensitive;
         match value {
-            Some(value) => Self::Was { api_version: record.head.api_version, kind: record.head.kind, value },
-            None if record.head.verb == absent => Self::Absent,
-            None => Self::Unknown,
+            Some(value) => Self::Was { api_version: head.api_version, kind: head.kind, value, is_sensitive },
+            None if head.verb == absent => Self::Absent,
+            None => Self::Unknown(Missing::Value(head.id.revision)),
         }
     }
 }
 
-/// The change that tells what the object that `terms` select was at a revision: the last one up to then, or else the first one after
-/// it. None if none does, or if one that does may be missing.
-pub(super) fn decisive(index: &Index, terms: &[FieldTerm], revision: u64) -> Option<(usize, Entry, Side)> {
-    let mut later = None;
-    for (at, entry) in index.select(terms, None) {
-        let is_later = entry.id.revision > revision;
-        match (entry.verb == Verb::Missed, is_later) {
-            (false, false) => return Some((at, *entry, Side::After)),
-            (false, true) => later = Some((at, *entry, Side::Before)),
-            (true, false) => break,
-            (true, true) if index.just_before(entry.id).is_some_and(|id| id.revision >= revision) => {
-                later = None
+/// What the changes that are kept tell of what an object was at a revision.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Told<C> {
+    /// It is on this side of a change.
+    By(C, Side),
+    /// Nothing has happened to it since.
+    Nothing,
+    /// Nothing that is certain: this is the mark of a gap that may hold the change that would tell.
+    Gap(C),
+    /// Nothing: they begin later, at this revision if there are any.
+    Later(Option<u64>),
+}
+
+impl Told<(usize, Entry)> {
+    /// What the changes tell of the object that `terms` select: the last one up to the revision, or else the first one after it.
+    pub(super) fn of(index: &Index, terms: &[FieldTerm], revision: u64) -> Self {
+        let (mut later, mut gap) = (None, None);
+        for (at, entry) in index.select(terms, None) {
+            let (found, is_later) = ((at, *entry), entry.id.revision > revision);
+            match (entry.verb == Verb::Missed, is_later) {
+                (false, false) => return Self::By(found, Side::After),
+                (false, true) => later = Some(found),
+                (true, false) => break,
+                (true, true) if index.just_before(entry.id).is_some_and(|id| id.revision >= revision) => {
+                    (later, gap) = (None, Some(found));
+                }
+                // Where the gap begins is not in the index: it may be before the revision.
+                (true, true) => return Self::Gap(found),
             }
-            // Where the gap begins is not known: it may be before the revision.
-            (true, true) => return None,
+        }
+        let oldest = index.oldest().map(|oldest| oldest.revision);
+        match (later, gap) {
+            _ if oldest.is_none_or(|oldest| oldest > revision) => Self::Later(oldest),
+            (Some(found), _) => Self::By(found, Side::Before),
+            (None, Some(found)) => Self::Gap(found),
+            (None, None) => Self::Nothing,
         }
     }
-    later.filter(|_| index.oldest().is_some_and(|oldest| oldest.revision <= revision))
 }
 
 impl Index {
@@ -106,43 +152,58 @@ mod tests {
         index
     }
 
-    /// The change that tells what `a` was at a revision.
-    fn told(changes: &[(u64, &str)], revision: u64) -> Option<(u64, Side)> {
+    /// What changes tell of what `a` was at a revision, each by its revision.
+    fn told(changes: &[(u64, &str)], revision: u64) -> Told<u64> {
         let terms = FieldQuery::equals("object.name", "a").terms;
-        decisive(&index(changes), &terms, revision).map(|(_, entry, side)| (entry.id.revision, side))
+        match Told::of(&index(changes), &terms, revision) {
+            Told::By((_, entry), side) => Told::By(entry.id.revision, side),
+            Told::Nothing => Told::Nothing,
+            Told::Gap((_, entry)) => Told::Gap(entry.id.revision),
+            Told::Later(oldest) => Told::Later(oldest),
+        }
     }
 
     #[test]
     fn the_last_change_up_to_a_revision_tells_or_else_the_first_one_after() {
         let changes = [(3, "b"), (5, "a"), (6, "b"), (8, "a"), (9, "a")];
         for (revision, expected) in [
-            (2, None),
-            (3, Some((5, Side::Before))),
-            (4, Some((5, Side::Before))),
-            (5, Some((5, Side::After))),
-            (7, Some((5, Side::After))),
-            (8, Some((8, Side::After))),
-            (20, Some((9, Side::After))),
+            (2, Told::Later(Some(3))),
+            (3, Told::By(5, Side::Before)),
+            (4, Told::By(5, Side::Before)),
+            (5, Told::By(5, Side::After)),
+            (7, Told::By(5, Side::After)),
+            (8, Told::By(8, Side::After)),
+            (20, Told::By(9, Side::After)),
         ] {
             assert_eq!(told(&changes, revision), expected, "{revision}");
         }
-        assert_eq!(told(&[(3, "b")], 3), None);
+        assert_eq!(told(&[], 3), Told::Later(None));
     }
 
     #[test]
     fn no_change_tells_over_a_gap_that_may_hold_another() {
         let changes = [(3, "b"), (5, "a"), (7, "b"), (10, "-"), (12, "a")];
         for (revision, expected) in [
-            (4, Some((5, Side::Before))),
-            (6, Some((5, Side::After))),
-            (7, Some((5, Side::After))),
+            (4, Told::By(5, Side::Before)),
+            (6, Told::By(5, Side::After)),
+            (7, Told::By(5, Side::After)),
             // Between 7 and 10.
-            (8, None),
-            (10, Some((12, Side::Before))),
+            (8, Told::Gap(10)),
+            (10, Told::By(12, Side::Before)),
         ] {
             assert_eq!(told(&changes, revision), expected, "{revision}");
         }
-        assert_eq!(told(&[(5, "b"), (10, "-"), (12, "a")], 5), None);
+        assert_eq!(told(&[(5, "b"), (10, "-"), (12, "a")], 5), Told::Gap(10));
+        assert_eq!(told(&[(10, "-"), (12, "a")], 5), Told::Gap(10));
+    }
+
+    #[test]
+    fn what_no_change_is_of_is_what_it_was_unless_a_gap_may_hold_one() {
+        assert_eq!(told(&[(3, "b"), (5, "b")], 3), Told::Nothing);
+        assert_eq!(told(&[(3, "b"), (5, "b")], 2), Told::Later(Some(3)));
+        let with_gap = [(3, "a"), (4, "-"), (5, "b")];
+        assert_eq!(told(&with_gap, 4), Told::Nothing, "the gap is over by then");
+        assert_eq!(told(&[(2, "b"), (4, "-"), (5, "b")], 3), Told::Gap(4));
     }
 
     #[test]
@@ -159,7 +220,8 @@ mod tests {
         let on = |side, verb| Past::on(side, Record { head: head(verb), before: None, after: None });
         assert_eq!(on(Side::Before, Verb::Created), Past::Absent);
         assert_eq!(on(Side::After, Verb::Deleted), Past::Absent);
-        assert_eq!(on(Side::Before, Verb::Updated), Past::Unknown, "no key opens it any more");
-        assert_eq!(on(Side::After, Verb::Created), Past::Unknown);
+        let unknown = Past::Unknown(Missing::Value(5));
+        assert_eq!(on(Side::Before, Verb::Updated), unknown, "no key opens it any more");
+        assert_eq!(on(Side::After, Verb::Created), unknown);
     }
 }

@@ -5,10 +5,9 @@ use orch_api::fields::FieldTerm;
 use orch_api::{FieldQuery, Object as _, Status};
 use serde_json::Value;
 
-use super::lineage;
 use super::stage::Stage;
 use super::undo::{read, refusal};
-use crate::history::{History, Id, ObjectPath, Record, Verb};
+use crate::history::{History, Id, ObjectPath, Record, Verb, changes_of, unreadable};
 
 /// The changes to take back for a change: of one that began the deletion of what is gone by now the one that ended it, and with the
 /// deletion of a namespace those of what went with it and belonged to nobody.
@@ -21,7 +20,7 @@ pub(super) async fn meant(stage: &Stage, history: &History, change: Record) -> R
     let place =
         ObjectPath::of_key(&change.head.key).map(|path| (path.namespace.to_owned(), path.name.to_owned()));
     let (Some(served), Some((namespace, name))) = (served, place) else { return Ok(vec![change]) };
-    let own = lineage::terms(&served, &namespace, &name);
+    let own = changes_of(&served, &namespace, &name);
     let is_namespace = kinds.core("namespaces").is_some_and(|namespaces| namespaces.kind() == served.kind());
     let history = history.clone();
     let find = move || -> Result<Vec<Record>, Status> {
@@ -120,7 +119,7 @@ fn changes(
         goes_on
     };
     let read = history.select(terms, before, |_| true, each);
-    read.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))?;
+    read.map_err(unreadable)?;
     Ok(found)
 }
 

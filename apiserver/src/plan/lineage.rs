@@ -4,26 +4,13 @@
 
 use std::collections::VecDeque;
 
-use orch_api::fields::FieldTerm;
-use orch_api::{FieldQuery, Object as _, Status};
+use orch_api::{Object as _, Status};
 use serde_json::Value;
 
 use super::stage::Stage;
 use super::undo::{as_new, own, read};
-use crate::history::{ObjectPath, Record, Verb};
+use crate::history::{ObjectPath, Record, Verb, changes_of, unreadable};
 use crate::kinds::Served;
-
-/// What selects the changes of an object.
-pub(super) fn terms(kind: &Served, namespace: &str, name: &str) -> Vec<FieldTerm> {
-    let kept = kind.entry.kept_as();
-    let fields = [
-        ("object.group", kept.group),
-        ("object.kind", kept.name),
-        ("object.namespace", namespace),
-        ("object.name", name),
-    ];
-    fields.into_iter().flat_map(|(field, value)| FieldQuery::equals(field, value).terms).collect()
-}
 
 /// Whether the object that has one uid `now` is the one that had another after a change. Cost: all later changes of it are read.
 pub(super) async fn continues(
@@ -37,7 +24,7 @@ pub(super) async fn continues(
         return Ok(false);
     };
     let (terms, since, has_status) =
-        (terms(kind, path.namespace, path.name), change.head.id, kind.kind().has_status);
+        (changes_of(kind, path.namespace, path.name), change.head.id, kind.kind().has_status);
     let read_since = move || {
         let mut later = VecDeque::new();
         let each = |record: Record| {
@@ -49,8 +36,8 @@ pub(super) async fn continues(
         };
         history.select(&terms, None, |_| true, each).map(|()| later)
     };
-    let later = tokio::task::spawn_blocking(read_since).await.map_err(Status::internal)?;
-    let later = later.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))?;
+    let later =
+        tokio::task::spawn_blocking(read_since).await.map_err(Status::internal)?.map_err(unreadable)?;
     let mut line = Line { uid: was.to_owned(), ended_as: None };
     for record in later {
         if record.head.verb == Verb::Missed {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use orch_api::plan::{ChangeAction, ObjectChange, PlannedChange, field_changes};
-use orch_api::{Foreseen, Kind, Object as _, Reason, Status, StatusCause, StatusDetails, View};
+use orch_api::plan::{ChangeAction, ObjectChange, PlannedChange};
+use orch_api::{
+    Foreseen, Kind, Object as _, Reason, Status, StatusCause, StatusDetails, View, field_changes,
+};
 use orch_store::{Entry, Key, Limits, Op, Revision, Write};
 use serde_json::Value;
 

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use orch_api::plan::{PlanTarget, PlannedRollback};
 use orch_api::{FieldError, Object as _, Request, Status};
+use orch_store::{ReadAt, Revision};
 use serde_json::{Map, Value};
 
-use super::lineage;
 use super::request::{invalid, placed, served};
 use super::stage::{Asker, Stage};
-use super::undo::{as_new, caught_up, making, may_be_seen, own, restoring};
+use super::undo::{as_new, making, may_be_seen, own, restoring};
 use crate::history::Past;
 use crate::kinds::Served;
+use crate::status::from_store;
 
 /// The requests that bring an object back: they make it again if it is gone, or else patch what differs.
 ///
@@ -28,13 +29,13 @@ pub(super) async fn requests(
     let target = placed(&asked, &what.namespace, &what.name, "rollback.target")?;
     may_be_seen(stage, asker, &target).await?;
     let (api_version, kind, then) = match past(stage, &asked, rollback).await? {
-        Past::Was { api_version, kind, value } => (api_version, kind, value),
-        Past::Absent => {
+        Past::Was { api_version, kind, value, .. } => (api_version, kind, value),
+        Past::Absent | Past::Same => {
             let why = format!("it was not there at revision {revision}: delete it to have that again");
             return Err(refusal(what, &why));
         }
-        Past::Unknown => {
-            let why = format!("the history does not know what it was at revision {revision}");
+        Past::Unknown(missing) => {
+            let why = format!("the history does not know what it was at revision {revision}: {missing}");
             return Err(refusal(what, &why));
         }
     };
@@ -58,22 +59,31 @@ pub(super) async fn requests(
     }
 }
 
-/// What the object was at the revision.
+/// What the object was at the revision; the same as now only if it is not there.
 async fn past(stage: &Stage, kind: &Served, rollback: &PlannedRollback) -> Result<Past, Status> {
     let Some(history) = stage.registry.history.clone() else {
         return Err(refusal(&rollback.target, "needs a history of changes, which this server does not keep"));
     };
     let now = stage.overlay.start();
     let revision = u64::try_from(rollback.revision).ok().filter(|revision| *revision <= now.0);
-    let Some(revision) = revision else {
+    let Some(revision) = revision.map(Revision) else {
         let why = format!("there has been no such revision yet: the last one is {}", now.0);
         return Err(invalid(&FieldError::invalid("rollback.revision", rollback.revision, why)));
     };
-    caught_up(&history, now).await?;
-    let terms = lineage::terms(kind, &rollback.target.namespace, &rollback.target.name);
-    let read = tokio::task::spawn_blocking(move || history.at(&terms, revision));
-    let past = read.await.map_err(Status::internal)?;
-    past.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))
+    history.caught_up(now).await?;
+    let (namespace, name) = (&*rollback.target.namespace, &*rollback.target.name);
+    let key = kind.key(Some(namespace).filter(|namespace| !namespace.is_empty()), name)?;
+    // As it was before this plan.
+    let present = stage.registry.store.get(&key, ReadAt::Exactly(now)).await.map_err(from_store)?;
+    let written = present.as_ref().map(|entry| entry.modified);
+    let past = history.past(kind, (namespace, name), written, revision).await?;
+    let (Past::Same, Some(present)) = (&past, present) else { return Ok(past) };
+    Ok(Past::Was {
+        api_version: kind.api_version.clone(),
+        kind: kind.kind().name.to_owned(),
+        value: kind.window.reading().read(&present.value).map_err(Status::internal)?,
+        is_sensitive: kind.kind().is_sensitive,
+    })
 }
 
 /// The merge patch that makes `then` of `now`. Lists are taken as a whole.

@@ -1,7 +1,7 @@
 //! What plans do not show: the values of kinds that hold secrets.
 
-use orch_api::Object as _;
-use orch_api::plan::{FieldChange, Free, HIDDEN};
+use orch_api::plan::HIDDEN;
+use orch_api::{FieldChange, Object as _};
 use serde_json::Value;
 
 use crate::kinds::Kinds;
@@ -9,7 +9,7 @@ use crate::kinds::Kinds;
 /// Hides the values of an object's fields.
 pub(super) fn hide_fields(fields: &mut [FieldChange]) {
     let sides = fields.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]);
-    sides.flatten().for_each(|value| *value = Free(HIDDEN.into()));
+    sides.flatten().for_each(|value| *value = HIDDEN.into());
 }
 
 /// Hides what a plan's changes say of kinds that hold secrets. Answers whether there was

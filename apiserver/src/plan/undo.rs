@@ -10,13 +10,12 @@ use bytes::Bytes;
 use orch_api::apply::give_back;
 use orch_api::plan::PlannedUndo;
 use orch_api::{Attributes, Body, FieldError, MediaType, Object as _, Params, Request, Status, Target, Verb};
-use orch_store::Revision;
 use serde_json::{Map, Value, json};
 
 use super::request::{self, invalid, written};
 use super::stage::{Asker, Stage};
 use super::{deletion, lineage};
-use crate::history::{History, ObjectPath, Record, Verb as Happened};
+use crate::history::{History, ObjectPath, Record, Verb as Happened, unreadable};
 use crate::kinds::Served;
 
 /// What of an object's metadata somebody has set: the rest is the server's.
@@ -71,16 +70,15 @@ async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<(History, Vec<Recor
     let Some(history) = stage.registry.history.clone() else {
         return Err(refusal("needs a history of changes, which this server does not keep"));
     };
-    caught_up(&history, stage.overlay.start()).await?;
+    history.caught_up(stage.overlay.start()).await?;
     let (change, plan, reading) = (undo.change.clone(), undo.plan.clone(), history.clone());
     let read = move || match change.parse() {
         _ if change.is_empty() => reading.of_plan(&plan),
         Ok(id) => reading.change(id).map(|found| found.into_iter().collect()),
         Err(_) => Ok(Vec::new()),
     };
-    let records = tokio::task::spawn_blocking(read).await.map_err(Status::internal)?;
     let mut records =
-        records.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))?;
+        tokio::task::spawn_blocking(read).await.map_err(Status::internal)?.map_err(unreadable)?;
     // A plan is one commit; an older one may have had the same name.
     let revision = records.first().map(|record| record.head.id.revision);
     records
@@ -93,14 +91,6 @@ async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<(History, Vec<Recor
         return Err(invalid(&FieldError::invalid(field, name, what)));
     }
     Ok((history, records))
-}
-
-/// Waits until the history has everything that the stage shows.
-pub(super) async fn caught_up(history: &History, revision: Revision) -> Result<(), Status> {
-    match history.wait_for(revision).await {
-        true => Ok(()),
-        false => Err(Status::unavailable("the history has not caught up with the store in time; try again")),
-    }
 }
 
 /// A change that is to be taken back.

@@ -13,7 +13,7 @@ use orch_store::Revision;
 
 use super::{Answer, Call, List, Listed, Registry, Written};
 use crate::authn::Identity;
-use crate::history::{self, History, Id, ObjectPath, Record, Verb};
+use crate::history::{self, History, Id, ObjectPath, Record, Verb, unreadable};
 use crate::kinds::Served;
 use crate::status::from_store;
 
@@ -93,10 +93,8 @@ impl Page {
 async fn caught_up(registry: &Registry) -> Result<(History, Revision), Status> {
     let history = registry.history.clone().ok_or_else(Status::no_such_path)?;
     let revision = registry.store.revision().await.map_err(from_store)?;
-    match history.wait_for(revision).await {
-        true => Ok((history, revision)),
-        false => Err(Status::unavailable("the history has not caught up with the store in time; try again")),
-    }
+    history.caught_up(revision).await?;
+    Ok((history, revision))
 }
 
 fn shown(history: &History, record: &Record, kind: &Served) -> Bytes {
@@ -107,8 +105,7 @@ fn shown(history: &History, record: &Record, kind: &Served) -> Bytes {
 async fn off_the_runtime<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(Status::internal)?;
-    done.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))
+    tokio::task::spawn_blocking(work).await.map_err(Status::internal)?.map_err(unreadable)
 }
 
 /// What somebody may see.

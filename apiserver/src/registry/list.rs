@@ -128,10 +128,7 @@ fn read_failed(error: StoreError, asked: Revision, query: &Query, from: Option<&
             status.metadata.cont = Some(Token::encode(None, query, from).into());
             status
         }
-        (StoreError::Future { current, .. }, _) => {
-            let message = format!("Too large resource version: {asked}, current: {current}");
-            Status::failure(Reason::Timeout, message)
-        }
+        (StoreError::Future { current, .. }, _) => too_large(asked, current),
         (other, _) => from_store(other),
     }
 }
@@ -157,27 +154,40 @@ fn moment(call: &Call) -> Result<Moment, Status> {
             (None, key) => Moment::Rest(key),
         });
     }
-    match (asked, params.resource_version_match) {
-        (None, Some(_)) => {
-            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
-            Err(forbidden("resourceVersionMatch", why))
-        }
-        (None, None) => Ok(Moment::Now),
-        (Some(Revision::ZERO), Some(VersionMatch::Exact)) => {
-            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
-            Err(forbidden("resourceVersionMatch", why))
-        }
-        (Some(asked), Some(VersionMatch::Exact)) => Ok(Moment::Exactly(asked, None)),
+    Ok(match matching(call)? {
+        None => Moment::Now,
+        Some((asked, Some(VersionMatch::Exact))) => Moment::Exactly(asked, None),
         // Kubernetes takes a page at a revision, without a word on how, for that very revision.
-        (Some(asked), None) if params.limit.is_some() && asked > Revision::ZERO => {
-            Ok(Moment::Exactly(asked, None))
+        Some((asked, None)) if params.limit.is_some() && asked > Revision::ZERO => {
+            Moment::Exactly(asked, None)
         }
-        (Some(asked), _) => Ok(Moment::AtLeast(asked)),
+        Some((asked, _)) => Moment::AtLeast(asked),
+    })
+}
+
+/// The `resourceVersion` of the request, and how what is read is to match it.
+///
+/// # Errors
+/// 400 if it is not a revision; 422 if there is nothing to match.
+pub(super) fn matching(call: &Call) -> Result<Option<(Revision, Option<VersionMatch>)>, Status> {
+    let forbidden = |why| Err(forbidden("resourceVersionMatch", why));
+    match (revision_asked(call)?, call.params().resource_version_match) {
+        (None, Some(_)) => forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (Some(Revision::ZERO), Some(VersionMatch::Exact)) => {
+            forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+        }
+        (asked, how) => Ok(asked.map(|asked| (asked, how))),
     }
 }
 
 fn forbidden(parameter: &str, why: &str) -> Status {
     Verb::List.invalid_options(FieldError::forbidden(parameter, why))
+}
+
+/// 504: there has been no such revision yet.
+pub(super) fn too_large(asked: Revision, current: Revision) -> Status {
+    let message = format!("Too large resource version: {asked}, current: {current}");
+    Status::failure(Reason::Timeout, message)
 }
 
 /// The `resourceVersion` of the request.

@@ -1,7 +1,7 @@
 //! The verbs on objects, the same for every kind. One file each.
 //!
 //! - `call.rs`: what a verb is handed; `answer.rs`: what it hands back.
-//! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache; `changes.rs`, from the history.
+//! - Reads: `get.rs`, `list.rs`, `watch.rs`, all from the cache; `changes.rs` and `past.rs`, from the history.
 //! - Writes: `create.rs`, `update.rs`, `patch.rs`, `apply.rs`, `delete.rs`, `delete_collection.rs`, `subresource.rs`,
 //!   `scale.rs`, `token.rs`.
 //!   Plans, which are made of such writes, are `plan/`.
@@ -19,6 +19,7 @@ mod delete_collection;
 mod get;
 mod list;
 mod modify;
+mod past;
 mod patch;
 mod scale;
 mod subresource;

@@ -40,7 +40,7 @@ pub(crate) async fn history(directory: &Path) -> History {
 }
 
 /// A server on a store that keeps its history in a directory, without the namespace.
-async fn serving(directory: &Path, store: Arc<dyn Store>) -> Host {
+pub(crate) async fn serving(directory: &Path, store: Arc<dyn Store>) -> Host {
     let (kinds, history) = (orch_ontology::KINDS.clone(), history(directory).await);
     Host::configured(tempfile::tempdir().unwrap(), store, kinds, |config| {
         config.history = Some(history);
@@ -48,7 +48,7 @@ async fn serving(directory: &Path, store: Arc<dyn Store>) -> Host {
     .await
 }
 
-async fn embedded(directory: &Path) -> Arc<dyn Store> {
+pub(crate) async fn embedded(directory: &Path) -> Arc<dyn Store> {
     let config = EmbeddedConfig::new(directory.join("store"));
     Arc::new(when_free(|| EmbeddedStore::open(config.clone())).await)
 }

@@ -24,6 +24,7 @@ mod local;
 mod mounts;
 mod oidc;
 mod origins;
+mod pasts;
 mod plans;
 mod policies;
 mod relations;

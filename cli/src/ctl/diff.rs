@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
-use orch_api::{FieldQuery, field_changes};
+use orch_api::{FieldQuery, Object as _, field_changes};
 use serde_json::{Value, json};
 
-use super::history::{Changes, entry, is_gap};
+use super::history::{Changes, entry, hide_status, is_gap};
 use super::output::{HEADING, paint, print};
+use super::select::{self, Selection};
 use super::wait::parse_duration;
-use super::{Failure, Session, select};
+use super::{Failure, Session};
 
 /// Show what has changed in a while, object by object
 ///
-/// Each object is compared with what it was then; changes that were taken back meanwhile are not shown. Who made which is
-/// shown by `history`.
+/// Each object is compared with what it was then; changes that were taken back meanwhile are not shown, nor is what the status says
+/// unless asked for. Who made which is shown by `history`.
 #[derive(Parser, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,13 +26,14 @@ Examples:
   orchctl diff --since 1h
   orchctl diff --since 1h -A
 
-  # Of some kinds
-  orchctl diff workloads,configmaps --since 30m")]
+  # Of some kinds; of one object
+  orchctl diff workloads,configmaps --since 30m
+  orchctl diff workload/web --since 7d")]
 pub(super) struct Args {
-    /// Kinds; all if none is given
-    #[arg(value_name = "KIND")]
+    /// Kinds, or a kind and names, or kind/name; all if none is given
+    #[arg(value_name = "KIND | KIND/NAME")]
     words: Vec<String>,
-    /// How far to look back: 30m, 2h
+    /// How far to look back: 30m, 2h, 7d
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     since: Duration,
     /// In all namespaces, and of the cluster itself
@@ -44,18 +46,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
     let selections = select::parse_any(session.discovery().await?, &args.words)?;
-    let kinds: Vec<(&str, &str)> = selections
-        .iter()
-        .map(|selection| (selection.resource.group.as_str(), selection.resource.kind.as_str()))
-        .collect();
-    let query = match args.all_namespaces {
-        true => FieldQuery::default(),
-        false => FieldQuery::equals("object.namespace", session.namespace().await?),
-    };
+    let namespace = if args.all_namespaces { None } else { Some(session.namespace().await?) };
+    let wanted = Wanted { selections, namespace };
     let since = SignedDuration::try_from(args.since).unwrap_or(SignedDuration::MAX);
     let from = Timestamp::now().checked_sub(since).unwrap_or(Timestamp::MIN);
     let mut spans = BTreeMap::<String, Span>::new();
-    let mut changes = Changes::selected(session, &query).await?;
+    let mut changes = Changes::selected(session, &wanted.query()).await?;
     while let Some(change) = changes.next().await? {
         let time = change["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
         if time.is_some_and(|time| time < from) {
@@ -66,20 +62,50 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
             continue;
         }
         let object = &change["object"];
-        let is_meant = |(group, kind): &(&str, &str)| {
-            let api_version = object["apiVersion"].as_str().unwrap_or_default();
-            object["kind"] == *kind && orch_api::split_api_version(api_version).0 == *group
-        };
-        if kinds.is_empty() || kinds.iter().any(is_meant) {
-            spans
-                .entry(place(object))
-                .and_modify(|span| span.reach(&change))
-                .or_insert_with(|| Span::of(&change));
+        if wanted.has(object) {
+            spans.entry(place(object)).or_insert_with(|| Span::to(&change)).reach(&change, args.status);
         }
     }
     let text: String = spans.iter().filter_map(|(place, span)| span.told(place, args.status)).collect();
     print(if text.is_empty() { "nothing has changed\n" } else { &text })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The objects that are compared.
+struct Wanted<'a> {
+    /// All if there are none.
+    selections: Vec<Selection<'a>>,
+    /// Where they are, if their kind has namespaces; none for all.
+    namespace: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// What their changes are selected by: no less than that.
+    fn query(&self) -> FieldQuery {
+        let mut terms = Vec::new();
+        if let [one] = &*self.selections {
+            terms.extend(FieldQuery::equals("object.group", &one.resource.group).terms);
+            terms.extend(FieldQuery::equals("object.kind", &one.resource.kind).terms);
+        }
+        if let Some(namespace) = self.namespace
+            && self.selections.iter().all(|selection| selection.resource.namespaced)
+        {
+            terms.extend(FieldQuery::equals("object.namespace", namespace).terms);
+        }
+        FieldQuery { terms }
+    }
+
+    fn has(&self, object: &Value) -> bool {
+        let group = orch_api::split_api_version(object.text(&["apiVersion"])).0;
+        let is_meant = |selection: &Selection<'_>| {
+            let (resource, names) = (selection.resource, &selection.names);
+            let is_here = !resource.namespaced
+                || self.namespace.is_none_or(|namespace| object.text(&["namespace"]) == namespace);
+            let is_named = names.is_empty() || names.iter().any(|name| object["name"] == **name);
+            object["kind"] == *resource.kind && group == resource.group && is_here && is_named
+        };
+        self.selections.is_empty() || self.selections.iter().any(is_meant)
+    }
 }
 
 /// `default/workload/web`
@@ -93,50 +119,70 @@ fn place(object: &Value) -> String {
 struct Span {
     before: Value,
     after: Value,
-    revision: Value,
-    time: Value,
-    users: Vec<String>,
+    /// The last change that counts; or, if the object was made or deleted, that one.
+    told: Value,
+    /// Whether the object was made or deleted by that.
+    is_made: bool,
+    /// Who has changed the object since then, the latest first.
+    changed_by: Vec<String>,
 }
 
 impl Span {
-    /// Of the last change.
-    fn of(change: &Value) -> Self {
-        let user = change["user"].as_str().unwrap_or_default().to_owned();
-        let [before, after, revision, time] =
-            ["before", "after", "revision", "time"].map(|name| change[name].clone());
-        Self { before, after, revision, time, users: vec![user] }
+    /// Up to the last change.
+    fn to(change: &Value) -> Self {
+        let [before, after] = [Value::Null, change["after"].clone()];
+        Self { before, after, told: change.clone(), is_made: false, changed_by: Vec::new() }
     }
 
-    /// Goes back to an earlier change.
-    fn reach(&mut self, change: &Value) {
+    /// Goes back to before an earlier change.
+    fn reach(&mut self, change: &Value, with_status: bool) {
         self.before = change["before"].clone();
-        let user = change["user"].as_str().unwrap_or_default();
-        if !self.users.iter().any(|known| known == user) {
-            self.users.push(user.to_owned());
+        if self.is_made || !with_status && hide_status(&mut change.clone()) {
+            return;
+        }
+        self.is_made = change["verb"] != "updated";
+        if self.is_made || self.changed_by.is_empty() {
+            self.told = change.clone();
+        }
+        let user = change.text(&["user"]);
+        if !self.is_made && !self.changed_by.iter().any(|known| known == user) {
+            self.changed_by.push(user.to_owned());
         }
     }
 
     /// The difference, for people; none if there is none.
     fn told(&self, place: &str, with_status: bool) -> Option<String> {
-        let (before, after) = (self.before.is_object(), self.after.is_object());
-        let verb = match (before, after) {
+        let verb = match (self.before.is_object(), self.after.is_object()) {
             (false, false) => return None,
             (false, true) => "created",
             (true, false) => "deleted",
+            (true, true) if self.before.uid() != self.after.uid() => "replaced",
             (true, true) => "updated",
         };
-        let mut fields = match before && after {
-            true => field_changes(&self.before, &self.after),
-            false => Vec::new(),
+        let mut fields = match verb {
+            "replaced" | "updated" => field_changes(Some(&self.before), Some(&self.after)),
+            _ => Vec::new(),
         };
-        fields.retain(|field| with_status || field.path.split(['.', '[']).next() != Some("status"));
-        if before && after && fields.is_empty() {
+        fields.retain(|field| with_status || !field.is_status());
+        if verb == "updated" && fields.is_empty() {
             return None;
         }
         let change = json!({
-            "verb": verb, "revision": self.revision, "time": self.time, "user": self.users.join(", "), "fields": fields,
+            "verb": verb, "revision": self.told["revision"], "time": self.told["time"], "user": self.who(), "fields": fields,
         });
         Some(format!("{}\n{}", paint(Some(HEADING), place), entry(&change)))
+    }
+
+    /// `alice, bob`, or of an object that was made `alice; changed by bob`.
+    fn who(&self) -> String {
+        let maker = self.told.text(&["user"]);
+        let others = self.changed_by.iter().filter(|user| !self.is_made || *user != maker);
+        let others = others.map(String::as_str).collect::<Vec<_>>().join(", ");
+        match (self.is_made, others.is_empty()) {
+            (true, true) => maker.to_owned(),
+            (true, false) => format!("{maker}; changed by {others}"),
+            (false, _) => others,
+        }
     }
 }
 
@@ -145,13 +191,18 @@ mod tests {
     use super::*;
 
     fn change(verb: &str, user: &str, before: Value, after: Value) -> Value {
-        json!({"verb": verb, "user": user, "revision": 7, "time": "2026-01-31T12:00:00.000000Z",
-            "before": before, "after": after})
+        let fields = match (&before, &after) {
+            (Value::Object(_), Value::Object(_)) => field_changes(Some(&before), Some(&after)),
+            _ => Vec::new(),
+        };
+        let revision = if verb == "updated" { 7 } else { 6 };
+        json!({"verb": verb, "user": user, "revision": revision, "time": "2026-01-31T12:00:00.000000Z",
+            "before": before, "after": after, "fields": fields})
     }
 
     fn told(newest_first: &[Value]) -> Option<String> {
-        let mut span = Span::of(&newest_first[0]);
-        newest_first[1..].iter().for_each(|change| span.reach(change));
+        let mut span = Span::to(&newest_first[0]);
+        newest_first.iter().for_each(|change| span.reach(change, false));
         let text = span.told("default/note/a", false)?;
         Some(anstream::adapter::strip_str(&text).to_string())
     }
@@ -177,5 +228,24 @@ mod tests {
             None,
             "what is seen is not what is wanted"
         );
+    }
+
+    #[test]
+    fn what_was_made_anew_says_who_made_it_and_who_has_changed_it_since() {
+        let object = |uid: &str, n: u64| json!({"metadata": {"uid": uid}, "spec": {"n": n}});
+        let status =
+            |seen: u64| json!({"metadata": {"uid": "b"}, "spec": {"n": 2}, "status": {"seen": seen}});
+        let mut changes = vec![
+            change("updated", "observer", status(1), status(2)),
+            change("updated", "ann", object("b", 1), object("b", 2)),
+            change("updated", "bob", object("b", 0), object("b", 1)),
+            change("created", "ann", Value::Null, object("b", 0)),
+        ];
+        let created = "default/note/a\nrevision 6  2026-01-31T12:00:00Z  created by ann; changed by bob\n";
+        assert_eq!(told(&changes).as_deref(), Some(created));
+        changes.push(change("deleted", "carl", object("a", 5), Value::Null));
+        assert_eq!(told(&changes), Some(created.replace("created", "replaced") + "  ~ spec.n: 5 -> 2\n"));
+        let deleted = "default/note/a\nrevision 6  2026-01-31T12:00:00Z  deleted by carl\n";
+        assert_eq!(told(&changes[4..]).as_deref(), Some(deleted));
     }
 }

@@ -224,8 +224,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     if (args.watch || args.watch_only) && selections.len() > 1 {
         return Err(Failure::new("only one kind can be watched at a time"));
     }
-    if let Some(revision) = args.revision {
-        return past::run(session, &selections, &args, revision).await;
+    if args.revision.is_some() {
+        past::check(&selections)?;
+        // What is of the past is shown whole: no table is made of it.
+        return print::run(session, &selections, &args).await;
     }
     match selections.as_slice() {
         [one] if args.watch || args.watch_only => watch::run(session, one, &args).await,

@@ -1,11 +1,13 @@
 //! `history`: who changed an object, when and why, and what.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Parser;
-use orch_api::{FieldQuery, Kind, Params, Request, Target, Verb};
+use orch_api::{FieldChange, FieldQuery, Kind, Params, Request, Target, Verb};
 use orch_client::ApiResource;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::output::{BAD, FAINT, GOOD, HEADING, WAITING, paint, print};
@@ -20,12 +22,16 @@ const LONGEST_VALUE: usize = 100;
 
 /// Show who changed an object, why, and which fields
 ///
-/// The newest change comes first. Secret values are shown as hashes: the same value has the same hash.
+/// The newest change comes first. What the status says is left out unless asked for. Secret values are shown as hashes: the same value
+/// has the same hash.
 #[derive(Parser, Debug)]
 #[command(after_help = "\
 Examples:
   orchctl history workload/web
   orchctl history workload web --limit 3
+
+  # What the status said, too
+  orchctl history pod/web-abc12 --status
 
   # The object as it was
   orchctl get workload/web --revision 5120
@@ -37,36 +43,60 @@ pub(super) struct Args {
     #[arg(required = true, value_name = "KIND/NAME")]
     words: Vec<String>,
     /// No more than so many changes of each object
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: usize,
+    #[arg(long, value_name = "COUNT", default_value = "50")]
+    limit: NonZeroUsize,
+    /// What the status says, too
+    #[arg(long)]
+    status: bool,
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
-    for selection in select::parse(session.discovery().await?, &args.words)? {
+    let selections = select::parse(session.discovery().await?, &args.words)?;
+    let count: usize = selections.iter().map(|selection| selection.names.len()).sum();
+    for selection in &selections {
         if selection.names.is_empty() {
             return Err(Failure::new(format!("the history of which {}?", selection.resource.plural)));
         }
         for name in &selection.names {
-            let mut changes = Changes::of(session, selection.resource, name).await?;
-            let (mut shown, mut gaps) = (0, Vec::new());
-            while let Some(change) = changes.next().await?.filter(|_| shown < args.limit) {
-                if is_gap(&change) {
-                    gaps.push(entry(&change));
-                    continue;
-                }
-                // What was missed before the object was there is of no concern.
-                let text = gaps.drain(..).chain([entry(&change)]).collect::<String>();
-                print(&text)?;
-                shown += 1;
-            }
-            if shown == 0 {
+            if count > 1 {
                 let label = select::label(selection.resource, name);
-                return Err(Failure::new(format!("no change of {label} is known"))
-                    .hint("changes are kept for some days, and not those of events and leases".to_owned()));
+                print(&format!("{}\n", paint(Some(HEADING), &label)))?;
             }
+            one(session, selection.resource, name, &args).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the history of one object.
+async fn one(session: &Session, resource: &ApiResource, name: &str, args: &Args) -> Result<(), Failure> {
+    let mut changes = Changes::of(session, resource, name).await?;
+    let (mut shown, mut left_out, mut gaps) = (0, 0, Vec::new());
+    while let Some(mut change) = changes.next().await?.filter(|_| shown < args.limit.get()) {
+        if is_gap(&change) {
+            gaps.push(entry(&change));
+            continue;
+        }
+        if !args.status && hide_status(&mut change) {
+            left_out += 1;
+            continue;
+        }
+        // What was missed before the object was there is of no concern.
+        let text = gaps.drain(..).chain([entry(&change)]).collect::<String>();
+        print(&text)?;
+        shown += 1;
+    }
+    if shown + left_out == 0 {
+        let label = select::label(resource, name);
+        return Err(Failure::new(format!("no change of {label} is known"))
+            .hint("changes are kept for some days, and not those of events and leases".to_owned()));
+    }
+    if left_out > 0 {
+        let changes = if left_out == 1 { "1 change".to_owned() } else { format!("{left_out} changes") };
+        let told = format!("{changes} of nothing but the status left out: see --status");
+        print(&format!("{}\n", paint(Some(FAINT), &told)))?;
+    }
+    Ok(())
 }
 
 /// Changes, newest first, read as they are needed.
@@ -132,6 +162,24 @@ pub(super) fn is_gap(change: &Value) -> bool {
     change["verb"] == "missed"
 }
 
+/// The fields that a change has changed, without those of the status.
+pub(super) fn fields_but_status(change: &Value) -> Vec<Value> {
+    let is_status = |field: &Value| FieldChange::deserialize(field).is_ok_and(|field| field.is_status());
+    let fields = change["fields"].as_array().into_iter().flatten();
+    fields.filter(|field| !is_status(field)).cloned().collect()
+}
+
+/// Leaves out the fields of the status. Answers whether the change is of nothing else.
+pub(super) fn hide_status(change: &mut Value) -> bool {
+    let had_fields = change["fields"].as_array().is_some_and(|fields| !fields.is_empty());
+    let fields = fields_but_status(change);
+    let is_empty = fields.is_empty();
+    if had_fields {
+        change["fields"] = fields.into();
+    }
+    had_fields && is_empty
+}
+
 /// A change with its fields, for people.
 pub(super) fn entry(change: &Value) -> String {
     let mut text = format!("{}\n", headline(change));
@@ -148,7 +196,8 @@ pub(super) fn entry(change: &Value) -> String {
 fn headline(change: &Value) -> String {
     let text = |name: &str| change[name].as_str().unwrap_or_default();
     let revision = paint(Some(FAINT), &format!("revision {}", change["revision"]));
-    let time = paint(Some(FAINT), text("time").get(..19).map_or("", |time| time).trim());
+    let time = text("time").get(..19).map_or_else(String::new, |time| format!("{time}Z"));
+    let time = paint(Some(FAINT), &time);
     if is_gap(change) {
         return format!("{revision}  {time}  {}", paint(Some(WAITING), text("reason")));
     }
@@ -166,7 +215,7 @@ fn headline(change: &Value) -> String {
         .map(|(name, before)| format!("{before}{}", text(name)))
         .collect();
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
-    format!("{revision}  {time}Z  {verb} by {user}{through}{}", paint(Some(FAINT), &details))
+    format!("{revision}  {time}  {verb} by {user}{through}{}", paint(Some(FAINT), &details))
 }
 
 /// `  spec.replicas: 2 -> 3`
@@ -231,6 +280,20 @@ mod tests {
     #[test]
     fn a_gap_says_what_is_missing() {
         let gap = json!({"revision": 9, "time": "2026-01-31T12:00:00.000000Z", "verb": "missed", "reason": "all of it"});
-        assert_eq!(plain(&gap), "revision 9  2026-01-31T12:00:00  all of it\n");
+        assert_eq!(plain(&gap), "revision 9  2026-01-31T12:00:00Z  all of it\n");
+    }
+
+    #[test]
+    fn what_the_status_says_is_left_out() {
+        let updated = |paths: &[&str]| {
+            let fields: Vec<Value> = paths.iter().map(|path| json!({"path": path})).collect();
+            json!({"verb": "updated", "fields": fields})
+        };
+        let mut both = updated(&["spec.replicas", "status.phase", "statusPage"]);
+        assert!(!hide_status(&mut both));
+        assert_eq!(both, updated(&["spec.replicas", "statusPage"]));
+        assert!(hide_status(&mut updated(&["status.phase", "status.conditions[0].status"])));
+        assert!(!hide_status(&mut json!({"verb": "updated"})), "who owns a field may have changed");
+        assert!(!hide_status(&mut json!({"verb": "created"})));
     }
 }

@@ -6,7 +6,7 @@ use clap::Parser;
 use orch_client::ApiResource;
 use serde_json::{Value, json};
 
-use super::history::{Changes, is_gap};
+use super::history::{Changes, fields_but_status, is_gap};
 use super::plan::{ThenArgs, offer};
 use super::{Failure, Session, select};
 
@@ -102,11 +102,7 @@ async fn last(mut changes: Changes<'_>, label: &str) -> Result<Value, Failure> {
 
 /// Whether a change is of nothing but the status.
 fn tells_status_only(change: &Value) -> bool {
-    let fields: Vec<&Value> = change["fields"].as_array().into_iter().flatten().collect();
-    let is_status = |field: &&Value| {
-        field["path"].as_str().is_some_and(|path| path == "status" || path.starts_with("status."))
-    };
-    change["verb"] == "updated" && fields.iter().all(is_status)
+    change["verb"] == "updated" && fields_but_status(change).is_empty()
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ const FIELD_MANAGER: &str = "orchctl-user";
 const SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 /// How long to wait for the certificate of a request that has been approved.
 const PATIENCE: Duration = Duration::from_secs(30);
-const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// Make certificates by which people and programs are known
 #[derive(Parser, Debug)]
@@ -52,7 +51,7 @@ struct Create {
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
     /// For how long the certificate is valid: at least 10 minutes, at most a year
-    #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = parse_lifetime)]
+    #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = parse_duration)]
     valid_for: Duration,
     /// The kubeconfig to write [default: NAME.kubeconfig]
     #[arg(short, long, value_name = "FILE")]
@@ -84,15 +83,6 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     write(&file, &text)?;
     print(&format!("user {:?} {}: {}\n", create.name, paint(Some(GOOD), "created"), file.display()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// `30d`, or as everywhere else.
-fn parse_lifetime(text: &str) -> Result<Duration, String> {
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
-    match days.and_then(|days| days.checked_mul(DAY_SECONDS)) {
-        Some(seconds) => Ok(Duration::from_secs(seconds)),
-        None => parse_duration(text).map_err(|_| "expected a duration such as 30d, 12h or 90m".to_owned()),
-    }
 }
 
 fn requests() -> Target {
@@ -173,17 +163,4 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
     written
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lifetimes_are_days_or_shorter() {
-        for (text, seconds) in [("30d", 2_592_000), ("12h", 43_200), ("90m", 5_400), ("600", 600)] {
-            assert_eq!(parse_lifetime(text).unwrap().as_secs(), seconds, "{text}");
-        }
-        assert!(parse_lifetime("soon").is_err());
-    }
 }

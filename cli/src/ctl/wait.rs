@@ -18,6 +18,7 @@ use super::{Failure, Session, select};
 const AT_ONCE: usize = 512;
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(10);
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// Wait until objects have a condition, a value, or are gone
 #[derive(Parser, Debug)]
@@ -129,13 +130,17 @@ fn is_current(object: &Value, condition: &Value) -> bool {
     }
 }
 
-/// `30s`, `5m`, `1h30m`; a number alone is seconds.
+/// `30s`, `5m`, `1h30m`, `7d`; a number alone is seconds.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+    if let Some(seconds) = days.and_then(|days| days.checked_mul(DAY_SECONDS)) {
+        return Ok(Duration::from_secs(seconds));
+    }
     let span: jiff::SignedDuration =
-        text.parse().map_err(|_| "expected a duration such as 30s, 5m or 1h30m".to_owned())?;
+        text.parse().map_err(|_| "expected a duration such as 30s, 5m, 1h30m or 7d".to_owned())?;
     Duration::try_from(span).map_err(|_| "a duration cannot be negative".to_owned())
 }
 
@@ -306,10 +311,12 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_writes_them() {
-        for (text, seconds) in [("30s", 30), ("5m", 300), ("1h30m", 5400), ("7", 7), ("0", 0)] {
+        for (text, seconds) in
+            [("30s", 30), ("5m", 300), ("1h30m", 5400), ("7d", 604_800), ("7", 7), ("0", 0)]
+        {
             assert_eq!(parse_duration(text).unwrap().as_secs(), seconds, "{text}");
         }
         assert!(parse_duration("soon").is_err());
-        assert!(parse_duration("-5s").is_err());
+        assert!(parse_duration("-5s").is_err() && parse_duration("99999999999999999d").is_err());
     }
 }

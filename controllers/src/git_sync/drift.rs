@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use orch_api::plan::ChangeAction;
-use orch_api::{Api, Params, Status, Time};
+use orch_api::{Api, FieldChange, Params, Status, Time};
 use orch_ontology::{Change, DriftedObject, GitSync, InventoryItem, PlanStatus};
 
 use super::Syncer;
@@ -73,7 +73,7 @@ impl Syncer {
 
 /// Whether a change was of nothing but the status.
 fn is_status(change: &Change) -> bool {
-    !change.fields.is_empty() && change.fields.iter().all(|field| field.path.starts_with("status"))
+    !change.fields.is_empty() && change.fields.iter().all(FieldChange::is_status)
 }
 
 /// The same in a few words.

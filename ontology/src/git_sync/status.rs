@@ -1,7 +1,7 @@
 //! What has become of a sync.
 
-use orch_api::plan::{FieldChange, PlanTarget};
-use orch_api::{Condition, Time};
+use orch_api::plan::PlanTarget;
+use orch_api::{Condition, FieldChange, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -71,6 +71,8 @@ async fn what_it_was_is_told_by_the_change_before_or_after_the_revision() {
         let fields = json!([{"path": "data.a", "before": "2", "after": "1"}]);
         assert_eq!(plan["status"]["changes"][0]["fields"], fields, "at {at}");
     }
+    let same = host.post(PLANS, back(of_map("other"), revision(&between))).await.is(201);
+    assert_eq!(brief(&same), ["Unchanged ConfigMap other"], "it has not changed since");
 }
 
 #[tokio::test]
@@ -81,7 +83,9 @@ async fn what_cannot_be_brought_back_says_why() {
     let refused = async |change: Value, why: &str| host.post(PLANS, change).await.fails(422, "Invalid", why);
     let absent = format!("it was not there at revision {}: delete it to have that again", revision(&before));
     refused(back(of_map("page"), revision(&before)), &absent).await;
-    refused(back(of_map("never"), 5), "the history does not know what it was at revision 5").await;
+    refused(back(of_map("never"), revision(&before)), &absent).await;
+    refused(back(of_map("page"), 1), "the history does not know what it was at revision 1: it begins at")
+        .await;
     refused(back(of_map("page"), 7_777_777), "there has been no such revision yet").await;
     refused(back(of_map("page"), 0), "must be at least 1").await;
     let mut of_status = of_workload("web");

@@ -1,66 +1,41 @@
-//! Objects as they were at a revision, from the server's history.
+//! Objects as they were at a revision, as the server's history knows them.
 
-use std::process::ExitCode;
-
+use orch_api::{Client as _, Params, Request, Target, Verb, VersionMatch};
 use serde_json::Value;
 
-use super::{Args, print};
-use crate::ctl::history::{self, Changes};
-use crate::ctl::output;
 use crate::ctl::select::{Selection, label};
 use crate::ctl::{Failure, Session};
 
-pub(super) async fn run(
+/// Checks that what is asked for can be of the past: objects that are named.
+pub(super) fn check(selections: &[Selection<'_>]) -> Result<(), Failure> {
+    match selections.iter().find(|selection| selection.names.is_empty()) {
+        None => Ok(()),
+        Some(all) => Err(Failure::new(format!("get which {} of the past?", all.resource.plural))
+            .hint("name the objects: a whole collection of the past is not kept".to_owned())),
+    }
+}
+
+/// The object as it was at a revision, if it was there.
+pub(super) async fn find(
     session: &Session,
-    selections: &[Selection<'_>],
-    args: &Args,
+    selection: &Selection<'_>,
+    target: Target,
     revision: u64,
-) -> Result<ExitCode, Failure> {
-    let mut objects = Vec::new();
-    for selection in selections {
-        if selection.names.is_empty() {
-            return Err(Failure::new(format!("get which {} of the past?", selection.resource.plural))
-                .hint("name the objects: a whole collection of the past is not kept".to_owned()));
-        }
-        for name in &selection.names {
-            let mut changes = Changes::of(session, selection.resource, name).await?;
-            match at(&mut changes, revision).await? {
-                Some(object) => objects.push(object),
-                None if args.ignore_not_found => {}
-                None => return Err(unknown(&label(selection.resource, name), revision)),
-            }
-        }
-    }
-    // What is of the past is shown whole: no table is made of it.
-    let mut shown = match <[Value; 1]>::try_from(objects) {
-        Ok([one]) => one,
-        Err(objects) => print::list(objects, revision.to_string()),
+) -> Result<Option<Value>, Failure> {
+    let label = label(selection.resource, target.name.as_deref().unwrap_or_default());
+    let params = Params {
+        resource_version: Some(revision.to_string()),
+        resource_version_match: Some(VersionMatch::Exact),
+        ..Params::default()
     };
-    output::print(&print::text(&mut shown, args)?)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What the object was at a revision: what the last change up to then made of it, or what the first one after that found.
-async fn at(changes: &mut Changes<'_>, revision: u64) -> Result<Option<Value>, Failure> {
-    let mut found = None;
-    while let Some(mut change) = changes.next().await? {
-        if history::is_gap(&change) {
-            if change["revision"].as_u64() <= Some(revision) {
-                break;
-            }
-            continue;
+    let request = Request { verb: Verb::Get, target, params, body: None };
+    session.log(&request);
+    match session.client().await?.send(request).await {
+        Ok(answer) => Ok(Some(serde_json::from_slice(&answer)?)),
+        Err(status) if status.code == 404 => Ok(None),
+        Err(status) if status.code == 410 => {
+            Err(Failure::from(status).hint(format!("`orchctl history {label}` shows what is kept")))
         }
-        if change["revision"].as_u64() <= Some(revision) {
-            return Ok(Some(change["after"].take()).filter(|after| !after.is_null()));
-        }
-        found = Some(change["before"].take()).filter(|before| !before.is_null());
+        Err(status) => Err(status.into()),
     }
-    Ok(found)
-}
-
-fn unknown(label: &str, revision: u64) -> Failure {
-    Failure::new(format!(
-        "{label} was not there at revision {revision}, or the history does not go back so far"
-    ))
-    .hint(format!("`orchctl history {label}` shows what is kept"))
 }

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use orch_api::{Object as _, Status};
+use orch_api::Object as _;
 use serde_json::{Value, json};
 
 use super::sort::SortKey;
-use super::{Args, Output};
+use super::{Args, Output, past};
 use crate::ctl::jsonpath::Template;
 use crate::ctl::output::table::Table;
 use crate::ctl::output::{print, yaml};
@@ -20,7 +20,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     let mut objects = Vec::new();
-    let mut revision = String::new();
+    let mut revision = args.revision.map(|revision| revision.to_string()).unwrap_or_default();
     for selection in selections {
         if selection.names.is_empty() {
             let target = args.scope.collection(session, selection).await?;
@@ -29,10 +29,14 @@ pub(super) async fn run(
             revision = listed;
         }
         for (target, name) in selection.targets(session).await?.into_iter().zip(&selection.names) {
-            match session.find(target).await? {
+            let found = match args.revision {
+                None => session.find(target).await?,
+                Some(revision) => past::find(session, selection, target, revision).await?,
+            };
+            match found {
                 Some(object) => objects.push(object),
                 None if args.ignore_not_found => {}
-                None => code = not_found(selection, name).report(),
+                None => code = not_found(selection, name, args.revision).report(),
             }
         }
     }
@@ -100,10 +104,10 @@ pub(super) fn with_kind(mut object: Value, selection: &Selection<'_>) -> Value {
     object
 }
 
-fn not_found(selection: &Selection<'_>, name: &str) -> Failure {
-    Status::failure(
-        orch_api::Reason::NotFound,
-        format!("{} {name:?} not found", selection.resource.resource()),
-    )
-    .into()
+fn not_found(selection: &Selection<'_>, name: &str, revision: Option<u64>) -> Failure {
+    let resource = selection.resource.resource();
+    Failure::new(match revision {
+        None => format!("{resource} {name:?} not found"),
+        Some(revision) => format!("{resource} {name:?} was not there at revision {revision}"),
+    })
 }

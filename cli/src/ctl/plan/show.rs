@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 
-use anstyle::Style;
 use serde_json::Value;
 
+use crate::ctl::describe::lines::indented;
+use crate::ctl::history;
 use crate::ctl::output::{BAD, FAINT, GOOD, HEADING, WAITING, paint};
-
-/// The longest value that is shown whole.
-const LONGEST: usize = 72;
 
 /// A plan's `status` in words: what becomes of each object, where pods go, how far it reaches.
 pub(in crate::ctl) fn show(status: &Value) -> String {
@@ -48,7 +46,7 @@ fn object(out: &mut String, change: &Value) {
     };
     line(out, &format!("{}{because}", paint(Some(style), &format!("{sign} {}", name(&change["target"])))));
     for field in list(change, "fields") {
-        line(out, &format!("    {}", self::field(field)));
+        out.push_str(&indented(&history::line(field), 1));
     }
     for warning in list(change, "warnings").iter().filter_map(Value::as_str) {
         line(out, &format!("    {} {warning}", paint(Some(WAITING), "warning:")));
@@ -60,26 +58,6 @@ fn name(target: &Value) -> String {
     match text(target, "namespace") {
         "" => format!("{} {}", text(target, "kind"), text(target, "name")),
         namespace => format!("{} {namespace}/{}", text(target, "kind"), text(target, "name")),
-    }
-}
-
-fn field(change: &Value) -> String {
-    let side = |field: &str, style: Style| {
-        change.get(field).map(|value| paint(Some(style), &short(&value.to_string())))
-    };
-    let told = match (side("before", BAD), side("after", GOOD)) {
-        (Some(before), Some(after)) => format!("{before} → {after}"),
-        (Some(before), None) => format!("{before} → nothing"),
-        (None, Some(after)) => after,
-        (None, None) => String::new(),
-    };
-    format!("{}: {told}", text(change, "path"))
-}
-
-fn short(value: &str) -> String {
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
     }
 }
 
@@ -153,8 +131,8 @@ mod tests {
         let plain = anstream::adapter::strip_str(&show(&status)).to_string();
         assert_eq!(
             plain,
-            "+ ConfigMap default/new\n    data.a: \"1\"\n~ ConfigMap default/web\n    data.a: 2 → 3\n    \
-             data.b: [1] → nothing\n    warning: careful\n- Node n1  it is old\nPlacements\n  default/web+1 → n2\n  \
+            "+ ConfigMap default/new\n    + data.a: \"1\"\n~ ConfigMap default/web\n    ~ data.a: 2 -> 3\n    \
+             - data.b: [1]\n    warning: careful\n- Node n1  it is old\nPlacements\n  default/web+1 → n2\n  \
              default/web+2 fits nowhere: 0/1 nodes are available\nEvictions\n  default/web-1 from n1: the plan deletes it\n\
              1 created, 1 changed, 1 deleted; 1 replicas lost; nodes: n1, n2; services: none\n"
         );

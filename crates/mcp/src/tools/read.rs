@@ -178,14 +178,15 @@ mod tests {
 
     #[test]
     fn an_object_is_reduced_to_the_fields_that_are_wanted() {
-        let pod =
-            json!({"metadata": {"name": "web"}, "spec": {"containers": [{"image": "a"}, {"image": "b"}]}});
+        let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "x", "image": "a"}, {"name": "y", "image": "b"}]}});
         let fields =
             |paths: &[&str]| Fields::parse(Some(paths.iter().map(ToString::to_string).collect())).unwrap();
         assert_eq!(
             fields(&["metadata.name", "spec.containers[*].image", "status.phase"]).of(pod.clone()),
             json!({"metadata.name": "web", "spec.containers[*].image": ["a", "b"]})
         );
+        let as_changes_say = r#"spec.containers[name="y"].image"#;
+        assert_eq!(fields(&[as_changes_say]).of(pod.clone()), json!({as_changes_say: ["b"]}));
         assert_eq!(fields(&["*"]).of(pod.clone()), pod);
         assert_eq!(Fields::parse(Some(vec!["a..b".into()])).err().unwrap().code, Code::InvalidArgument);
     }
