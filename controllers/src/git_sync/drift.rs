@@ -35,14 +35,19 @@ impl Syncer {
             let mut fields = outcome.fields.clone();
             fields.truncate(if outcome.action == ChangeAction::Created { 0 } else { TOLD });
             // Not to know who it was keeps nothing from being changed back.
-            let changed_by = self.changed_by(sync, &placed.item).await.unwrap_or_default();
+            let changed_by = self.changed_by(sync, &placed.item, &outcome.fields).await.unwrap_or_default();
             drifted.push(DriftedObject { object: placed.item.clone(), at: Some(now), changed_by, fields });
         }
         drifted
     }
 
-    /// Who has changed an object since the sync did, by the history; the latest first.
-    async fn changed_by(&self, sync: &GitSync, item: &InventoryItem) -> Result<Vec<String>, Status> {
+    /// Who has changed these fields of an object since the sync did, by the history; the latest first.
+    async fn changed_by(
+        &self,
+        sync: &GitSync,
+        item: &InventoryItem,
+        fields: &[FieldChange],
+    ) -> Result<Vec<String>, Status> {
         if item.name.contains([',', '=']) {
             // Such a name cannot be selected by.
             return Ok(Vec::new());
@@ -57,8 +62,7 @@ impl Syncer {
         let own = &sync.status.last_plans;
         let since = changes.iter().take_while(|change| !own.contains(&change.plan));
         let mut names: Vec<String> = Vec::new();
-        // Controllers write what they find, at all times: what people changed is what counts.
-        for change in since.filter(|change| !is_status(change)) {
+        for change in since.filter(|change| is_about(change, fields)) {
             let name = match change.agent.as_str() {
                 "" => change.user.clone(),
                 agent => format!("{} with {agent}", change.user),
@@ -71,9 +75,19 @@ impl Syncer {
     }
 }
 
-/// Whether a change was of nothing but the status.
-fn is_status(change: &Change) -> bool {
-    !change.fields.is_empty() && change.fields.iter().all(FieldChange::is_status)
+/// Whether a change was of any of these fields, or of the object as a whole. Controllers write what they find beside them, at all times.
+fn is_about(change: &Change, fields: &[FieldChange]) -> bool {
+    let meets = |changed: &FieldChange| {
+        fields
+            .iter()
+            .any(|field| is_within(&changed.path, &field.path) || is_within(&field.path, &changed.path))
+    };
+    change.fields.is_empty() || change.fields.iter().any(meets)
+}
+
+/// Whether a field is the other one or part of it.
+fn is_within(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The same in a few words.
@@ -89,4 +103,28 @@ pub(super) fn in_words(drift: &[DriftedObject]) -> String {
         format!("{} {} ({what}{by})", drifted.object.kind, drifted.object.name)
     };
     drift.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(path: &str) -> FieldChange {
+        FieldChange { path: path.into(), ..FieldChange::default() }
+    }
+
+    #[test]
+    fn who_changed_other_fields_is_not_named() {
+        let about = |changed: &[&str]| {
+            let change =
+                Change { fields: changed.iter().map(|path| field(path)).collect(), ..Change::default() };
+            is_about(
+                &change,
+                &[field("spec.template.spec.containers[name=\"web\"].image"), field("spec.replicas")],
+            )
+        };
+        assert!(about(&["status.replicas", "spec.replicas"]));
+        assert!(about(&["spec.template"]) && about(&[]), "as a whole");
+        assert!(!about(&["status.replicas", "metadata.annotations", "spec.replicasets"]));
+    }
 }

@@ -15,7 +15,7 @@ use super::desired::{Desired, Scopes, desired};
 use super::fetch::{Loaded, Problem, Which, load};
 use super::index::{Thing, thing};
 use super::plans::{Placed, Plans, Refusal, differing};
-use super::told::{FETCHED, HELD, Telling, says, short};
+use super::told::{FETCHED, HELD, Telling, objects, says, short};
 use super::works::looked_at;
 use super::{Asked, InStep, Memory, Syncer, annotation, depends, drift, guard, is_managed};
 
@@ -271,7 +271,7 @@ impl Syncer {
         }
         let many = changes.len();
         let what = match drift.is_empty() {
-            true => ("Applied", format!("{}: {many} objects changed", about(target))),
+            true => ("Applied", format!("{}: {} changed", about(target), objects(many))),
             false => ("DriftCorrected", format!("changed back: {}", drift::in_words(&drift))),
         };
         self.note(sync, Severity::Normal, what.0, &what.1);

@@ -70,6 +70,11 @@ pub(super) fn says(sync: &GitSync, message: &str) -> bool {
     sync.status.conditions.iter().any(|condition| condition.message == message)
 }
 
+/// So many objects, in words.
+pub(super) fn objects(many: usize) -> String {
+    format!("{many} object{}", if many == 1 { "" } else { "s" })
+}
+
 /// The first digits of a commit.
 pub(super) fn short(revision: &str) -> &str {
     revision.get(..12).unwrap_or(revision)

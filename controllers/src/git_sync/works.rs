@@ -11,7 +11,7 @@ use orch_ontology::{GitSync, GitSyncHealth, InventoryItem};
 
 use super::fetch::Loaded;
 use super::health::{Health, assess};
-use super::told::{FETCHED, HEALTHY, READY, Telling, says, short};
+use super::told::{FETCHED, HEALTHY, READY, Telling, objects, says, short};
 use super::{Memory, Syncer, sync};
 
 /// How many objects that are not healthy are named.
@@ -116,7 +116,7 @@ impl Syncer {
             return;
         }
         let many = telling.status.inventory.len();
-        let message = format!("{}: {many} objects are as it says", sync::about(target));
+        let message = format!("{}: everything is as it says ({})", sync::about(target), objects(many));
         telling.tell(READY, true, "Applied", &message);
     }
 
