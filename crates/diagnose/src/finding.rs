@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orch_api::Object as _;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -173,8 +174,11 @@ pub(crate) fn ranked(found: Vec<Finding>, world: &World) -> Vec<Finding> {
     }
     let mut all: Vec<Finding> = joined.into_values().collect();
     // Of the cluster's nodes only those count that have to do with what was asked about.
-    if world.subject.is_some() {
-        all.retain(|finding| finding.cause.is_about_pods() || !finding.affects.is_empty());
+    if let Some(subject) = &world.subject {
+        let is_asked_about = |finding: &Finding| subject.kind() == "Node" && subject.name() == finding.key;
+        all.retain(|finding| {
+            finding.cause.is_about_pods() || !finding.affects.is_empty() || is_asked_about(finding)
+        });
     }
     all.sort_by_key(|finding| std::cmp::Reverse((finding.confidence, finding.affects.len())));
     all

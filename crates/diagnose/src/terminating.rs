@@ -14,7 +14,8 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 const OWN: [&str; 3] = ["foregroundDeletion", "orphan", "kubernetes"];
 
 pub(crate) fn findings(world: &World, now: Timestamp) -> Vec<Finding> {
-    let all = world.subject.iter().chain(&world.others).chain(&world.pods).chain(&world.nodes);
+    let nodes = world.nodes.iter().filter(|_| world.subject.is_none());
+    let all = world.subject.iter().chain(&world.others).chain(&world.pods).chain(nodes);
     all.filter_map(|object| stuck(world, object, now)).collect()
 }
 

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod gathered;
+
 const NOW: &str = "2026-06-01T12:10:00Z";
 
 fn first(world: Value) -> Finding {

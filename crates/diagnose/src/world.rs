@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct World {
-    /// The object that was asked about; none: the cluster.
+    /// The object that was asked about, a pod or a node as well; none: the cluster.
     pub subject: Option<Value>,
     /// Its pods, or all that are not well.
     pub pods: Vec<Value>,
