@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod deleted;
 mod gathered;
 
 const NOW: &str = "2026-06-01T12:10:00Z";
