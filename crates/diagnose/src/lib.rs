@@ -13,6 +13,7 @@
 mod finding;
 mod gather;
 mod node;
+mod owner;
 mod placement;
 mod pod;
 mod terminating;
@@ -35,7 +36,7 @@ pub fn diagnose(world: &World, now: Timestamp) -> Vec<Finding> {
         found.extend(pod::findings(world, pod));
     }
     found.extend(world.missing.iter().map(pod::missing));
-    found.extend(pod::of_owners(world));
+    found.extend(owner::findings(world));
     finding::ranked(found, world)
 }
 

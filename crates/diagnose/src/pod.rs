@@ -305,24 +305,3 @@ fn of_events(world: &World, pod: &Value) -> Option<Finding> {
     }
     None
 }
-
-/// Owners whose pods are refused when they are made.
-pub(crate) fn of_owners(world: &World) -> Vec<Finding> {
-    let all = world.subject.iter().chain(&world.others);
-    let refused = all.filter_map(|owner| {
-        let events = world.events_of(owner);
-        let failed = events.iter().find(|event| event.text(&["reason"]) == "FailedCreate")?;
-        let message = failed.text(&["message"]);
-        let says = format!("the pods of {} are refused: {message}", label(owner));
-        Some(
-            Finding::new(Cause::PodsRefused, label(owner), says)
-                .because("Event FailedCreate", message)
-                .affecting(label(owner))
-                .fix(
-                    format!("correct what is refused, or the policy or quota that refuses it: {message}"),
-                    Vec::new(),
-                ),
-        )
-    });
-    refused.collect()
-}

@@ -7,6 +7,7 @@ use super::*;
 
 mod deleted;
 mod gathered;
+mod owners;
 
 const NOW: &str = "2026-06-01T12:10:00Z";
 
