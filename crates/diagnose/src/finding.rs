@@ -28,6 +28,8 @@ pub enum Cause {
     OutOfMemory,
     /// A container ends again and again.
     CrashLoop,
+    /// A container has failed that is run once.
+    RunFailed,
     /// A container cannot be started.
     StartFailed,
     /// No node has the labels that are asked for.
@@ -153,7 +155,7 @@ impl Cause {
             Self::Taint | Self::Cordoned | Self::NoCapacity => 86,
             Self::PodsRefused => 84,
             Self::StartFailed => 80,
-            Self::CrashLoop => 75,
+            Self::CrashLoop | Self::RunFailed => 75,
             Self::MountFailed => 70,
             Self::NodePressure => 60,
             Self::ProbeFailed => 55,

@@ -1,13 +1,14 @@
 //! What is wrong with a pod, read from its status and its events.
 
-use orch_api::{Object as _, Quantity};
+use jiff::Timestamp;
+use orch_api::Object as _;
 use serde_json::{Value, json};
 
 use crate::node::is_down;
-use crate::world::{Missing, condition, items, label, template_patch};
-use crate::{Cause, Finding, World, placement};
+use crate::world::{Missing, condition, items, label};
+use crate::{Cause, Finding, World, exit, placement};
 
-pub(crate) fn findings(world: &World, pod: &Value) -> Vec<Finding> {
+pub(crate) fn findings(world: &World, pod: &Value, now: Timestamp) -> Vec<Finding> {
     if matches!(pod.text(&["status", "phase"]), "Succeeded") || pod.is_terminating() {
         return Vec::new();
     }
@@ -19,7 +20,7 @@ pub(crate) fn findings(world: &World, pod: &Value) -> Vec<Finding> {
     if world.node(node).is_some_and(is_down) {
         return Vec::new();
     }
-    let mut found: Vec<Finding> = statuses(pod).filter_map(|status| of_container(pod, status)).collect();
+    let mut found: Vec<Finding> = statuses(pod).filter_map(|status| of_container(pod, status, now)).collect();
     if found.is_empty() && !is_ready(pod) {
         found.extend(of_events(world, pod));
     }
@@ -43,7 +44,7 @@ fn is_ready(pod: &Value) -> bool {
     condition(pod, "Ready").is_some_and(|ready| ready.text(&["status"]) == "True")
 }
 
-fn of_container(pod: &Value, status: &Value) -> Option<Finding> {
+fn of_container(pod: &Value, status: &Value, now: Timestamp) -> Option<Finding> {
     let name = status.text(&["name"]);
     let waiting = &status["state"]["waiting"];
     let (reason, message) = (waiting.text(&["reason"]), waiting.text(&["message"]));
@@ -63,7 +64,7 @@ fn of_container(pod: &Value, status: &Value) -> Option<Finding> {
                 Vec::new(),
             ))
         }
-        _ => of_exits(pod, status, &at),
+        _ => exit::finding(pod, status, &at, now),
     }
 }
 
@@ -192,81 +193,8 @@ fn missing_reference(missing: &Missing) -> Finding {
     )
 }
 
-/// Why a container ends again and again, by how it ended last.
-fn of_exits(pod: &Value, status: &Value, at: &str) -> Option<Finding> {
-    let name = status.text(&["name"]);
-    let restarts = status["restartCount"].as_i64().unwrap_or(0);
-    let backs_off = status["state"]["waiting"].text(&["reason"]) == "CrashLoopBackOff";
-    let ends = [&status["state"]["terminated"], &status["lastState"]["terminated"]];
-    let ended = ends.into_iter().find(|ended| ended.is_object());
-    let (reason, code) =
-        ended.map_or(("", 0), |ended| (ended.text(&["reason"]), ended["exitCode"].as_i64().unwrap_or(0)));
-    let runs_well = status["state"]["running"].is_object() && status["ready"] == true;
-    if reason == "OOMKilled" && (!runs_well || restarts > 0) {
-        return Some(
-            out_of_memory(pod, name).because(at, format!("OOMKilled, exit code {code}, {restarts} restarts")),
-        );
-    }
-    let failed = ended.is_some() && code != 0 && !runs_well && status["state"]["running"].is_null();
-    if !backs_off && !failed {
-        return None;
-    }
-    let says =
-        format!("container {name} of {} ends again and again: exit code {code}{}", label(pod), meaning(code));
-    let mut finding = Finding::new(Cause::CrashLoop, format!("{} {name}", owner_or_self(pod)), says)
-        .because(at, format!("{}, exit code {code}, {restarts} restarts", if reason.is_empty() { "ended" } else { reason }))
-        .fix(
-            format!("read what it wrote last (logs of {}, container {name}, previous) and correct command or configuration; undo the last change if it ran before", pod.name()),
-            Vec::new(),
-        );
-    if let Some(ended) = ended {
-        finding = finding.because(format!("{at} termination message"), ended.text(&["message"]));
-    }
-    Some(finding)
-}
-
-fn meaning(code: i64) -> &'static str {
-    match code {
-        126 => " (the command cannot be executed)",
-        127 => " (the command is not there)",
-        137 => " (killed)",
-        139 => " (segmentation fault)",
-        143 => " (ended by SIGTERM)",
-        _ => "",
-    }
-}
-
-fn out_of_memory(pod: &Value, container: &str) -> Finding {
-    let all = items(pod, &["spec", "initContainers"]).iter().chain(items(pod, &["spec", "containers"]));
-    let limit = all
-        .into_iter()
-        .find(|c| c.text(&["name"]) == container)
-        .map(|c| c.text(&["resources", "limits", "memory"]));
-    let limit = limit.unwrap_or_default();
-    let says = match limit {
-        "" => format!("container {container} of {} used up the node's memory: it has no limit", label(pod)),
-        limit => {
-            format!("container {container} of {} needs more memory than its limit of {limit}", label(pod))
-        }
-    };
-    let raised = limit.parse::<Quantity>().ok().and_then(doubled);
-    let change = raised.map(|raised| {
-        let resources = json!({"limits": {"memory": raised}});
-        template_patch(pod, json!({"containers": [{"name": container, "resources": resources}]}))
-    });
-    let say = "raise the memory limit to what it needs, or find out why it needs so much";
-    Finding::new(Cause::OutOfMemory, format!("{} {container}", owner_or_self(pod)), says)
-        .fix(say, change.unwrap_or_default())
-}
-
-/// Twice an amount of bytes, in MiB.
-fn doubled(bytes: Quantity) -> Option<String> {
-    let mebibytes = bytes.value().checked_mul(2)?.checked_add((1 << 20) - 1)? >> 20;
-    Some(format!("{mebibytes}Mi"))
-}
-
 /// What the pods of one owner share.
-fn owner_or_self(pod: &Value) -> String {
+pub(crate) fn owner_or_self(pod: &Value) -> String {
     crate::world::owner(pod).map_or_else(
         || label(pod),
         |owner| format!("{} {}/{}", owner.text(&["kind"]), owner.text(&["namespace"]), owner.text(&["name"])),

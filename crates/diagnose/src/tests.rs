@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod deleted;
+mod exits;
 mod gathered;
 mod owners;
 
@@ -149,8 +150,9 @@ fn a_crash_loop_is_found() {
 #[test]
 fn a_container_out_of_memory_is_found() {
     for state in [json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"running": {}})] {
+        let ended = json!({"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-06-01T12:09:00Z"});
         let status = json!({"phase": "Running", "containerStatuses": [{"name": "web", "ready": true, "restartCount": 2,
-            "state": state, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]});
+            "state": state, "lastState": {"terminated": ended}}]});
         let found = first(of(pod(json!({}), status)));
         assert_eq!(found.cause, Cause::OutOfMemory);
         assert!(found.says.contains("64Mi"), "{}", found.says);
