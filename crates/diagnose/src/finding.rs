@@ -20,8 +20,10 @@ pub enum Cause {
     WrongImage,
     /// The registry refuses to hand out the image.
     PullRefused,
-    /// The registry cannot be reached.
+    /// The registry cannot be reached, has trouble of its own, or has had enough of being asked.
     RegistryUnreachable,
+    /// The image is not there for a reason that is not known.
+    PullFailed,
     /// A ConfigMap, Secret or key that a container needs is not there.
     MissingReference,
     /// A container used more memory than its limit.
@@ -128,7 +130,13 @@ impl Finding {
         Self { fix: Fix { say: say.into(), changes }, ..self }
     }
 
+    /// Surer than its cause is of itself, because of what was said.
+    pub(crate) fn surely(self, confidence: u8) -> Self {
+        Self { confidence, ..self }
+    }
+
     fn join(&mut self, other: Self) {
+        self.confidence = self.confidence.max(other.confidence);
         for evidence in other.evidence {
             if self.evidence.len() < MOST_EVIDENCE && !self.evidence.contains(&evidence) {
                 self.evidence.push(evidence);
@@ -159,7 +167,7 @@ impl Cause {
             Self::MountFailed => 70,
             Self::NodePressure => 60,
             Self::ProbeFailed => 55,
-            Self::Unplaceable => 50,
+            Self::Unplaceable | Self::PullFailed => 50,
         }
     }
 }

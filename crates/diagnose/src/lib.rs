@@ -7,7 +7,7 @@
 //! It deliberately changes nothing, keeps nothing, and reads no logs: it says where to look. Objects are read leniently, as
 //! JSON, so that it understands servers and kinds that it was not built with.
 //!
-//! Start reading at `world.rs`, then `pod.rs`, `exit.rs`, `placement.rs`, `node.rs`.
+//! Start reading at `world.rs`, then `pod.rs`, `pull.rs`, `exit.rs`, `placement.rs`, `node.rs`.
 #![deny(missing_docs)]
 
 mod exit;
@@ -17,6 +17,7 @@ mod node;
 mod owner;
 mod placement;
 mod pod;
+mod pull;
 mod terminating;
 mod world;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::node::is_down;
 use crate::world::{Missing, condition, items, label};
-use crate::{Cause, Finding, World, exit, placement};
+use crate::{Cause, Finding, World, exit, placement, pull};
 
 pub(crate) fn findings(world: &World, pod: &Value, now: Timestamp) -> Vec<Finding> {
     if matches!(pod.text(&["status", "phase"]), "Succeeded") || pod.is_terminating() {
@@ -20,7 +20,8 @@ pub(crate) fn findings(world: &World, pod: &Value, now: Timestamp) -> Vec<Findin
     if world.node(node).is_some_and(is_down) {
         return Vec::new();
     }
-    let mut found: Vec<Finding> = statuses(pod).filter_map(|status| of_container(pod, status, now)).collect();
+    let mut found: Vec<Finding> =
+        statuses(pod).filter_map(|status| of_container(world, pod, status, now)).collect();
     if found.is_empty() && !is_ready(pod) {
         found.extend(of_events(world, pod));
     }
@@ -44,14 +45,14 @@ fn is_ready(pod: &Value) -> bool {
     condition(pod, "Ready").is_some_and(|ready| ready.text(&["status"]) == "True")
 }
 
-fn of_container(pod: &Value, status: &Value, now: Timestamp) -> Option<Finding> {
+fn of_container(world: &World, pod: &Value, status: &Value, now: Timestamp) -> Option<Finding> {
     let name = status.text(&["name"]);
     let waiting = &status["state"]["waiting"];
     let (reason, message) = (waiting.text(&["reason"]), waiting.text(&["message"]));
     let at = format!("{} container {name}", label(pod));
     match reason {
         "InvalidImageName" | "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" => {
-            Some(of_image(pod, name, reason, message).because(at, format!("{reason}: {message}")))
+            Some(pull::finding(world, pod, name, waiting).because(at, format!("{reason}: {message}")))
         }
         "CreateContainerConfigError" => {
             Some(of_config(pod, name, message).because(at, format!("{reason}: {message}")))
@@ -66,89 +67,6 @@ fn of_container(pod: &Value, status: &Value, now: Timestamp) -> Option<Finding> 
         }
         _ => exit::finding(pod, status, &at, now),
     }
-}
-
-fn image(pod: &Value, container: &str) -> String {
-    let all = items(pod, &["spec", "initContainers"]).iter().chain(items(pod, &["spec", "containers"]));
-    all.into_iter()
-        .find(|c| c.text(&["name"]) == container)
-        .map(|c| c.text(&["image"]).to_owned())
-        .unwrap_or_default()
-}
-
-/// Why an image is not there, by what the registry said.
-fn of_image(pod: &Value, container: &str, reason: &str, message: &str) -> Finding {
-    let (image, said) = (image(pod, container), message.to_lowercase());
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let is_refused = has(&[
-        "unauthorized",
-        "401",
-        "403",
-        "denied",
-        "forbidden",
-        "authentication required",
-        "not authorized",
-    ]);
-    let is_unreachable = has(&[
-        "connection refused",
-        "no such host",
-        "timed out",
-        "timeout",
-        "unreachable",
-        "dns",
-        "connect error",
-        "certificate",
-        "error sending request",
-        "tcp connect",
-    ]);
-    let is_absent =
-        has(&["not found", "manifest unknown", "404", "name unknown", "no such image", "does not exist"]);
-    match reason {
-        "InvalidImageName" | "ErrImageNeverPull" => {
-            wrong_image(&image, container, "it is no name of an image")
-        }
-        _ if is_refused && !is_absent => Finding::new(
-            Cause::PullRefused,
-            &image,
-            format!("the registry refuses to hand out {image}"),
-        )
-        .fix(
-            "give the pod an imagePullSecret with credentials that may pull it, or correct the image's name",
-            Vec::new(),
-        ),
-        _ if is_absent => wrong_image(&image, container, "its registry has no such image or tag"),
-        _ if is_unreachable => {
-            let says = format!("the registry of {image} cannot be reached from the node");
-            Finding::new(Cause::RegistryUnreachable, registry(&image), says).fix(
-                format!(
-                    "see whether {} is up and reachable from the node (name, network, certificate)",
-                    registry(&image)
-                ),
-                Vec::new(),
-            )
-        }
-        _ if is_refused => {
-            wrong_image(&image, container, "its registry has no such image, or does not show it")
-        }
-        _ => wrong_image(&image, container, "it cannot be pulled"),
-    }
-}
-
-fn wrong_image(image: &str, container: &str, why: &str) -> Finding {
-    Finding::new(
-        Cause::WrongImage,
-        image,
-        format!("image {image:?} of container {container} is wrong: {why}"),
-    )
-    .fix(format!("correct the image of container {container}; `history` says what it was before"), Vec::new())
-}
-
-fn registry(image: &str) -> &str {
-    image
-        .split_once('/')
-        .map(|(host, _)| host)
-        .filter(|host| host.contains(['.', ':']))
-        .unwrap_or("docker.io")
 }
 
 /// What a container refers to and is not there, by what the node's agent said: `configmap "x" not found`.

@@ -9,6 +9,7 @@ mod deleted;
 mod exits;
 mod gathered;
 mod owners;
+mod pulls;
 
 const NOW: &str = "2026-06-01T12:10:00Z";
 
