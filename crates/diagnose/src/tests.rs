@@ -106,6 +106,14 @@ fn missing_capacity_is_found() {
 }
 
 #[test]
+fn missing_capacity_is_found_by_who_may_not_read_nodes() {
+    let pod = unscheduled(json!({}), "0/2 nodes are available: 2 Insufficient cpu.");
+    let found = first(json!({"pods": [pod], "unread": ["Node: nodes is forbidden"]}));
+    assert_eq!(found.cause, Cause::NoCapacity);
+    assert!(found.says.contains("asks for 1 cpu, which no node has left"), "{}", found.says);
+}
+
+#[test]
 fn a_taint_is_found() {
     let taint = json!({"spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}});
     let pod = unscheduled(json!({}), "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}.");
