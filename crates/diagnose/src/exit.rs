@@ -59,11 +59,18 @@ impl<'v> Exit<'v> {
             (false, true) => true,
             (false, false) => last.is_object() && restarts > 0 && is_recent(last, now),
         };
-        let is_once =
-            pod.text(&["spec", "restartPolicy"]) == "Never" || pod.text(&["status", "phase"]) == "Failed";
+        let is_final = has_ended && !is_restarted(pod, status.text(&["name"]));
         let message = ended.text(&["message"]);
-        counts.then_some(Self { reason, code, message, restarts, is_final: has_ended && is_once })
+        counts.then_some(Self { reason, code, message, restarts, is_final })
     }
+}
+
+/// Whether a container that ends is started again: as its pod says, or, of an init container that runs on, as itself says.
+fn is_restarted(pod: &Value, container: &str) -> bool {
+    let mut prepares = items(pod, &["spec", "initContainers"]).iter();
+    let runs_on = prepares.any(|c| c.text(&["name"]) == container && c.text(&["restartPolicy"]) == "Always");
+    let is_over = pod.text(&["status", "phase"]) == "Failed";
+    !is_over && (runs_on || pod.text(&["spec", "restartPolicy"]) != "Never")
 }
 
 fn is_recent(ended: &Value, now: Timestamp) -> bool {
