@@ -99,7 +99,7 @@ pub(crate) async fn body(
     body: HttpBody,
     clock: &dyn Clock,
 ) -> Result<Option<Body>, Status> {
-    let bytes = in_time(whole(headers, body, MAX_BODY_BYTES), BODY_TIMEOUT, clock).await?;
+    let bytes = known_body(headers, body, clock).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -127,6 +127,18 @@ pub(crate) async fn strangers_body(
     clock: &dyn Clock,
 ) -> Result<Bytes, Status> {
     in_time(whole(headers, body, MAX_STRANGERS_BODY_BYTES), STRANGERS_BODY_TIMEOUT, clock).await
+}
+
+/// The body of a request by somebody who is known, as it is sent.
+///
+/// # Errors
+/// 413, 400 and 408 as [`body`].
+pub(crate) async fn known_body(
+    headers: &HeaderMap,
+    body: HttpBody,
+    clock: &dyn Clock,
+) -> Result<Bytes, Status> {
+    in_time(whole(headers, body, MAX_BODY_BYTES), BODY_TIMEOUT, clock).await
 }
 
 async fn in_time(

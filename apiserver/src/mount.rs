@@ -37,7 +37,9 @@ pub struct Mount {
 /// Who may come to a [`Mount`].
 #[derive(Clone, Debug)]
 pub enum Visitors {
-    /// Callers who are known and whom a role lets come. Bodies are not limited.
+    /// Callers who are known and whom a role lets come. Their bodies, limited as those of other requests, are read before the
+    /// mount is asked, and each caller may have it work on so many requests at a time
+    /// ([`FlowLimits::visits_per_caller`](crate::FlowLimits::visits_per_caller)).
     Known,
     /// Everybody. What proves who they are, and whether it does, is the mount's business: the server looks at none of their
     /// credentials. They share the seats of callers without credentials, and their bodies, of 1 MiB and 10 s at most, are read

@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use orch_api::{Attributes, Concern, Reason, Status, Verb};
 use orch_transport::Peer;
+use tokio::sync::SemaphorePermit;
 use tracing::error;
 
 use crate::accept::{self, Format};
@@ -70,7 +71,7 @@ async fn answer(
 ) -> Result<Response<Body>, Status> {
     let (mut parts, body) = request.into_parts();
     // Limits: headers and connections are bounded below, the body where it is read.
-    let _slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
+    let slot = server.slots.try_acquire().map_err(|_| too_many_requests())?;
     if let Some((mount, identity)) = server.open_mount(parts.uri.path()) {
         return welcome(server, mount, identity, Request::from_parts(parts, body)).await;
     }
@@ -84,7 +85,8 @@ async fn answer(
         let path = format!("/{}", segments.join("/"));
         server.registry.gate.check_path(&identity, incoming::path_verb(&parts.method), &path).await?;
         if let Some(mount) = server.mount(&path) {
-            return visit(server, mount, (identity, impersonator), Request::from_parts(parts, body)).await;
+            let visitor = (identity, impersonator);
+            return visit(server, mount, visitor, slot, Request::from_parts(parts, body)).await;
         }
         let _seat = match endpoints::is_health(&segments) {
             true => None,
@@ -142,15 +144,23 @@ async fn welcome(
     Ok((mount.serve)(caller, Request::from_parts(parts, Body::from(bytes))).await)
 }
 
-/// Hands a request to a mount. It takes no seat: what the mount asks of the API does. What it keeps open is counted.
+/// Hands a request to a mount, with its whole body. It takes no seat: what the mount asks of the API does. The mount may take its
+/// time, and so may the body: whoever sends many such requests waits for their own, and keeps nothing that others need. What is
+/// kept open once it is answered is counted as streams are.
 async fn visit(
     server: &Arc<Server>,
     mount: &Mount,
     caller: (Identity, Option<Identity>),
+    slot: SemaphorePermit<'_>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
+    let _visit = server.fairness.visit(&caller.0)?;
     let open = server.fairness.long_running(&caller.0)?;
-    let caller = Caller::new(server.clone(), caller, request.extensions().get::<Peer>().cloned());
+    drop(slot);
+    let (parts, body) = request.into_parts();
+    let bytes = incoming::known_body(&parts.headers, body, &*server.registry.clock).await?;
+    let caller = Caller::new(server.clone(), caller, parts.extensions.get::<Peer>().cloned());
+    let request = Request::from_parts(parts, Body::from(bytes));
     let response = (mount.serve)(caller, request).await;
     Ok(response.map(|body| {
         let ends = server.stopping.clone().cancelled_owned();

@@ -15,8 +15,17 @@ pub(crate) enum Refusal {
     QueueFull,
     /// It has waited too long.
     TimeOut,
-    /// The caller has too many watches and streams.
+    /// The caller has too many watches and streams, or too many requests to mounts.
     ConcurrencyLimit,
+}
+
+/// What takes no seat, and is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stay {
+    /// A watch or a stream, for as long as it is open.
+    LongRunning,
+    /// A request to a mount, until it is answered.
+    Visit,
 }
 
 impl Refusal {
@@ -51,6 +60,7 @@ struct State {
 struct Flow {
     executing: usize,
     long_running: usize,
+    visits: usize,
     /// Whether it is among those whose turn comes.
     in_turn: bool,
     /// Those who have gone are found when it would be their turn.
@@ -59,7 +69,14 @@ struct Flow {
 
 impl Flow {
     fn is_idle(&self) -> bool {
-        self.executing == 0 && self.long_running == 0 && self.waiting.is_empty()
+        self.executing == 0 && self.long_running == 0 && self.visits == 0 && self.waiting.is_empty()
+    }
+
+    fn staying(&mut self, stay: Stay) -> &mut usize {
+        match stay {
+            Stay::LongRunning => &mut self.long_running,
+            Stay::Visit => &mut self.visits,
+        }
     }
 
     /// Forgets those in front who no longer wait; tells how many.
@@ -124,20 +141,21 @@ impl Level {
         waited.ok().and_then(Result::ok).ok_or(Refusal::TimeOut)
     }
 
-    /// Leave to keep something open.
+    /// Leave to keep something open, or to visit a mount.
     ///
     /// # Errors
-    /// If the caller has too much open.
-    pub(super) fn stay(self: &Arc<Self>, caller: &str) -> Result<LongRunning, Refusal> {
+    /// If the caller has too much of it.
+    pub(super) fn stay(self: &Arc<Self>, caller: &str, stay: Stay) -> Result<Leave, Refusal> {
         let mut state = self.state.lock();
         let state = &mut *state;
         let (name, flow) = flow(&mut state.flows, caller);
-        if flow.long_running >= self.limits.long_running_per_caller {
+        let staying = flow.staying(stay);
+        if *staying >= self.limits.of(stay) {
             return Err(Refusal::ConcurrencyLimit);
         }
-        flow.long_running += 1;
-        state.long_running += 1;
-        Ok(LongRunning { level: self.clone(), caller: name })
+        *staying += 1;
+        state.long_running += usize::from(stay == Stay::LongRunning);
+        Ok(Leave { level: self.clone(), caller: name, stay })
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -222,20 +240,30 @@ impl Drop for Seat {
     }
 }
 
-/// Leave to keep a watch or a stream open. Given back when dropped.
-pub(crate) struct LongRunning {
+/// Leave to keep a watch or a stream open, or to visit a mount. Given back when dropped.
+pub(crate) struct Leave {
     level: Arc<Level>,
     caller: Arc<str>,
+    stay: Stay,
 }
 
-impl Drop for LongRunning {
+impl Drop for Leave {
     fn drop(&mut self) {
         let mut state = self.level.state.lock();
-        state.long_running -= 1;
+        state.long_running -= usize::from(self.stay == Stay::LongRunning);
         if let Some(flow) = state.flows.get_mut(&self.caller) {
-            flow.long_running -= 1;
+            *flow.staying(self.stay) -= 1;
         }
         state.forget_idle(&self.caller);
+    }
+}
+
+impl FlowLimits {
+    fn of(&self, stay: Stay) -> usize {
+        match stay {
+            Stay::LongRunning => self.long_running_per_caller,
+            Stay::Visit => self.visits_per_caller,
+        }
     }
 }
 
@@ -254,6 +282,7 @@ mod tests {
         queue_per_caller: 4,
         patience: Duration::from_secs(15),
         long_running_per_caller: 1,
+        visits_per_caller: 1,
     };
 
     fn level() -> Arc<Level> {
@@ -330,11 +359,11 @@ mod tests {
     #[test]
     fn what_is_kept_open_is_counted_apart() {
         let level = level();
-        let open = level.stay("a").ok().unwrap();
-        assert_eq!(level.stay("a").err(), Some(Refusal::ConcurrencyLimit));
-        drop((sit(&level, "a"), level.stay("b")));
+        let open = level.stay("a", Stay::LongRunning).ok().unwrap();
+        assert_eq!(level.stay("a", Stay::LongRunning).err(), Some(Refusal::ConcurrencyLimit));
+        drop((sit(&level, "a"), level.stay("b", Stay::LongRunning)));
         drop(open);
-        drop(level.stay("a").ok().unwrap());
+        drop((level.stay("a", Stay::LongRunning).ok().unwrap(), level.stay("a", Stay::Visit).ok().unwrap()));
         assert!(level.state.lock().flows.is_empty());
     }
 }

@@ -5,7 +5,7 @@
 //! ([`Share::System`]), so that what keeps the cluster going is not behind anybody else's load.
 //!
 //! Watches, and streams to the servers behind objects, need a seat only until they begin; how many a caller may have is
-//! counted apart.
+//! counted apart. So is how many requests of a caller mounts work on, which need seats for what they ask of the API.
 //!
 //! - `level.rs`: the seats of one share, and who is next.
 //!
@@ -27,8 +27,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as Prometheus;
 
-use level::{Level, Refusal};
-pub(crate) use level::{LongRunning, Seat};
+pub(crate) use level::{Leave, Seat};
+use level::{Level, Refusal, Stay};
 
 use crate::authn::Identity;
 
@@ -40,7 +40,7 @@ const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 #[derive(Debug, Clone)]
 pub struct FlowLimits {
     /// Requests of all callers together that may have begun and not been answered, those that wait for a seat included, and
-    /// watches that have begun not: a bound of memory. More are answered with 429, whoever asks.
+    /// watches that have begun and what mounts work on not: a bound of memory. More are answered with 429, whoever asks.
     pub requests: usize,
     /// Requests carried out at a time: of the system, and as many again of everybody else.
     pub seats: usize,
@@ -52,6 +52,8 @@ pub struct FlowLimits {
     pub patience: Duration,
     /// Watches and streams that one caller may have open; more are answered with 429.
     pub long_running_per_caller: usize,
+    /// Requests of one caller that mounts work on at a time; more are answered with 429.
+    pub visits_per_caller: usize,
 }
 
 impl Default for FlowLimits {
@@ -64,6 +66,7 @@ impl Default for FlowLimits {
             // A quarter of a request's time, as in Kubernetes.
             patience: Duration::from_secs(15),
             long_running_per_caller: 20_000,
+            visits_per_caller: 128,
         }
     }
 }
@@ -153,9 +156,21 @@ impl Fairness {
     ///
     /// # Errors
     /// 429 if the caller has too many.
-    pub(crate) fn long_running(&self, identity: &Identity) -> Result<LongRunning, Status> {
+    pub(crate) fn long_running(&self, identity: &Identity) -> Result<Leave, Status> {
+        self.stay(identity, Stay::LongRunning)
+    }
+
+    /// Leave to have a mount work on a request. Given back when dropped.
+    ///
+    /// # Errors
+    /// 429 if mounts work on too many of the caller's.
+    pub(crate) fn visit(&self, identity: &Identity) -> Result<Leave, Status> {
+        self.stay(identity, Stay::Visit)
+    }
+
+    fn stay(&self, identity: &Identity, stay: Stay) -> Result<Leave, Status> {
         let share = Share::of(identity);
-        self.level(share).stay(&identity.user).map_err(|refusal| self.refuse(share, refusal))
+        self.level(share).stay(&identity.user, stay).map_err(|refusal| self.refuse(share, refusal))
     }
 
     fn level(&self, share: Share) -> &Arc<Level> {

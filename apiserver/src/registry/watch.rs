@@ -15,7 +15,7 @@ use serde_json::json;
 use super::list::revision_asked;
 use super::{Call, Registry};
 use crate::cache::{Cached, Change, Cursor, Lagged, Query, Window, line};
-use crate::fairness::LongRunning;
+use crate::fairness::Leave;
 use crate::kinds::Served;
 use crate::registry::Answer;
 
@@ -35,7 +35,7 @@ pub(crate) struct Watch {
     /// The events.
     pub(crate) events: BoxStream<'static, Vec<Item>>,
     /// The caller's leave to watch: kept for as long as events may come.
-    pub(crate) leave: Option<LongRunning>,
+    pub(crate) leave: Option<Leave>,
 }
 
 /// One event of a watch; its bytes are shared with every other watcher where they are the same.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt as _, StreamExt as _};
 use http::{Request, Response};
 use orch_apiserver::{
@@ -12,6 +12,7 @@ use orch_apiserver::{
 };
 use orch_authorization::{Authorization, bootstrap};
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
 
 use crate::fairness::until;
 use crate::host::{DEADLINE, Host, MAPS, Reply, map, text};
@@ -179,4 +180,91 @@ async fn strangers_keep_strangers_waiting_and_nobody_else() {
     }
     drop(slow);
     assert_eq!(next.await.is(200)["sent"], 4, "seats come back");
+}
+
+/// A mount that answers when it is let, and tells how many requests it works on.
+fn slow() -> (Mount, Arc<Semaphore>, watch::Receiver<usize>) {
+    let (gate, (begun, count)) = (Arc::new(Semaphore::new(0)), watch::channel(0));
+    let opens = gate.clone();
+    let serve = move |_: Caller, _: Request<Body>| {
+        let opens = opens.clone();
+        begun.send_modify(|count| *count += 1);
+        async move {
+            opens.acquire().await.unwrap().forget();
+            Response::new(Body::empty())
+        }
+        .boxed()
+    };
+    (Mount { path: "/slow", visitors: Visitors::Known, serve: Arc::new(serve) }, gate, count)
+}
+
+fn visit(host: &Host, client: &reqwest::Client) -> impl Future<Output = u16> + 'static {
+    let sent = client.post(host.url("/slow")).send();
+    async move { sent.await.unwrap().status().as_u16() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_mount_works_on_keeps_nobody_out() {
+    let (mount, gate, mut begun) = slow();
+    let host = start(|config| {
+        config.flows = FlowLimits { requests: 2, ..FlowLimits::default() };
+        config.mounts.push(mount);
+    })
+    .await;
+    let (greedy, alice) = (host.user("greedy", &["system:masters"]), host.user("alice", &["dev"]));
+    let visits: Vec<_> = (0..5).map(|_| tokio::spawn(visit(&host, &greedy))).collect();
+    let all = begun.wait_for(|count| *count == 5);
+    tokio::time::timeout(DEADLINE, all).await.expect("some were refused").unwrap();
+    assert_eq!(alice.get(host.url("/version")).send().await.unwrap().status(), 200);
+    gate.add_permits(5);
+    assert_eq!(join_all(visits).await.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [200; 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_works_on_so_many_requests_of_a_caller_at_a_time() {
+    let (mount, gate, mut begun) = slow();
+    let host = start(|config| {
+        config.flows = FlowLimits { visits_per_caller: 2, ..FlowLimits::default() };
+        config.mounts.push(mount);
+    })
+    .await;
+    let (greedy, bob) = (host.user("greedy", &["system:masters"]), host.user("bob", &["system:masters"]));
+    let first = [tokio::spawn(visit(&host, &greedy)), tokio::spawn(visit(&host, &greedy))];
+    tokio::time::timeout(DEADLINE, begun.wait_for(|count| *count == 2)).await.unwrap().unwrap();
+    let refused = greedy.post(host.url("/slow")).send().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    Reply::of(refused).await.fails(429, "TooManyRequests", "");
+    let other = tokio::spawn(visit(&host, &bob));
+    tokio::time::timeout(DEADLINE, begun.wait_for(|count| *count == 3)).await.unwrap().unwrap();
+    gate.add_permits(4);
+    for visit in first.into_iter().chain([other]) {
+        assert_eq!(visit.await.unwrap(), 200);
+    }
+    assert_eq!(visit(&host, &greedy).await, 200, "what was answered counts no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_for_mounts_are_bounded_and_come_in_time() {
+    let flows = FlowLimits { requests: 1, ..FlowLimits::default() };
+    let host = start(|config| config.flows = flows).await;
+    let (slow, alice) = (host.user("slow", &["system:masters"]), host.user("alice", &["dev"]));
+    let too_much = slow.post(host.url("/agents")).body(vec![b'a'; 3 * 1024 * 1024 + 1]).send();
+    Reply::of(too_much.await.unwrap()).await.fails(413, "RequestEntityTooLarge", "limit is 3145728");
+
+    let mut sending = Box::pin(slow.post(host.url("/agents")).body(endless()).send());
+    let mut is_first = true;
+    let late = loop {
+        // The server counts from when it begins to read.
+        match tokio::time::timeout(Duration::from_millis(50), &mut sending).await {
+            Ok(reply) => break reply.unwrap(),
+            Err(_) => {
+                if std::mem::take(&mut is_first) {
+                    let other = alice.get(host.url("/version")).send().await.unwrap();
+                    assert_eq!(other.status(), 200, "a body that comes slowly keeps nobody out");
+                }
+                host.clock.advance(Duration::from_secs(60));
+            }
+        }
+    };
+    Reply::of(late).await.fails(408, "Timeout", "within 60 s");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orch_api::Object as _;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,14 +20,18 @@ pub enum Cause {
     WrongImage,
     /// The registry refuses to hand out the image.
     PullRefused,
-    /// The registry cannot be reached.
+    /// The registry cannot be reached, has trouble of its own, or has had enough of being asked.
     RegistryUnreachable,
+    /// The image is not there for a reason that is not known.
+    PullFailed,
     /// A ConfigMap, Secret or key that a container needs is not there.
     MissingReference,
     /// A container used more memory than its limit.
     OutOfMemory,
     /// A container ends again and again.
     CrashLoop,
+    /// A container has failed that is run once.
+    RunFailed,
     /// A container cannot be started.
     StartFailed,
     /// No node has the labels that are asked for.
@@ -125,7 +130,13 @@ impl Finding {
         Self { fix: Fix { say: say.into(), changes }, ..self }
     }
 
+    /// Surer than its cause is of itself, because of what was said.
+    pub(crate) fn surely(self, confidence: u8) -> Self {
+        Self { confidence, ..self }
+    }
+
     fn join(&mut self, other: Self) {
+        self.confidence = self.confidence.max(other.confidence);
         for evidence in other.evidence {
             if self.evidence.len() < MOST_EVIDENCE && !self.evidence.contains(&evidence) {
                 self.evidence.push(evidence);
@@ -152,11 +163,11 @@ impl Cause {
             Self::Taint | Self::Cordoned | Self::NoCapacity => 86,
             Self::PodsRefused => 84,
             Self::StartFailed => 80,
-            Self::CrashLoop => 75,
+            Self::CrashLoop | Self::RunFailed => 75,
             Self::MountFailed => 70,
             Self::NodePressure => 60,
             Self::ProbeFailed => 55,
-            Self::Unplaceable => 50,
+            Self::Unplaceable | Self::PullFailed => 50,
         }
     }
 }
@@ -173,8 +184,11 @@ pub(crate) fn ranked(found: Vec<Finding>, world: &World) -> Vec<Finding> {
     }
     let mut all: Vec<Finding> = joined.into_values().collect();
     // Of the cluster's nodes only those count that have to do with what was asked about.
-    if world.subject.is_some() {
-        all.retain(|finding| finding.cause.is_about_pods() || !finding.affects.is_empty());
+    if let Some(subject) = &world.subject {
+        let is_asked_about = |finding: &Finding| subject.kind() == "Node" && subject.name() == finding.key;
+        all.retain(|finding| {
+            finding.cause.is_about_pods() || !finding.affects.is_empty() || is_asked_about(finding)
+        });
     }
     all.sort_by_key(|finding| std::cmp::Reverse((finding.confidence, finding.affects.len())));
     all

@@ -34,8 +34,7 @@ pub async fn gather(client: &dyn Client, scope: Scope) -> Result<World, Status> 
         Scope::Cluster => None,
         Scope::Object(object) => Some(*object),
     };
-    let namespace =
-        subject.as_ref().map(|subject| subject.namespace()).filter(|namespace| !namespace.is_empty());
+    let namespace = subject.as_ref().and_then(within);
     let events = core("events", namespace);
     let (nodes, pods, events, namespaces) = futures::join!(
         list(client, core("nodes", None)),
@@ -56,17 +55,25 @@ pub async fn gather(client: &dyn Client, scope: Scope) -> Result<World, Status> 
         }
     }
     world.missing = missing(client, &world.pods).await?;
-    world.subject = subject.filter(|subject| subject.kind() != "Pod" && subject.kind() != "Node");
+    world.subject = subject;
     Ok(world)
 }
 
-/// The uids of what may own the pods of an object: itself, and the workloads that it owns. Workloads of the cluster are noted.
+/// The namespace in which everything is that has to do with an object; none if it may be anywhere.
+fn within(subject: &Value) -> Option<&str> {
+    let namespace = if subject.kind() == "Namespace" { subject.name() } else { subject.namespace() };
+    Some(namespace).filter(|namespace| !namespace.is_empty())
+}
+
+/// The uids of what may own the pods of an object: itself, and the workloads that it owns. Those are noted, and of the cluster
+/// and of a namespace all that there are.
 async fn owned_by(
     client: &dyn Client,
     subject: Option<&Value>,
     world: &mut World,
 ) -> Result<BTreeSet<String>, Status> {
-    let namespace = subject.map(|subject| subject.namespace()).filter(|namespace| !namespace.is_empty());
+    let namespace = subject.and_then(within);
+    let is_all = subject.is_none_or(|subject| subject.kind() == "Namespace");
     let mut owners: BTreeSet<String> = subject.iter().map(|subject| subject.uid().to_owned()).collect();
     let between = [
         ("orch.dev", "v1", "workloads", "Workload"),
@@ -81,7 +88,7 @@ async fn owned_by(
             if is_owned {
                 owners.insert(object.uid().to_owned());
             }
-            if subject.is_none() || is_owned {
+            if is_all || is_owned {
                 identify(&mut object, group, version, kind);
                 world.others.push(object);
             }

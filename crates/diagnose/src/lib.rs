@@ -7,14 +7,17 @@
 //! It deliberately changes nothing, keeps nothing, and reads no logs: it says where to look. Objects are read leniently, as
 //! JSON, so that it understands servers and kinds that it was not built with.
 //!
-//! Start reading at `world.rs`, then `pod.rs`, `placement.rs`, `node.rs`.
+//! Start reading at `world.rs`, then `pod.rs`, `pull.rs`, `exit.rs`, `placement.rs`, `node.rs`.
 #![deny(missing_docs)]
 
+mod exit;
 mod finding;
 mod gather;
 mod node;
+mod owner;
 mod placement;
 mod pod;
+mod pull;
 mod terminating;
 mod world;
 
@@ -32,10 +35,10 @@ pub fn diagnose(world: &World, now: Timestamp) -> Vec<Finding> {
     let mut found = node::findings(world);
     found.extend(terminating::findings(world, now));
     for pod in &world.pods {
-        found.extend(pod::findings(world, pod));
+        found.extend(pod::findings(world, pod, now));
     }
     found.extend(world.missing.iter().map(pod::missing));
-    found.extend(pod::of_owners(world));
+    found.extend(owner::findings(world));
     finding::ranked(found, world)
 }
 

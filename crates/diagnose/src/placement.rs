@@ -119,30 +119,33 @@ fn too_full(pod: &Value, fit: &[&Value], said: &str) -> Option<Finding> {
         );
     };
     let asked = requested(pod, what);
-    let largest = open.max_by_key(|node| allocatable(node, what).milli())?;
-    let most = allocatable(largest, what);
-    let says = match asked.milli() > most.milli() {
-        true => format!(
+    let largest = open.max_by_key(|node| allocatable(node, what).milli());
+    let most = largest.map(|node| allocatable(node, what));
+    let is_too_much = most.is_some_and(|most| asked.milli() > most.milli());
+    let says = match (largest, most) {
+        (Some(largest), Some(most)) if is_too_much => format!(
             "{} asks for {asked} {what}; the largest node that would do ({}) has {most} in all",
             label(pod),
             largest.name()
         ),
-        false => format!(
+        (Some(_), _) => format!(
             "{} asks for {asked} {what}, which is not left on any of {}",
             label(pod),
             nodes(fit.len())
         ),
+        // Nodes may not be read. What the scheduler says of them does.
+        (None, _) => format!("{} asks for {asked} {what}, which no node has left for it", label(pod)),
     };
-    let say = match asked.milli() > most.milli() {
+    let say = match is_too_much {
         true => format!("ask for no more {what} than a node has, or add a larger node"),
         false => format!("add a node, ask for less {what}, or remove pods that are not needed"),
     };
-    Some(
-        Finding::new(Cause::NoCapacity, what, says)
-            .because(format!("{} requests", label(pod)), format!("{what}: {asked}"))
-            .because(format!("Node {} allocatable", largest.name()), format!("{what}: {most}"))
-            .fix(say, Vec::new()),
-    )
+    let mut finding = Finding::new(Cause::NoCapacity, what, says)
+        .because(format!("{} requests", label(pod)), format!("{what}: {asked}"));
+    if let (Some(largest), Some(most)) = (largest, most) {
+        finding = finding.because(format!("Node {} allocatable", largest.name()), format!("{what}: {most}"));
+    }
+    Some(finding.fix(say, Vec::new()))
 }
 
 fn unplaceable(pod: &Value, said: &str) -> Finding {

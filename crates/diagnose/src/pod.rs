@@ -1,13 +1,14 @@
 //! What is wrong with a pod, read from its status and its events.
 
-use orch_api::{Object as _, Quantity};
+use jiff::Timestamp;
+use orch_api::Object as _;
 use serde_json::{Value, json};
 
 use crate::node::is_down;
-use crate::world::{Missing, condition, items, label, template_patch};
-use crate::{Cause, Finding, World, placement};
+use crate::world::{Missing, condition, items, label};
+use crate::{Cause, Finding, World, exit, placement, pull};
 
-pub(crate) fn findings(world: &World, pod: &Value) -> Vec<Finding> {
+pub(crate) fn findings(world: &World, pod: &Value, now: Timestamp) -> Vec<Finding> {
     if matches!(pod.text(&["status", "phase"]), "Succeeded") || pod.is_terminating() {
         return Vec::new();
     }
@@ -19,7 +20,8 @@ pub(crate) fn findings(world: &World, pod: &Value) -> Vec<Finding> {
     if world.node(node).is_some_and(is_down) {
         return Vec::new();
     }
-    let mut found: Vec<Finding> = statuses(pod).filter_map(|status| of_container(pod, status)).collect();
+    let mut found: Vec<Finding> =
+        statuses(pod).filter_map(|status| of_container(world, pod, status, now)).collect();
     if found.is_empty() && !is_ready(pod) {
         found.extend(of_events(world, pod));
     }
@@ -43,14 +45,14 @@ fn is_ready(pod: &Value) -> bool {
     condition(pod, "Ready").is_some_and(|ready| ready.text(&["status"]) == "True")
 }
 
-fn of_container(pod: &Value, status: &Value) -> Option<Finding> {
+fn of_container(world: &World, pod: &Value, status: &Value, now: Timestamp) -> Option<Finding> {
     let name = status.text(&["name"]);
     let waiting = &status["state"]["waiting"];
     let (reason, message) = (waiting.text(&["reason"]), waiting.text(&["message"]));
     let at = format!("{} container {name}", label(pod));
     match reason {
         "InvalidImageName" | "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" => {
-            Some(of_image(pod, name, reason, message).because(at, format!("{reason}: {message}")))
+            Some(pull::finding(world, pod, name, waiting).because(at, format!("{reason}: {message}")))
         }
         "CreateContainerConfigError" => {
             Some(of_config(pod, name, message).because(at, format!("{reason}: {message}")))
@@ -63,91 +65,8 @@ fn of_container(pod: &Value, status: &Value) -> Option<Finding> {
                 Vec::new(),
             ))
         }
-        _ => of_exits(pod, status, &at),
+        _ => exit::finding(pod, status, &at, now),
     }
-}
-
-fn image(pod: &Value, container: &str) -> String {
-    let all = items(pod, &["spec", "initContainers"]).iter().chain(items(pod, &["spec", "containers"]));
-    all.into_iter()
-        .find(|c| c.text(&["name"]) == container)
-        .map(|c| c.text(&["image"]).to_owned())
-        .unwrap_or_default()
-}
-
-/// Why an image is not there, by what the registry said.
-fn of_image(pod: &Value, container: &str, reason: &str, message: &str) -> Finding {
-    let (image, said) = (image(pod, container), message.to_lowercase());
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let is_refused = has(&[
-        "unauthorized",
-        "401",
-        "403",
-        "denied",
-        "forbidden",
-        "authentication required",
-        "not authorized",
-    ]);
-    let is_unreachable = has(&[
-        "connection refused",
-        "no such host",
-        "timed out",
-        "timeout",
-        "unreachable",
-        "dns",
-        "connect error",
-        "certificate",
-        "error sending request",
-        "tcp connect",
-    ]);
-    let is_absent =
-        has(&["not found", "manifest unknown", "404", "name unknown", "no such image", "does not exist"]);
-    match reason {
-        "InvalidImageName" | "ErrImageNeverPull" => {
-            wrong_image(&image, container, "it is no name of an image")
-        }
-        _ if is_refused && !is_absent => Finding::new(
-            Cause::PullRefused,
-            &image,
-            format!("the registry refuses to hand out {image}"),
-        )
-        .fix(
-            "give the pod an imagePullSecret with credentials that may pull it, or correct the image's name",
-            Vec::new(),
-        ),
-        _ if is_absent => wrong_image(&image, container, "its registry has no such image or tag"),
-        _ if is_unreachable => {
-            let says = format!("the registry of {image} cannot be reached from the node");
-            Finding::new(Cause::RegistryUnreachable, registry(&image), says).fix(
-                format!(
-                    "see whether {} is up and reachable from the node (name, network, certificate)",
-                    registry(&image)
-                ),
-                Vec::new(),
-            )
-        }
-        _ if is_refused => {
-            wrong_image(&image, container, "its registry has no such image, or does not show it")
-        }
-        _ => wrong_image(&image, container, "it cannot be pulled"),
-    }
-}
-
-fn wrong_image(image: &str, container: &str, why: &str) -> Finding {
-    Finding::new(
-        Cause::WrongImage,
-        image,
-        format!("image {image:?} of container {container} is wrong: {why}"),
-    )
-    .fix(format!("correct the image of container {container}; `history` says what it was before"), Vec::new())
-}
-
-fn registry(image: &str) -> &str {
-    image
-        .split_once('/')
-        .map(|(host, _)| host)
-        .filter(|host| host.contains(['.', ':']))
-        .unwrap_or("docker.io")
 }
 
 /// What a container refers to and is not there, by what the node's agent said: `configmap "x" not found`.
@@ -192,81 +111,8 @@ fn missing_reference(missing: &Missing) -> Finding {
     )
 }
 
-/// Why a container ends again and again, by how it ended last.
-fn of_exits(pod: &Value, status: &Value, at: &str) -> Option<Finding> {
-    let name = status.text(&["name"]);
-    let restarts = status["restartCount"].as_i64().unwrap_or(0);
-    let backs_off = status["state"]["waiting"].text(&["reason"]) == "CrashLoopBackOff";
-    let ends = [&status["state"]["terminated"], &status["lastState"]["terminated"]];
-    let ended = ends.into_iter().find(|ended| ended.is_object());
-    let (reason, code) =
-        ended.map_or(("", 0), |ended| (ended.text(&["reason"]), ended["exitCode"].as_i64().unwrap_or(0)));
-    let runs_well = status["state"]["running"].is_object() && status["ready"] == true;
-    if reason == "OOMKilled" && (!runs_well || restarts > 0) {
-        return Some(
-            out_of_memory(pod, name).because(at, format!("OOMKilled, exit code {code}, {restarts} restarts")),
-        );
-    }
-    let failed = ended.is_some() && code != 0 && !runs_well && status["state"]["running"].is_null();
-    if !backs_off && !failed {
-        return None;
-    }
-    let says =
-        format!("container {name} of {} ends again and again: exit code {code}{}", label(pod), meaning(code));
-    let mut finding = Finding::new(Cause::CrashLoop, format!("{} {name}", owner_or_self(pod)), says)
-        .because(at, format!("{}, exit code {code}, {restarts} restarts", if reason.is_empty() { "ended" } else { reason }))
-        .fix(
-            format!("read what it wrote last (logs of {}, container {name}, previous) and correct command or configuration; undo the last change if it ran before", pod.name()),
-            Vec::new(),
-        );
-    if let Some(ended) = ended {
-        finding = finding.because(format!("{at} termination message"), ended.text(&["message"]));
-    }
-    Some(finding)
-}
-
-fn meaning(code: i64) -> &'static str {
-    match code {
-        126 => " (the command cannot be executed)",
-        127 => " (the command is not there)",
-        137 => " (killed)",
-        139 => " (segmentation fault)",
-        143 => " (ended by SIGTERM)",
-        _ => "",
-    }
-}
-
-fn out_of_memory(pod: &Value, container: &str) -> Finding {
-    let all = items(pod, &["spec", "initContainers"]).iter().chain(items(pod, &["spec", "containers"]));
-    let limit = all
-        .into_iter()
-        .find(|c| c.text(&["name"]) == container)
-        .map(|c| c.text(&["resources", "limits", "memory"]));
-    let limit = limit.unwrap_or_default();
-    let says = match limit {
-        "" => format!("container {container} of {} used up the node's memory: it has no limit", label(pod)),
-        limit => {
-            format!("container {container} of {} needs more memory than its limit of {limit}", label(pod))
-        }
-    };
-    let raised = limit.parse::<Quantity>().ok().and_then(doubled);
-    let change = raised.map(|raised| {
-        let resources = json!({"limits": {"memory": raised}});
-        template_patch(pod, json!({"containers": [{"name": container, "resources": resources}]}))
-    });
-    let say = "raise the memory limit to what it needs, or find out why it needs so much";
-    Finding::new(Cause::OutOfMemory, format!("{} {container}", owner_or_self(pod)), says)
-        .fix(say, change.unwrap_or_default())
-}
-
-/// Twice an amount of bytes, in MiB.
-fn doubled(bytes: Quantity) -> Option<String> {
-    let mebibytes = bytes.value().checked_mul(2)?.checked_add((1 << 20) - 1)? >> 20;
-    Some(format!("{mebibytes}Mi"))
-}
-
 /// What the pods of one owner share.
-fn owner_or_self(pod: &Value) -> String {
+pub(crate) fn owner_or_self(pod: &Value) -> String {
     crate::world::owner(pod).map_or_else(
         || label(pod),
         |owner| format!("{} {}/{}", owner.text(&["kind"]), owner.text(&["namespace"]), owner.text(&["name"])),
@@ -304,25 +150,4 @@ fn of_events(world: &World, pod: &Value) -> Option<Finding> {
         }
     }
     None
-}
-
-/// Owners whose pods are refused when they are made.
-pub(crate) fn of_owners(world: &World) -> Vec<Finding> {
-    let all = world.subject.iter().chain(&world.others);
-    let refused = all.filter_map(|owner| {
-        let events = world.events_of(owner);
-        let failed = events.iter().find(|event| event.text(&["reason"]) == "FailedCreate")?;
-        let message = failed.text(&["message"]);
-        let says = format!("the pods of {} are refused: {message}", label(owner));
-        Some(
-            Finding::new(Cause::PodsRefused, label(owner), says)
-                .because("Event FailedCreate", message)
-                .affecting(label(owner))
-                .fix(
-                    format!("correct what is refused, or the policy or quota that refuses it: {message}"),
-                    Vec::new(),
-                ),
-        )
-    });
-    refused.collect()
 }

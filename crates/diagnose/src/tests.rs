@@ -5,6 +5,12 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod deleted;
+mod exits;
+mod gathered;
+mod owners;
+mod pulls;
+
 const NOW: &str = "2026-06-01T12:10:00Z";
 
 fn first(world: Value) -> Finding {
@@ -100,6 +106,14 @@ fn missing_capacity_is_found() {
 }
 
 #[test]
+fn missing_capacity_is_found_by_who_may_not_read_nodes() {
+    let pod = unscheduled(json!({}), "0/2 nodes are available: 2 Insufficient cpu.");
+    let found = first(json!({"pods": [pod], "unread": ["Node: nodes is forbidden"]}));
+    assert_eq!(found.cause, Cause::NoCapacity);
+    assert!(found.says.contains("asks for 1 cpu, which no node has left"), "{}", found.says);
+}
+
+#[test]
 fn a_taint_is_found() {
     let taint = json!({"spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}});
     let pod = unscheduled(json!({}), "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}.");
@@ -145,8 +159,9 @@ fn a_crash_loop_is_found() {
 #[test]
 fn a_container_out_of_memory_is_found() {
     for state in [json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"running": {}})] {
+        let ended = json!({"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-06-01T12:09:00Z"});
         let status = json!({"phase": "Running", "containerStatuses": [{"name": "web", "ready": true, "restartCount": 2,
-            "state": state, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]});
+            "state": state, "lastState": {"terminated": ended}}]});
         let found = first(of(pod(json!({}), status)));
         assert_eq!(found.cause, Cause::OutOfMemory);
         assert!(found.says.contains("64Mi"), "{}", found.says);

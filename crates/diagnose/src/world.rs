@@ -1,5 +1,6 @@
 //! [`World`]: what is known of what may be wrong.
 
+use jiff::Timestamp;
 use orch_api::Object as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct World {
-    /// The object that was asked about; none: the cluster.
+    /// The object that was asked about, a pod or a node as well; none: the cluster.
     pub subject: Option<Value>,
     /// Its pods, or all that are not well.
     pub pods: Vec<Value>,
@@ -51,7 +52,7 @@ impl World {
             }
         };
         let mut events: Vec<&Value> = self.events.iter().filter(about).collect();
-        events.sort_by(|a, b| seen(b).cmp(seen(a)));
+        events.sort_by_key(|event| std::cmp::Reverse(seen(event)));
         events
     }
 
@@ -61,9 +62,10 @@ impl World {
     }
 }
 
-fn seen(event: &Value) -> &str {
+/// When an event was seen last.
+pub(crate) fn seen(event: &Value) -> Option<Timestamp> {
     let times = [&["series", "lastObservedTime"][..], &["lastTimestamp"], &["eventTime"]];
-    times.into_iter().map(|path| event.text(path)).find(|time| !time.is_empty()).unwrap_or_default()
+    times.into_iter().find_map(|path| event.text(path).parse().ok())
 }
 
 /// `Pod shop/web-1`.
@@ -126,9 +128,13 @@ mod tests {
     fn events_belong_to_the_object_and_not_to_its_namesake() {
         let event =
             |uid: &str, at: &str| json!({"involvedObject": {"name": "web", "uid": uid}, "lastTimestamp": at});
-        let world =
-            World { events: vec![event("1", "a"), event("2", "b"), event("1", "c")], ..World::default() };
+        let (first, second) = ("2026-06-01T12:00:05Z", "2026-06-01T12:00:05.5Z");
+        let events = vec![event("1", first), event("2", "2026-06-01T12:00:05.1Z"), event("1", second)];
+        let world = World { events, ..World::default() };
         let found = world.events_of(&json!({"metadata": {"name": "web", "uid": "1"}}));
-        assert_eq!(found.iter().map(|event| seen(event)).collect::<Vec<_>>(), ["c", "a"]);
+        assert_eq!(
+            found.iter().map(|event| event.text(&["lastTimestamp"])).collect::<Vec<_>>(),
+            [second, first]
+        );
     }
 }

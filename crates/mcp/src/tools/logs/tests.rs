@@ -1,0 +1,175 @@
+use std::cell::Cell;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, stream};
+use orch_api::Status;
+
+use super::*;
+
+/// The time of the line of a number: a microsecond after that of the line before.
+fn at(number: usize) -> String {
+    let seconds = number / 1_000_000;
+    format!("2026-06-01T12:00:{seconds:02}.{:06}Z", number % 1_000_000)
+}
+
+fn log(lines: impl IntoIterator<Item = String>) -> impl Stream<Item = Result<Bytes, Status>> + Unpin {
+    stream::iter(lines.into_iter().map(|line| Ok(Bytes::from(line))).collect::<Vec<_>>())
+}
+
+/// A log that never ends, in pieces of 100 lines, and how many of those were read.
+fn endless(pieces: &Cell<usize>) -> impl Stream<Item = Result<Bytes, Status>> + Unpin {
+    stream::iter((0..).map(|piece| {
+        pieces.set(pieces.get() + 1);
+        let lines = (0..100).map(|line| format!("{} line {line} of {piece}\n", at(piece * 100 + line)));
+        Ok(lines.collect::<String>().into())
+    }))
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+fn looking_for(text: &str) -> Search {
+    Search { grep: Some(search::pattern(text).unwrap()), after: None }
+}
+
+fn page(cursor: Option<&str>) -> Page {
+    Page::read("logs", None, cursor).unwrap()
+}
+
+/// The lines of an answer, and its cursor.
+fn cut(answer: Answer, page: &Page) -> (Vec<String>, Option<String>) {
+    let answer = answer.cut("logs", page);
+    let lines = answer["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned());
+    (lines.collect(), answer["cursor"].as_str().map(str::to_owned))
+}
+
+#[tokio::test]
+async fn no_more_is_read_and_kept_of_a_log_than_an_answer_has_room_for() {
+    let pieces = Cell::new(0);
+    let found = search::read(endless(&pieces), Search::default(), later()).await;
+    assert_eq!(found.end, End::Full);
+    let kept: usize = found.lines.iter().map(|line| line.text.len() + line.seconds.len()).sum();
+    assert!((70_000..75_000).contains(&kept), "{kept}");
+    assert!(pieces.get() < 100, "{} pieces were read", pieces.get());
+    let answer = told(vec![("c".into(), found)], 0, None).unwrap();
+    let (_, cursor) = cut(answer, &Page::read("logs", Some(20_000), None).unwrap());
+    assert!(cursor.is_some(), "what was not read is where the cursor leads");
+}
+
+#[tokio::test]
+async fn pages_give_every_line_once_whatever_their_size() {
+    let all: Vec<String> = (0..3_000).map(|n| format!("{} line {n}\n", at(n / 3))).collect();
+    let of = |rest: usize| {
+        all.iter().enumerate().filter(move |(n, _)| n % 2 == rest).map(|(_, line)| line.clone())
+    };
+    let (mut given, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let page = page(cursor.as_deref());
+        let after = page.place().and_then(Mark::parse);
+        let search = Search { grep: None, after: after.clone() };
+        let (a, b) = (
+            search::read(log(of(0)), search.clone(), later()).await,
+            search::read(log(of(1)), search, later()).await,
+        );
+        let (lines, next) =
+            cut(told(vec![("a".into(), a), ("b".into(), b)], 0, after.as_ref()).unwrap(), &page);
+        given.extend(lines.iter().map(|line| line.split_once(" line ").unwrap().1.parse::<usize>().unwrap()));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert!(given.windows(2).all(|pair| pair[0] / 3 <= pair[1] / 3), "in order of time");
+    given.sort_unstable();
+    assert_eq!(given, (0..3_000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_says_how_far_it_came_and_goes_on_from_there() {
+    let pieces = Cell::new(0);
+    let by = Instant::now() + Duration::from_millis(50);
+    let slow = search::read(endless(&pieces), looking_for("nothing like this"), by).await;
+    assert_eq!(slow.end, End::Late);
+    let until = slow.until.clone().unwrap();
+    let other = search::read(
+        log([format!("{} early\n", at(0)), "2026-06-01T13:00:00Z later\n".to_owned()]),
+        Search::default(),
+        later(),
+    )
+    .await;
+    let answer = told(vec![("a".into(), slow), ("b".into(), other)], 0, None).unwrap();
+    let problems = answer.head["problems"][0].as_str().unwrap().to_owned();
+    assert!(problems.contains(&until.text) && problems.contains("cursor"), "{problems}");
+    let (lines, cursor) = cut(answer, &page(None));
+    assert_eq!(lines.len(), 1, "what is later than what was read comes later: {lines:?}");
+    assert_eq!(page(cursor.as_deref()).place(), Some(format!("0@{}", until.text).as_str()));
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_answer_keeps_no_others_log_back() {
+    let silent = search::read(stream::pending().boxed(), Search::default(), Instant::now()).await;
+    assert_eq!(silent.end, End::Late);
+    let silent = || ("a".to_owned(), Found { end: End::Late, ..Found::default() });
+    let whole = search::read(log([format!("{} line\n", at(0))]), Search::default(), later()).await;
+    let answer = told(vec![silent(), ("b".into(), whole)], 0, None).unwrap();
+    assert!(answer.head["problems"][0].as_str().unwrap().contains("nothing came"), "{:?}", answer.head);
+    assert_eq!(cut(answer, &page(None)), (vec!["2026-06-01T12:00:00 b line".to_owned()], None));
+    assert_eq!(told(vec![silent()], 0, None).unwrap_err().code, Code::TimedOut);
+}
+
+#[tokio::test]
+async fn a_log_that_breaks_off_is_given_as_far_as_it_came() {
+    let broken = log([format!("{} line\n", at(0))]).chain(stream::iter([Err(Status::internal("cut off"))]));
+    let found = search::read(broken, Search::default(), later()).await;
+    let answer = told(vec![("c".into(), found)], 0, None).unwrap();
+    assert!(answer.head["problems"][0].as_str().unwrap().contains("cut off"), "{:?}", answer.head);
+    assert_eq!(cut(answer, &page(None)).0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_line_of_any_length_is_searched_and_shown_in_part() {
+    let long = "x".repeat(1 << 20);
+    let pieces = [format!("{} needle {}", at(0), &long), long, format!("needle\n{} needle", at(1))];
+    let found = search::read(log(pieces), looking_for("needle"), later()).await;
+    assert_eq!(found.lines.len(), 2);
+    assert!(found.lines[0].text.len() < 3_000);
+    assert!(
+        found.lines[0].text.ends_with(&format!("({} bytes)", (2 << 20) + 13)),
+        "{}",
+        &found.lines[0].text[1_990..]
+    );
+    assert_eq!(found.lines[1].text, "needle");
+}
+
+#[tokio::test]
+async fn a_line_without_a_time_belongs_to_the_one_before() {
+    let lines = [format!("{} panic\n", at(1)), "  at main\n".to_owned(), format!("{} next\n", at(2))];
+    let found = search::read(log(lines), Search::default(), later()).await;
+    assert_eq!(found.lines[1].at, found.lines[0].at);
+    let (lines, _) = cut(told(vec![("c".into(), found)], 0, None).unwrap(), &page(None));
+    assert_eq!(lines[1], "2026-06-01T12:00:00 c   at main");
+}
+
+#[tokio::test]
+async fn lines_that_were_given_and_have_gone_do_not_take_others_with_them() {
+    let lines = || [4, 5, 5, 6].map(|number| format!("{} line\n", at(number)));
+    for (after, left) in [("1@3", 4), ("1@4", 3), ("1@5", 2), ("2@5", 1), ("1@6", 0)] {
+        let (given, number) = after.split_once('@').unwrap();
+        let after = Mark::parse(&format!("{given}@{}", at(number.parse().unwrap())));
+        let search = Search { grep: None, after: after.clone() };
+        let found = search::read(log(lines()), search, later()).await;
+        let answer = told(vec![("c".into(), found)], 0, after.as_ref()).unwrap();
+        assert_eq!(cut(answer, &page(None)).0.len(), left, "{after:?}");
+    }
+}
+
+#[test]
+fn what_is_no_expression_or_too_large_is_said_to_be_so() {
+    for usual in ["a|b", r"\w+@\w+\.\w+", r"(?i)connection (refused|reset)", r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}"]
+    {
+        assert!(search::pattern(usual).is_ok(), "{usual}");
+    }
+    assert!(search::pattern("(").unwrap_err().message.contains("not a regular expression"));
+    assert!(search::pattern(r"\w{100}").unwrap_err().message.contains("too large"));
+}
