@@ -44,6 +44,8 @@ pub(crate) use change::served;
 pub(crate) use follower::run;
 pub(crate) use index::ObjectPath;
 pub(crate) use past::Past;
+#[cfg(test)]
+pub(crate) use record::Head;
 pub(crate) use record::{Id, Record, Verb};
 
 use crate::encryption::Keyring;
