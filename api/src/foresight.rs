@@ -34,10 +34,11 @@ pub trait Foresight: Send + Sync + 'static {
     /// The kinds whose objects are told of, wherever they are.
     fn shows(&self) -> Vec<Kind>;
 
-    /// The requests that draining a node comes down to.
+    /// The requests that draining a node comes down to. The first is about the node, and is refused if there is none: whether there is
+    /// is told only to who may make it.
     ///
     /// # Errors
-    /// 404 if there is no such node.
+    /// 400 if that is not known here.
     fn drain(&self, node: &str, view: &dyn View) -> Result<Vec<Request>, Status>;
 
     /// What follows when `before` has become `after`.

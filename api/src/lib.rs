@@ -34,6 +34,7 @@ mod status;
 mod target;
 mod time;
 mod watch;
+mod words;
 
 pub mod apply;
 pub mod fields;
@@ -79,3 +80,4 @@ pub use status::{Reason, Status, StatusCause, StatusDetails, StatusMetadata};
 pub use target::Target;
 pub use time::{Clock, MicroTime, Time};
 pub use watch::{Event, EventType, INITIAL_EVENTS_END, WatchEvent};
+pub use words::{MAX_MANAGER_BYTES, MAX_REASON_BYTES, as_words, check_words};

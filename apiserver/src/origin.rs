@@ -18,6 +18,8 @@ pub(crate) const RECORDS: &str = "/deletions";
 const MARK: &[u8] = b"{\"at\":";
 /// What the server itself does, it does as this user.
 const SERVER: &str = "system:apiserver";
+/// How the names of controllers and of nodes begin.
+const COMPONENTS: [&str; 2] = ["system:orch:", "system:node:"];
 
 /// Who made a change, and why. What is empty is not stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,11 @@ impl Origin {
     /// A change that the server makes by itself.
     pub(crate) fn server(now: Timestamp, reason: &str) -> Self {
         Self { at: now.as_millisecond(), user: SERVER.into(), reason: reason.into(), ..Self::default() }
+    }
+
+    /// Whether a component of the cluster made the change, and nobody who works with it.
+    pub(crate) fn is_of_the_cluster(&self) -> bool {
+        self.user == SERVER || COMPONENTS.iter().any(|component| self.user.starts_with(component))
     }
 
     /// Appends the origin to an object that is about to be stored.

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use orch_api::plan::{BlastRadius, Eviction, ObjectChange, Placement, PlannedChange};
 use orch_api::{
-    Action, ApiVersion, Column, FieldError, FieldPath, Kind, KindName, Metadata, Resource, Subresource, Time,
+    Action, ApiVersion, Column, FieldError, FieldPath, Kind, KindName, MAX_REASON_BYTES, Metadata, Resource,
+    Subresource, Time, check_words,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,6 @@ const LONGEST_SECONDS: i64 = 24 * 60 * 60;
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// What is to be applied must also fit into one transaction of the store.
 const MAX_CHANGES: usize = 5000;
-const MAX_REASON_BYTES: usize = 1024;
 
 /// Changes that are made together or not at all, shown before they are made. When a plan is made, the server runs its changes
 /// through everything that they would pass, but keeps them to itself, and tells in the status what would come of them. Posting
@@ -150,9 +150,7 @@ impl Resource for Plan {
         }
         let each = self.spec.changes.iter().enumerate();
         errors.extend(each.flat_map(|(index, change)| change.validate(&changes.index(index))));
-        if self.spec.reason.len() > MAX_REASON_BYTES {
-            errors.push(FieldError::too_long(path.child("reason"), "", MAX_REASON_BYTES));
-        }
+        errors.extend(check_words(&path.child("reason"), &self.spec.reason, MAX_REASON_BYTES));
         let seconds = self.spec.expires_after_seconds.unwrap_or(EXPIRES_AFTER_SECONDS);
         if !(1..=LONGEST_SECONDS).contains(&seconds) {
             let why = format!("must be between 1 and {LONGEST_SECONDS}, inclusive");

@@ -10,8 +10,7 @@ use serde_json::Value;
 
 pub use outcome::{BlastRadius, ChangeAction, Eviction, ObjectChange, Placement};
 
-use crate::FieldError;
-use crate::field_error::FieldPath;
+use crate::{FieldError, FieldPath, MAX_MANAGER_BYTES, check_words};
 
 /// The field of a stored plan that is never served: what the server needs to carry the plan out.
 pub const PLAN_RECORD: &str = "record";
@@ -186,6 +185,13 @@ impl PlannedChange {
         if let Some(apply) = self.apply.as_ref().filter(|apply| !apply.manifest.0.is_object()) {
             let why = "must be an object";
             errors.push(FieldError::invalid(path.child("manifest"), apply.manifest.0.clone(), why));
+        }
+        let managers = [
+            self.apply.as_ref().map(|apply| &apply.field_manager),
+            self.patch.as_ref().map(|patch| &patch.field_manager),
+        ];
+        for manager in managers.into_iter().flatten() {
+            errors.extend(check_words(&path.child("fieldManager"), manager, MAX_MANAGER_BYTES));
         }
         if let Some(patch) = &self.patch {
             let known = ["", "merge", "json", "strategic"];

@@ -3,7 +3,7 @@
 use std::num::IntErrorKind;
 
 use super::Verb;
-use crate::{FieldError, Status};
+use crate::{FieldError, FieldPath, MAX_MANAGER_BYTES, MAX_REASON_BYTES, Status, check_words};
 
 /// How to carry out a request: the query parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -154,22 +154,9 @@ fn positive(value: &str) -> Result<Option<u64>, Status> {
     Ok(number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0))
 }
 
-/// The longest name of a field manager.
-const MAX_MANAGER_BYTES: usize = 128;
-/// The longest reason.
-const MAX_REASON_BYTES: usize = 1024;
-
 /// Text for people: of one line, and not too long.
 fn words(verb: Verb, name: &str, text: &str, limit: usize) -> Result<Option<String>, Status> {
-    let mut errors = Vec::new();
-    if text.len() > limit {
-        errors.push(FieldError::too_long(name, "", limit));
-    }
-    let is_printable = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace());
-    for (position, c) in text.char_indices().filter(|(_, c)| !is_printable(*c)) {
-        let detail = format!("invalid character U+{:04X} (at position {position})", u32::from(c));
-        errors.push(FieldError::invalid(name, text, detail));
-    }
+    let errors = check_words(&FieldPath::new(name), text, limit);
     match errors.is_empty() {
         true => Ok((!text.is_empty()).then(|| text.to_owned())),
         false => Err(Status::invalid(&verb.options(), "", &errors)),

@@ -45,6 +45,8 @@ pub(crate) use change::served;
 pub(crate) use follower::run;
 pub(crate) use index::ObjectPath;
 pub(crate) use past::{Missing, Past};
+#[cfg(test)]
+pub(crate) use record::Head;
 pub(crate) use record::{Id, Record, Verb};
 
 use crate::encryption::Keyring;
@@ -283,9 +285,14 @@ impl History {
 /// What selects the changes of an object, whatever the version or form that it was written in.
 pub(crate) fn changes_of(kind: &Served, namespace: &str, name: &str) -> Vec<FieldTerm> {
     let kept = kind.entry.kept_as();
+    changes_named((kept.group, kept.name), (namespace, name))
+}
+
+/// What selects the changes of an object of a kind that is kept under this group and name, whether it is served or not.
+pub(crate) fn changes_named((group, kind): (&str, &str), (namespace, name): (&str, &str)) -> Vec<FieldTerm> {
     let fields = [
-        ("object.group", kept.group),
-        ("object.kind", kept.name),
+        ("object.group", group),
+        ("object.kind", kind),
         ("object.namespace", namespace),
         ("object.name", name),
     ];

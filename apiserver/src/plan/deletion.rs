@@ -1,37 +1,71 @@
 //! What the undoing of a deletion is to make again: an object may go some time after its deletion began, and a namespace takes
 //! along what is in it.
 
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
 use orch_api::fields::FieldTerm;
-use orch_api::{FieldQuery, Object as _, Status};
+use orch_api::{FieldQuery, Object as _, Status, Time};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::stage::Stage;
 use super::undo::{read, refusal};
-use crate::history::{History, Id, ObjectPath, Record, Verb, changes_of, unreadable};
+use super::{lineage, owners};
+use crate::history::{History, Id, ObjectPath, Record, Verb, unreadable};
 
 /// The changes to take back for a change: of one that began the deletion of what is gone by now the one that ended it, and with the
 /// deletion of a namespace those of what went with it and belonged to nobody.
 ///
 /// # Errors
 /// 422 if it is not known what went with a namespace.
-pub(super) async fn meant(stage: &Stage, history: &History, change: Record) -> Result<Vec<Record>, Status> {
-    let kinds = stage.registry.kinds.now();
-    let served = kinds.named(&change.head.api_version, &change.head.kind).cloned();
-    let place =
-        ObjectPath::of_key(&change.head.key).map(|path| (path.namespace.to_owned(), path.name.to_owned()));
-    let (Some(served), Some((namespace, name))) = (served, place) else { return Ok(vec![change]) };
-    let own = changes_of(&served, &namespace, &name);
-    let is_namespace = kinds.core("namespaces").is_some_and(|namespaces| namespaces.kind() == served.kind());
+pub(super) async fn meant(history: &History, change: Record) -> Result<Vec<Record>, Status> {
+    let own = lineage::terms_of(&change);
+    let path = ObjectPath::of_key(&change.head.key);
+    let namespace = path.filter(|path| (path.group, path.plural) == ("", "namespaces"));
+    let namespace = namespace.map(|path| path.name.to_owned());
     let history = history.clone();
     let find = move || -> Result<Vec<Record>, Status> {
         let change = ended(&history, &own, change)?;
-        if !is_namespace || change.head.verb != Verb::Deleted {
+        let Some(namespace) = namespace.filter(|_| change.head.verb == Verb::Deleted) else {
             return Ok(vec![change]);
-        }
-        let contents = contents(&history, &own, &name, &change)?;
+        };
+        let contents = contents(&history, &own, &namespace, &change)?;
         Ok(std::iter::once(change).chain(contents).collect())
     };
     tokio::task::spawn_blocking(find).await.map_err(Status::internal)?
+}
+
+/// Why a change is not to be taken back if it deleted an object, or began to, whose controller has another made in its place: because
+/// that is there, or comes back as well, being one of these uids.
+pub(super) async fn maker(
+    stage: &Stage,
+    change: &Record,
+    coming: &HashSet<String>,
+) -> Result<Option<Status>, Status> {
+    let Some(object) = going(change)? else { return Ok(None) };
+    let Some(controller) = owners::controller(&object) else { return Ok(None) };
+    let namespace = object.namespace();
+    let makes =
+        coming.contains(controller.text(&["uid"])) || owners::is_there(stage, namespace, controller).await?;
+    let place = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+    let (kind, name, controller) = (&change.head.kind, object.name(), owners::named(controller));
+    let why = format!("{kind} {place}{name}: {controller} has another made in its place");
+    Ok(makes.then(|| refusal(&why)))
+}
+
+/// The uids of the objects that changes deleted, or began to.
+pub(super) fn uids(changes: &[Record]) -> Result<HashSet<String>, Status> {
+    let each = changes.iter().map(|change| Ok(going(change)?.map(|object| object.uid().to_owned())));
+    each.filter_map(Result::transpose).collect()
+}
+
+/// The object that a change deleted, or began to.
+fn going(change: &Record) -> Result<Option<Value>, Status> {
+    match change.head.verb == Verb::Deleted || beginning(change)?.is_some() {
+        true => read(change.before.as_ref()),
+        false => Ok(None),
+    }
 }
 
 /// The change itself, or the one that ended what it began.
@@ -74,7 +108,7 @@ fn contents(
     let unknown =
         || refusal(&format!("Namespace {namespace}: the history does not know what was in it; make it anew"));
     let begun = begun.ok_or_else(unknown)?;
-    let since = read(begun.after.as_ref())?.map(|object| deletion_time(&object)).unwrap_or_default();
+    let since = read(begun.after.as_ref())?.and_then(|object| deletion_time(&object));
     let inside = FieldQuery::equals("object.namespace", namespace).terms;
     let mut gone = Vec::new();
     for record in changes(history, &inside, Some(deletion.head.id), |record| record.head.id > begun.head.id)?
@@ -82,7 +116,7 @@ fn contents(
         match record.head.verb {
             Verb::Missed => return Err(unknown()),
             Verb::Deleted
-                if read(record.before.as_ref())?.is_some_and(|object| went_along(&object, &since)) =>
+                if read(record.before.as_ref())?.is_some_and(|object| went_along(&object, since)) =>
             {
                 gone.push(record);
             }
@@ -93,14 +127,16 @@ fn contents(
 }
 
 /// Whether an object in a namespace went because that did: it was not on its way out before, and no other object's.
-fn went_along(object: &Value, since: &str) -> bool {
-    let of_others = object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
-    let began = deletion_time(object);
-    !of_others && (began.is_empty() || began.as_str() >= since)
+fn went_along(object: &Value, since: Option<Timestamp>) -> bool {
+    owners::references(object).is_empty() && deletion_time(object).is_none_or(|began| Some(began) >= since)
 }
 
-fn deletion_time(object: &Value) -> String {
-    object.text(&["metadata", "deletionTimestamp"]).to_owned()
+/// When the deletion of an object began, if it has. What is written down is when it is to be over.
+fn deletion_time(object: &Value) -> Option<Timestamp> {
+    let metadata = &object["metadata"];
+    let due = Option::<Time>::deserialize(&metadata["deletionTimestamp"]).ok().flatten()?;
+    let grace_seconds = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
+    due.timestamp().checked_sub(SignedDuration::from_secs(grace_seconds)).ok()
 }
 
 /// Changes, newest first, from before one on, as long as they are wanted.
@@ -131,11 +167,13 @@ mod tests {
 
     #[test]
     fn what_belongs_to_others_or_was_going_already_did_not_go_along() {
-        let since = "2026-01-01T00:00:10Z";
-        let at = |time: Value| json!({"metadata": {"deletionTimestamp": time}});
-        assert!(went_along(&at(Value::Null), since), "it went at once");
-        assert!(went_along(&at("2026-01-01T00:00:10Z".into()), since));
-        assert!(!went_along(&at("2026-01-01T00:00:09Z".into()), since));
+        let since = "2026-01-01T00:00:10Z".parse().ok();
+        let due = |time: Value, grace_seconds: i64| json!({"metadata": {"deletionTimestamp": time, "deletionGracePeriodSeconds": grace_seconds}});
+        assert!(went_along(&due(Value::Null, 0), since), "it went at once");
+        assert!(went_along(&due("2026-01-01T00:00:10Z".into(), 0), since));
+        assert!(!went_along(&due("2026-01-01T00:00:09Z".into(), 0), since));
+        assert!(!went_along(&due("2026-01-01T00:00:39Z".into(), 30), since), "it was to be over later");
+        assert!(went_along(&due("2026-01-01T00:00:40Z".into(), 30), since));
         assert!(!went_along(&json!({"metadata": {"ownerReferences": [{"name": "web"}]}}), since));
     }
 }

@@ -2,51 +2,89 @@
 //!
 //! So the undoing of a deletion does not keep what was before the deletion from being undone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use orch_api::{Object as _, Status};
+use orch_api::fields::FieldTerm;
+use orch_api::{Object as _, Status, field_changes, split_api_version};
 use serde_json::Value;
 
+use super::content::{as_new, own};
 use super::stage::Stage;
-use super::undo::{as_new, own, read};
-use crate::history::{ObjectPath, Record, Verb, changes_of, unreadable};
-use crate::kinds::Served;
+use super::undo::read;
+use crate::history::{ObjectPath, Record, Verb, changes_named, unreadable};
 
-/// Whether the object that has one uid `now` is the one that had another after a change. Cost: all later changes of it are read.
+/// What selects the changes of the object of a change, whether its kind is still served or not.
+pub(super) fn terms_of(change: &Record) -> Vec<FieldTerm> {
+    let head = &change.head;
+    let (group, _) = split_api_version(&head.api_version);
+    let place = ObjectPath::of_key(&head.key).map(|path| (path.namespace, path.name));
+    changes_named((group, &head.kind), place.unwrap_or_default())
+}
+
+/// Whether the object that `terms` select, which has one uid `now`, is the one that had another. Cost: all changes of it since it had
+/// that are read.
 pub(super) async fn continues(
     stage: &Stage,
-    kind: &Served,
-    change: &Record,
+    terms: Vec<FieldTerm>,
+    has_status: bool,
     (was, now): (&str, &str),
 ) -> Result<bool, Status> {
-    let (Some(history), Some(path)) = (stage.registry.history.clone(), ObjectPath::of_key(&change.head.key))
-    else {
-        return Ok(false);
-    };
-    let (terms, since, has_status) =
-        (changes_of(kind, path.namespace, path.name), change.head.id, kind.kind().has_status);
-    let read_since = move || {
-        let mut later = VecDeque::new();
-        let each = |record: Record| {
-            let is_later = record.head.id > since;
-            if is_later {
-                later.push_front(record);
-            }
-            is_later
-        };
-        history.select(&terms, None, |_| true, each).map(|()| later)
-    };
-    let later =
-        tokio::task::spawn_blocking(read_since).await.map_err(Status::internal)?.map_err(unreadable)?;
+    if was == now {
+        return Ok(true);
+    }
     let mut line = Line { uid: was.to_owned(), ended_as: None };
-    for record in later {
-        if record.head.verb == Verb::Missed {
+    let uid = line.uid.clone();
+    let left_it_so = move |change: &Record| {
+        let after = read(change.after.as_ref()).ok().flatten();
+        after.is_some_and(|after| after.uid() == uid)
+    };
+    for change in since(stage, terms, left_it_so).await? {
+        if change.head.verb == Verb::Missed {
             return Ok(false);
         }
-        let [before, after] = [read(record.before.as_ref())?, read(record.after.as_ref())?];
+        let [before, after] = [read(change.before.as_ref())?, read(change.after.as_ref())?];
         line.follow(before.as_ref(), after.as_ref(), has_status);
     }
     Ok(line.ended_as.is_none() && line.uid == now)
+}
+
+/// The fields of an object that people, or what acts for them, have changed after a change: not what components of the cluster have.
+/// None if changes are missing. Cost: all changes of the object since are read.
+pub(super) async fn changed_since(
+    stage: &Stage,
+    change: &Record,
+) -> Result<Option<BTreeSet<String>>, Status> {
+    let (mut fields, id) = (BTreeSet::new(), change.head.id);
+    for later in since(stage, terms_of(change), move |one| one.head.id == id).await? {
+        if later.head.verb == Verb::Missed {
+            return Ok(None);
+        }
+        if later.head.id > id && !later.head.origin.is_of_the_cluster() {
+            let [before, after] = [read(later.before.as_ref())?, read(later.after.as_ref())?];
+            let changed = field_changes(before.as_ref(), after.as_ref());
+            fields.extend(changed.into_iter().map(|field| field.path));
+        }
+    }
+    Ok(Some(fields))
+}
+
+/// The changes of an object, oldest first, from the last one on for which `begins` holds; if there is none, all.
+async fn since(
+    stage: &Stage,
+    terms: Vec<FieldTerm>,
+    begins: impl Fn(&Record) -> bool + Send + 'static,
+) -> Result<VecDeque<Record>, Status> {
+    let Some(history) = stage.registry.history.clone() else { return Ok(VecDeque::new()) };
+    let read = move || {
+        let mut found = VecDeque::new();
+        let each = |record: Record| {
+            let goes_on = !begins(&record);
+            found.push_front(record);
+            goes_on
+        };
+        history.select(&terms, None, |_| true, each).map(|()| found)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(Status::internal)?.map_err(unreadable)
 }
 
 /// An object that is followed through the changes of its name.
@@ -58,7 +96,7 @@ struct Line {
 
 impl Line {
     fn follow(&mut self, before: Option<&Value>, after: Option<&Value>, has_status: bool) {
-        let content = |object: &Value| own(&as_new(object), has_status);
+        let content = |object: &Value| without_uids(own(&as_new(object), has_status));
         let was_it = before.is_some_and(|before| before.uid() == self.uid);
         let is_it = after.is_some_and(|after| after.uid() == self.uid);
         if self.ended_as.is_none() && was_it && !is_it {
@@ -70,6 +108,13 @@ impl Line {
             (self.uid, self.ended_as) = (after.uid().to_owned(), None);
         }
     }
+}
+
+/// Owners that go on are named by another uid.
+fn without_uids(mut own: Value) -> Value {
+    let owners = own.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    owners.into_iter().flatten().filter_map(Value::as_object_mut).for_each(|owner| drop(owner.remove("uid")));
+    own
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself.
 //! - `request.rs`: from changes to requests; `undo.rs` and `rollback.rs`: those that go back to what the history knows,
-//!   where `lineage.rs` tells which object of a name is which, and `deletion.rs` what went with what;
+//!   where `lineage.rs` tells which object of a name is which, `deletion.rs` what went with what, `owners.rs` whose objects are,
+//!   `order.rs` what is needed first, and `content.rs` what of an object is somebody's;
 //!   `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
 //! - `create.rs` makes a plan, `apply.rs` carries one out, `simulate` here answers what would be if.
 //! - `record.rs`: what is kept of a plan beside what it shows; `secrets.rs`: what it does not show.
@@ -15,9 +16,12 @@
 //! - Secrets are not in what a plan shows, and what it keeps is sealed as secrets are.
 
 mod apply;
+mod content;
 mod create;
 mod deletion;
 mod lineage;
+mod order;
+mod owners;
 mod record;
 mod rehearsal;
 mod request;

@@ -10,8 +10,8 @@ use orch_store::{Entry, Key, Limits, Op, Revision, Write};
 use serde_json::Value;
 
 use super::request::{causes, place, requests};
-use super::secrets;
 use super::stage::{Asker, Done, Stage};
+use super::{secrets, undo};
 use crate::kinds::Served;
 use crate::origin::{is_record, object_in};
 use crate::registry::Registry;
@@ -61,6 +61,9 @@ pub(super) async fn rehearse(
 }
 
 async fn perform(stage: &Stage, asker: &Asker<'_>, change: &PlannedChange) -> Result<Vec<Done>, Status> {
+    if let Some(undo) = &change.undo {
+        return undo::perform(stage, asker, undo).await;
+    }
     let mut done = Vec::new();
     for request in requests(stage, asker, change).await? {
         done.push(stage.run(asker, request).await?);

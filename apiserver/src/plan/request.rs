@@ -9,15 +9,15 @@ use orch_api::{
 };
 use serde_json::{Value, json};
 
+use super::rollback;
 use super::stage::{Asker, Stage};
-use super::{rollback, undo};
 use crate::kinds::{Kinds, Served};
 
-/// The requests that make a change. Most are one; draining a node is one for the node and one for each of its pods,
-/// and undoing a plan is one for each of its changes.
+/// The requests that make a change, but for one that undoes others, which is made object by object. Most are one; draining a node is
+/// one for the node and one for each of its pods.
 ///
 /// # Errors
-/// 422 for a kind that is not served and for what cannot be planned; 404 for a node that is not there.
+/// 422 for a kind that is not served and for what cannot be planned.
 pub(super) async fn requests(
     stage: &Stage,
     asker: &Asker<'_>,
@@ -35,9 +35,6 @@ pub(super) async fn requests(
     }
     if let Some(drain) = &change.drain {
         return stage.registry.foresight.drain(&drain.node, &*stage.after());
-    }
-    if let Some(undo) = &change.undo {
-        return undo::requests(stage, asker, undo).await;
     }
     if let Some(rollback) = &change.rollback {
         return rollback::requests(stage, asker, rollback).await;

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use orch_api::plan::{PlanTarget, PlannedRollback};
-use orch_api::{FieldError, Object as _, Request, Status};
+use orch_api::{Attributes, FieldError, Object as _, Params, Request, Status, Target, Verb};
 use orch_store::{ReadAt, Revision};
 use serde_json::{Map, Value};
 
+use super::content::{as_new, own};
+use super::owners::{self, Again};
 use super::request::{invalid, placed, served};
 use super::stage::{Asker, Stage};
-use super::undo::{as_new, making, may_be_seen, own, restoring};
+use super::undo::{making, restoring};
 use crate::history::Past;
 use crate::kinds::Served;
 use crate::status::from_store;
@@ -39,7 +41,8 @@ pub(super) async fn requests(
             return Err(refusal(what, &why));
         }
     };
-    let then: Value = serde_json::from_slice(&then).map_err(Status::internal)?;
+    let mut then: Value = serde_json::from_slice(&then).map_err(Status::internal)?;
+    let gone = Again::default().name_owners(stage, &mut then).await?;
     // As it was stored, which may be another version than was asked for.
     let kind = served(&kinds, &api_version, &kind, "rollback.target.kind")?;
     let target = placed(&kind, &what.namespace, &what.name, "rollback.target")?;
@@ -55,8 +58,17 @@ pub(super) async fn requests(
             let patch = difference(&own(&now, has_status), &own(&as_new(&then), has_status));
             Ok(restoring(&target, [&then, &now, &now], &patch))
         }
-        None => Ok(making(&target, &then)),
+        None => {
+            owners::keep(&mut then, &gone).map_err(|why| refusal(what, &why))?;
+            Ok(making(&target, &then))
+        }
     }
+}
+
+/// Whoever may not get an object is told nothing of what it was.
+async fn may_be_seen(stage: &Stage, asker: &Asker<'_>, target: &Target) -> Result<(), Status> {
+    let get = Request { verb: Verb::Get, target: target.clone(), params: Params::default(), body: None };
+    stage.registry.gate.check(&Attributes::of(asker.identity.subject(), &get)).await
 }
 
 /// What the object was at the revision; the same as now only if it is not there.

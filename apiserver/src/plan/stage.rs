@@ -104,6 +104,7 @@ impl Stage {
                 let why = "cannot be part of a plan";
                 return Err(Status::forbidden(call.kind.kind(), call.name(), why));
             }
+            self.note_definition(&call.kind)?;
             let mut target = target(&call);
             if call.verb() == Verb::Create && call.subresource().is_none() {
                 target.name = call.object()?.0.name().to_owned();
@@ -119,6 +120,17 @@ impl Stage {
             Ok(Done { key, target, kind: call.kind, warnings })
         }
         .boxed()
+    }
+
+    /// What becomes of an object of a kind that another object defines depends on that one, too: looking at it notes it.
+    fn note_definition(&self, kind: &Served) -> Result<(), Status> {
+        if kind.entry.custom.is_some() {
+            let name = format!("{}.{}", kind.kind().plural, kind.kind().group);
+            for (defining, _) in Definitions::defining(&self.registry.kinds.now()) {
+                defining.window.get(&defining.key(None, &name)?);
+            }
+        }
+        Ok(())
     }
 
     /// Shows what has been committed to those who read from the cache.

@@ -3,66 +3,81 @@
 //! What was made is deleted, what was deleted is made again, and the fields that a change changed become what they were before it.
 //! What has changed since is never overwritten: undoing it is refused, field by field.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use orch_api::apply::give_back;
 use orch_api::plan::PlannedUndo;
-use orch_api::{Attributes, Body, FieldError, MediaType, Object as _, Params, Request, Status, Target, Verb};
+use orch_api::{
+    Body, FieldError, MediaType, Object as _, Params, Request, Status, Target, Verb, field_changes,
+};
 use serde_json::{Map, Value, json};
 
+use super::content::{as_new, own, put_back};
+use super::order::in_order;
+use super::owners::{self, Again};
 use super::request::{self, invalid, written};
-use super::stage::{Asker, Stage};
+use super::stage::{Asker, Done, Stage};
 use super::{deletion, lineage};
 use crate::history::{History, ObjectPath, Record, Verb as Happened, unreadable};
 use crate::kinds::Served;
+use crate::registry::Sight;
 
-/// What of an object's metadata somebody has set: the rest is the server's.
-const OWN_METADATA: [&str; 4] = ["annotations", "finalizers", "labels", "ownerReferences"];
-/// What the server says of a new object, and of one that is to go.
-const SET_BY_SERVER: [&str; 7] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "uid",
-];
-/// How an object was to go, which is over.
-const GOING: [&str; 2] = ["foregroundDeletion", "orphan"];
-
-/// The requests that take back a change or a plan.
+/// Takes back a change or a plan, object by object: a kind is served again, and an owner there, before what needs it is made.
 ///
 /// # Errors
-/// 422 if the history does not know it, and for what has changed since; 403 for who may not see what was changed.
-pub(super) async fn requests(
+/// 422 if the history does not know it, or has nothing of it that may be seen, and for what has changed since; whatever the requests
+/// that take it back are refused with.
+pub(super) async fn perform(
     stage: &Stage,
     asker: &Asker<'_>,
     undo: &PlannedUndo,
-) -> Result<Vec<Request>, Status> {
-    let (history, given) = wanted(stage, undo).await?;
-    let mut records = Vec::new();
-    for record in given {
-        records.extend(deletion::meant(stage, &history, record).await?);
-    }
-    // Namespaces are there before what is in them, and go after it.
-    records.sort_by_key(|record| {
-        let is_inside = ObjectPath::of_key(&record.head.key).is_some_and(|path| !path.namespace.is_empty());
-        match record.head.verb {
-            Happened::Deleted => (0, is_inside),
-            Happened::Created => (2, !is_inside),
-            Happened::Updated | Happened::Missed => (1, is_inside),
+) -> Result<Vec<Done>, Status> {
+    let (mut again, mut done) = (Again::default(), Vec::new());
+    for record in changes(stage, asker, undo).await? {
+        let change = Undone::of(stage, &record, &again).await?;
+        for request in change.requests()? {
+            done.push(stage.run(asker, request).await?);
         }
-    });
-    let mut requests = Vec::new();
-    for record in &records {
-        let change = Undone::of(stage, record).await?;
-        may_be_seen(stage, asker, &change.target).await?;
-        requests.extend(change.requests()?);
+        if let What::Removed(before) = &change.what
+            && let Some(now) = change.kind.window.get(&record.head.key)
+        {
+            again.note(before, &now.value().map_err(Status::internal)?);
+        }
     }
-    Ok(requests)
+    Ok(done)
+}
+
+/// The changes to take back, in order, if who asks may see them all. What controllers make anew is left to them.
+async fn changes(stage: &Stage, asker: &Asker<'_>, undo: &PlannedUndo) -> Result<Vec<Record>, Status> {
+    let (history, given) = wanted(stage, undo).await?;
+    let sight = Sight::of(&stage.registry, asker.identity);
+    let sees = |record: &Record| sight.may_get(record.head.key.as_str());
+    let hidden =
+        || refusal("it changed objects that you may not get, and is undone as a whole or not at all");
+    match (given.iter().all(sees), given.iter().any(sees)) {
+        (true, true) => {}
+        (_, true) => return Err(hidden()),
+        (_, false) => return Err(unknown(undo)),
+    }
+    let (mut records, mut left) = (Vec::new(), None);
+    let coming = deletion::uids(&given)?;
+    for record in given {
+        match deletion::maker(stage, &record, &coming).await? {
+            Some(refusal) => left = left.or(Some(refusal)),
+            None => records.extend(deletion::meant(&history, record).await?),
+        }
+    }
+    if let (true, Some(refusal)) = (records.is_empty(), left) {
+        return Err(refusal);
+    }
+    if !records.iter().all(sees) {
+        return Err(hidden());
+    }
+    let kinds = stage.registry.kinds.now();
+    in_order(records, |record| {
+        kinds.kept_at(record.head.key.as_str()).iter().any(|kind| kind.entry.defines.is_some())
+    })
 }
 
 /// The changes to take back, as the history has them.
@@ -83,30 +98,57 @@ async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<(History, Vec<Recor
     let revision = records.first().map(|record| record.head.id.revision);
     records
         .retain(|record| Some(record.head.id.revision) == revision && record.head.verb != Happened::Missed);
-    if records.is_empty() {
-        let (field, name, what) = match undo.change.as_str() {
-            "" => ("undo.plan", undo.plan.as_str(), "no change of a plan of this name is in the history"),
-            change => ("undo.change", change, "no such change is in the history"),
-        };
-        return Err(invalid(&FieldError::invalid(field, name, what)));
+    if records.is_empty() { Err(unknown(undo)) } else { Ok((history, records)) }
+}
+
+/// What is not in the history, or may not be seen, which is the same to who asks.
+fn unknown(undo: &PlannedUndo) -> Status {
+    let (field, name, what) = match undo.change.as_str() {
+        "" => ("undo.plan", undo.plan.as_str(), "no change of a plan of this name is in the history"),
+        change => ("undo.change", change, "no such change is in the history"),
+    };
+    invalid(&FieldError::invalid(field, name, what))
+}
+
+/// What a change has done to an object.
+#[derive(Debug, PartialEq)]
+enum What {
+    Made(Value),
+    Removed(Value),
+    Altered {
+        before: Value,
+        after: Value,
+    },
+    /// The history has not all of it.
+    Unknown,
+}
+
+impl What {
+    fn of(verb: Happened, before: Option<Value>, after: Option<Value>) -> Self {
+        match (verb, before, after) {
+            (Happened::Created, _, Some(after)) => Self::Made(after),
+            (Happened::Deleted, Some(before), _) => Self::Removed(before),
+            (Happened::Updated, Some(before), Some(after)) => Self::Altered { before, after },
+            _ => Self::Unknown,
+        }
     }
-    Ok((history, records))
 }
 
 /// A change that is to be taken back.
 struct Undone {
     kind: Arc<Served>,
     target: Target,
-    before: Option<Value>,
-    after: Option<Value>,
+    what: What,
     /// The object as it is, if it is the one that was changed.
     now: Option<Value>,
     /// Whether there is another of its name.
     is_replaced: bool,
+    /// Of an object that was made: the fields that others have put into it, or changed, since.
+    since: Vec<String>,
 }
 
 impl Undone {
-    async fn of(stage: &Stage, record: &Record) -> Result<Self, Status> {
+    async fn of(stage: &Stage, record: &Record, again: &Again) -> Result<Self, Status> {
         let head = &record.head;
         let kinds = stage.registry.kinds.now();
         let kind = kinds.named(&head.api_version, &head.kind).cloned();
@@ -121,33 +163,47 @@ impl Undone {
         let target = target.named(path.name);
         let now = kind.window.get(&head.key).map(|object| object.value());
         let now = now.transpose().map_err(Status::internal)?;
-        let (before, after) = (read(record.before.as_ref())?, read(record.after.as_ref())?);
+        let [mut before, mut after] = [read(record.before.as_ref())?, read(record.after.as_ref())?];
+        let has_status = kind.kind().has_status;
         let is_same = match (&now, &after) {
             (Some(now), Some(after)) => {
-                now.uid() == after.uid()
-                    || lineage::continues(stage, &kind, record, (after.uid(), now.uid())).await?
+                let (terms, uids) = (lineage::terms_of(record), (after.uid(), now.uid()));
+                lineage::continues(stage, terms, has_status, uids).await?
             }
             (Some(_), None) | (None, _) => false,
         };
+        let mut gone = Vec::new();
+        for side in [&mut after, &mut before].into_iter().flatten() {
+            gone = again.name_owners(stage, side).await?;
+        }
         let is_replaced = now.is_some() && !is_same;
-        Ok(Self { kind, target, before, after, now: now.filter(|_| is_same), is_replaced })
+        let (what, now) = (What::of(head.verb, before, after), now.filter(|_| is_same));
+        let mut undone = Self { kind, target, what, now, is_replaced, since: Vec::new() };
+        if let What::Removed(before) = &mut undone.what {
+            owners::keep(before, &gone).map_err(|why| undone.refused(&why))?;
+        }
+        if let (What::Made(after), Some(now)) = (&undone.what, &undone.now) {
+            undone.since = changed_since(stage, record, has_status, [after, now]).await?;
+        }
+        Ok(undone)
     }
 
     fn requests(&self) -> Result<Vec<Request>, Status> {
-        match (&self.before, &self.after) {
-            (None, Some(_)) => {
+        match &self.what {
+            What::Made(_) => {
                 let body = Some(request::deletion(self.now()?.uid(), ""));
+                self.unless_changed(&self.since)?;
                 let (target, params) = (self.target.clone(), Params::default());
                 Ok(vec![Request { verb: Verb::Delete, target, params, body }])
             }
-            (Some(_), None) if self.is_replaced => Err(self.refused("it is there again")),
-            (Some(before), None) => Ok(making(&self.target, before)),
-            (Some(before), Some(after)) => {
+            What::Removed(_) if self.is_replaced => Err(self.refused("it is there again")),
+            What::Removed(before) => Ok(making(&self.target, before)),
+            What::Altered { before, after } => {
                 let now = self.now()?;
                 let patch = self.patch(before, after, now)?;
                 self.restoring([before, after, now], patch)
             }
-            (None, None) => Err(self.refused("what it was is not known")),
+            What::Unknown => Err(self.refused("what it was is not known")),
         }
     }
 
@@ -166,10 +222,15 @@ impl Undone {
         let [before, after, now] = [before, after, now].map(|object| own(object, has_status));
         let (mut patch, mut moved) = (Map::new(), Vec::new());
         put_back(&[&before, &after, &now], "", &mut patch, &mut moved);
-        if !moved.is_empty() {
-            return Err(self.refused(&format!("has been changed since: {}", moved.join(", "))));
-        }
+        self.unless_changed(&moved)?;
         Ok(Value::Object(patch))
+    }
+
+    fn unless_changed(&self, moved: &[String]) -> Result<(), Status> {
+        match moved {
+            [] => Ok(()),
+            moved => Err(self.refused(&format!("has been changed since: {}", moved.join(", ")))),
+        }
     }
 
     /// What puts the fields back. A change that only gave fields to others has changed none; nor has one that made another object of the
@@ -222,12 +283,6 @@ fn merging(target: &Target, patch: &Value) -> Request {
     Request { verb: Verb::Patch, target: target.clone(), params: Params::default(), body: Some(body) }
 }
 
-/// Whoever may not get an object is told nothing of what it was.
-pub(super) async fn may_be_seen(stage: &Stage, asker: &Asker<'_>, target: &Target) -> Result<(), Status> {
-    let get = Request { verb: Verb::Get, target: target.clone(), params: Params::default(), body: None };
-    stage.registry.gate.check(&Attributes::of(asker.identity.subject(), &get)).await
-}
-
 pub(super) fn refusal(why: &str) -> Status {
     invalid(&FieldError::forbidden("undo", why))
 }
@@ -236,96 +291,41 @@ pub(super) fn read(value: Option<&Bytes>) -> Result<Option<Value>, Status> {
     value.map(|value| serde_json::from_slice(value)).transpose().map_err(Status::internal)
 }
 
-/// The object as somebody would write it who makes it anew.
-pub(super) fn as_new(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        SET_BY_SERVER.iter().for_each(|field| drop(metadata.remove(*field)));
-        if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
-            finalizers.retain(|finalizer| !GOING.iter().any(|going| finalizer == going));
-        }
+/// The fields in which an object is not what it was after a change, of those that people, or what acts for them, have changed since.
+async fn changed_since(
+    stage: &Stage,
+    change: &Record,
+    has_status: bool,
+    sides: [&Value; 2],
+) -> Result<Vec<String>, Status> {
+    let [after, now] = sides.map(|object| own(object, has_status));
+    let differing = field_changes(Some(&after), Some(&now)).into_iter().map(|field| field.path);
+    let mut differing: Vec<String> = differing.collect();
+    if !differing.is_empty()
+        && let Some(by_people) = lineage::changed_since(stage, change).await?
+    {
+        let is_in = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
+        differing.retain(|path| by_people.iter().any(|changed| is_in(path, changed)));
     }
-    object
-}
-
-/// What of an object is not the server's.
-pub(super) fn own(object: &Value, has_status: bool) -> Value {
-    let mut own = object.as_object().cloned().unwrap_or_default();
-    own.retain(|field, _| match field.as_str() {
-        "apiVersion" | "kind" => false,
-        "status" => !has_status,
-        _ => true,
-    });
-    if let Some(metadata) = own.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|field, _| OWN_METADATA.contains(&field.as_str()));
-    }
-    Value::Object(own)
-}
-
-/// Puts into a merge patch what makes the fields that differ between `before` and `after` as they were before, and into `moved` those
-/// that are not `now` as they were after. Lists are taken as a whole.
-fn put_back(
-    [before, after, now]: &[&Value; 3],
-    path: &str,
-    patch: &mut Map<String, Value>,
-    moved: &mut Vec<String>,
-) {
-    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    let (before, after, now) = (fields(before), fields(after), fields(now));
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for name in names {
-        let sides @ [was, became, is] = [before.get(name), after.get(name), now.get(name)];
-        if was == became {
-            continue;
-        }
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        match sides {
-            [Some(was @ Value::Object(_)), Some(became @ Value::Object(_)), Some(is @ Value::Object(_))] => {
-                let mut below = Map::new();
-                put_back(&[was, became, is], &path, &mut below, moved);
-                patch.insert(name.clone(), Value::Object(below));
-            }
-            _ if is != became => moved.push(path),
-            _ => drop(patch.insert(name.clone(), was.cloned().unwrap_or_default())),
-        }
-    }
+    Ok(differing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn taken_back(before: Value, after: Value, now: Value) -> (Value, Vec<String>) {
-        let (mut patch, mut moved) = (Map::new(), Vec::new());
-        put_back(&[&before, &after, &now], "", &mut patch, &mut moved);
-        (patch.into(), moved)
-    }
-
     #[test]
-    fn fields_that_were_changed_become_what_they_were_and_no_others() {
-        let before = json!({"spec": {"a": 1, "list": [1, 2], "gone": {"x": 1}, "same": 1}});
-        let after = json!({"spec": {"a": 2, "list": [1], "new": {"y": 1}, "same": 1}});
-        let now = json!({"spec": {"a": 2, "list": [1], "new": {"y": 1}, "same": 5, "other": 1}});
-        let patch = json!({"spec": {"a": 1, "list": [1, 2], "gone": {"x": 1}, "new": null}});
-        assert_eq!(taken_back(before, after, now), (patch, Vec::new()));
-    }
-
-    #[test]
-    fn fields_that_have_been_changed_since_are_named() {
-        let before = json!({"spec": {"a": 1, "b": {"c": 1}}, "data": {"k": "1"}});
-        let after = json!({"spec": {"a": 2, "b": {"c": 2}}, "data": {"k": "2"}});
-        let now = json!({"spec": {"a": 3, "b": {"c": 2}}});
-        assert_eq!(taken_back(before, after, now).1, ["data", "spec.a"]);
-    }
-
-    #[test]
-    fn what_is_made_again_says_nothing_that_the_server_says() {
-        let deleted = json!({"kind": "Note", "data": {"a": "1"}, "metadata": {
-            "name": "n", "uid": "u", "labels": {"l": "1"}, "deletionTimestamp": "x", "finalizers": ["foregroundDeletion", "own"],
-        }});
-        let made = json!({"kind": "Note", "data": {"a": "1"}, "metadata": {
-            "name": "n", "labels": {"l": "1"}, "finalizers": ["own"],
-        }});
-        assert_eq!(as_new(&deleted), made);
+    fn what_a_change_did_is_not_guessed_from_what_is_missing() {
+        let sides = |verb, before: bool, after: bool| {
+            What::of(verb, before.then(|| json!("before")), after.then(|| json!("after")))
+        };
+        assert_eq!(sides(Happened::Created, false, true), What::Made(json!("after")));
+        assert_eq!(sides(Happened::Deleted, true, false), What::Removed(json!("before")));
+        let altered = What::Altered { before: json!("before"), after: json!("after") };
+        assert_eq!(sides(Happened::Updated, true, true), altered);
+        // The store had forgotten what was before, or no key opens it any more.
+        assert_eq!(sides(Happened::Updated, false, true), What::Unknown);
+        assert_eq!(sides(Happened::Deleted, false, false), What::Unknown);
+        assert_eq!(sides(Happened::Created, false, false), What::Unknown);
     }
 }

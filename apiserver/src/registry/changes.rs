@@ -27,7 +27,7 @@ pub(super) async fn get(registry: &Registry, call: &Call) -> Result<Answer, Stat
     let (history, _) = caught_up(registry).await?;
     let not_found = || Status::not_found(call.kind.kind(), call.name());
     let id: Id = call.name().parse().map_err(|_| not_found())?;
-    let (sight, kind) = (Sight::of(registry, call), call.kind.clone());
+    let (sight, kind) = (Sight::of(registry, &call.identity), call.kind.clone());
     let read = move || -> std::io::Result<Option<Bytes>> {
         let change = history.change(id)?;
         let visible = change
@@ -47,7 +47,7 @@ pub(super) async fn list(registry: &Registry, call: &Call) -> Result<Answer, Sta
     let before = call.params().cont.as_deref().map(decode).transpose()?;
     // Changes have no labels.
     let limit = if query.labels.matches(&Default::default()) { limit } else { 0 };
-    let (sight, kind) = (Sight::of(registry, call), call.kind.clone());
+    let (sight, kind) = (Sight::of(registry, &call.identity), call.kind.clone());
     let read = move || {
         let mut page = Page::default();
         let mut seen = HashMap::new();
@@ -109,18 +109,18 @@ async fn off_the_runtime<T: Send + 'static>(
 }
 
 /// What somebody may see.
-struct Sight {
+pub(crate) struct Sight {
     authorizer: Arc<dyn Authorizer>,
     identity: Identity,
 }
 
 impl Sight {
-    fn of(registry: &Registry, call: &Call) -> Self {
-        Self { authorizer: registry.gate.authorizer().clone(), identity: call.identity.clone() }
+    pub(crate) fn of(registry: &Registry, identity: &Identity) -> Self {
+        Self { authorizer: registry.gate.authorizer().clone(), identity: identity.clone() }
     }
 
     /// Whether the object that is, or was, kept somewhere may be read.
-    fn may_get(&self, key: &str) -> bool {
+    pub(crate) fn may_get(&self, key: &str) -> bool {
         let Some(path) = ObjectPath::of(key) else { return false };
         let subject = self.identity.subject();
         let resource = ResourceAttributes {

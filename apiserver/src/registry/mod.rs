@@ -35,6 +35,7 @@ use orch_store::Store;
 
 pub(crate) use answer::{Answer, List, Listed, Written};
 pub(crate) use call::{Call, Via};
+pub(crate) use changes::Sight;
 pub(crate) use create::insert;
 pub(crate) use watch::{Item, Watch};
 

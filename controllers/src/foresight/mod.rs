@@ -34,10 +34,7 @@ impl Foresight for ControllersForesight {
     }
 
     fn drain(&self, node: &str, view: &dyn View) -> Result<Vec<Request>, Status> {
-        let nodes: Vec<Node> = objects(view, &Node::KIND);
-        if !nodes.iter().any(|known| known.metadata.name == node) {
-            return Err(Status::not_found(&Node::KIND, node));
-        }
+        // Whether there is such a node is told by the first request, to who may ask.
         let pods: Vec<Pod> = objects(view, &Pod::KIND);
         let there = pods.iter().filter(|pod| pod.node_name() == Some(node));
         let running = there.filter(|pod| !pod.is_terminating() && !pod.is_terminal());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use orch_api::plan::{PlannedChange, PlannedDelete};
-use orch_api::{Object as _, Params, Patch, Status};
+use orch_api::{MAX_REASON_BYTES, Object as _, Params, Patch, Status, as_words};
 use orch_controller_runtime::{ObjectKey, Severity};
 use orch_ontology::{GitSync, GitSyncStatus, HeldRevision, InventoryItem, PlanStatus, rank};
 use serde_json::json;
@@ -23,8 +23,6 @@ use super::{Asked, InStep, Memory, Syncer, annotation, depends, drift, guard, is
 const PRUNE: (&str, &str) = ("orch.dev/prune", "false");
 /// After so many times within this time it is left to the next look at the repository to change things back.
 const CONTENTION: (usize, SignedDuration) = (5, SignedDuration::from_secs(60));
-/// A plan takes a little more.
-const MAX_REASON_BYTES: usize = 1000;
 /// How long what moved while it was being changed is left alone.
 const MOVED: Duration = Duration::from_millis(200);
 
@@ -429,9 +427,7 @@ fn is_drift(sync: &GitSync, target: &Loaded) -> bool {
 
 /// Why a plan is made: what the history shows.
 fn reason(target: &Loaded) -> String {
-    let mut reason = format!("{} ({})", about(target), target.author);
-    reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-    reason
+    as_words(&format!("{} ({})", about(target), target.author), MAX_REASON_BYTES)
 }
 
 pub(super) fn about(target: &Loaded) -> String {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use orch_tests::{Orchd, Run, binary, kubectl_path};
+use orch_tests::{Orchd, Run, binary, kubectl_path, wait_for};
 use serde_json::Value;
 
 use crate::real::{DEADLINE, running, start, text, workload};
@@ -22,6 +22,33 @@ spec:
       containers:
         - {name: web, imagee: \"registry.example/web:1\", ports: [{containerPort: 8080}]}
 ";
+
+/// The image of a workload, and the revision of which its controller has taken note.
+fn recorded(orch: &Orchd) -> [String; 2] {
+    let web = orch.orchctl(&["get", "workload/web", "-o", "json"]).ok();
+    let web: Value = serde_json::from_str(&web).unwrap();
+    let image = &web["spec"]["template"]["spec"]["containers"][0]["image"];
+    let revision = &web["metadata"]["annotations"]["orch.dev/revision"];
+    [image, revision].map(|value| value.as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn the_last_change_is_that_of_who_changed_and_not_of_the_controller_that_followed() {
+    let orch = Orchd::simulated(1);
+    let web = |image: &str| MISSPELT.replace("imagee", "image").replace("registry.example/web:1", image);
+    for (image, revision) in [("a:1", "1"), ("b:1", "2")] {
+        orch.orchctl_with(&["apply", "-f", "-"], &web(image)).ok();
+        wait_for("the controller to take note", DEADLINE, || match recorded(&orch) {
+            [_, noted] if noted == revision => Ok(()),
+            [_, noted] => Err(format!("revision {noted:?}")),
+        });
+    }
+    let shown = orch.orchctl(&["undo", "workload/web", "--apply"]).ok();
+    assert!(shown.contains("spec.template.spec.containers[web].image: \"b:1\" → \"a:1\""), "{shown}");
+    assert_eq!(recorded(&orch)[0], "a:1");
+    let unknown = orch.orchctl(&["plan", "--drain", "n9"]).fails();
+    assert!(unknown.contains("nodes \"n9\" not found"), "{unknown}");
+}
 
 /// Runs `orchctl` in the data directory, where the test's files are.
 fn orchctl_in(orch: &Orchd, args: &[&str], editor: &Path) -> Run {

@@ -56,6 +56,22 @@ async fn who_applies_a_plan_that_gives_no_reason_may_give_one() {
 }
 
 #[tokio::test]
+async fn words_that_would_steer_a_terminal_are_refused_wherever_they_stand() {
+    let (host, _directory) = host().await;
+    let mut of_two_lines = plan(json!([applied(map("new", json!({})))]));
+    of_two_lines["spec"]["reason"] = "the sale\nis over".into();
+    let why = "spec.reason: Invalid value: \"the sale\\nis over\": invalid character U+000A (at position 8)";
+    host.post(PLANS, of_two_lines).await.fails(422, "Invalid", why);
+    let mut apply = applied(map("new", json!({})));
+    apply["apply"]["fieldManager"] = "a\u{1b}[2J".into();
+    let why = "spec.changes[0].apply.fieldManager: Invalid value";
+    host.post(PLANS, plan(json!([apply]))).await.fails(422, "Invalid", why);
+    let patch = json!({"patch": {"target": of_map("new"), "patch": {}, "fieldManager": "x".repeat(129)}});
+    let why = "spec.changes[0].patch.fieldManager: Too long";
+    host.post(PLANS, plan(json!([patch]))).await.fails(422, "Invalid", why);
+}
+
+#[tokio::test]
 async fn what_a_plan_is_carried_out_from_is_not_in_the_history() {
     let (host, _directory) = host().await;
     let plan = host.post(PLANS, for_a_reason(json!([applied(map("new", json!({})))]))).await.is(201);

@@ -1,5 +1,7 @@
 //! What holds of undoing: random plans, undone in reverse order, leave the store as it was before them.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -10,7 +12,7 @@ use crate::host::{Host, text, workload};
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// The kinds that plans are about: with and without namespaces, secret, with a status, defined by users.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Map,
     Secret,
@@ -23,7 +25,7 @@ enum Kind {
 const KINDS: [Kind; 6] = [Kind::Map, Kind::Secret, Kind::Workload, Kind::Service, Kind::Role, Kind::Tab];
 
 /// An object that changes may be about.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Thing {
     kind: Kind,
     name: &'static str,
@@ -106,7 +108,49 @@ enum What {
     Patch,
     Label,
     Annotate,
+    /// It belongs to another object from now on.
+    Give(Thing),
     Delete,
+}
+
+/// The objects that there are, as plans are made.
+#[derive(Default)]
+struct There {
+    /// With the uids of those that are there already.
+    uids: BTreeMap<Thing, Option<String>>,
+    /// Whose each is that is another's.
+    owners: BTreeMap<Thing, Thing>,
+}
+
+impl There {
+    fn owned_by(&self, owner: Thing) -> Vec<Thing> {
+        self.owners.iter().filter(|(_, one)| **one == owner).map(|(owned, _)| *owned).collect()
+    }
+
+    fn belongs_to(&self, thing: Thing, owner: Thing) -> bool {
+        self.owners.get(&thing).is_some_and(|one| *one == owner || self.belongs_to(*one, owner))
+    }
+
+    /// The deletion of an object, and of what is its, as the garbage collector would delete it.
+    fn delete(&mut self, thing: Thing) -> Vec<Value> {
+        self.uids.remove(&thing);
+        self.owners.remove(&thing);
+        let own = self.owned_by(thing).into_iter().flat_map(|owned| self.delete(owned)).collect::<Vec<_>>();
+        std::iter::once(json!({"delete": {"target": thing.target()}})).chain(own).collect()
+    }
+
+    /// The patch that gives an object to another, if that can own it and its uid is known.
+    fn give(&mut self, thing: Thing, owner: Thing) -> Option<Value> {
+        let uid = self.uids.get(&owner)?.clone()?;
+        if thing == owner || thing.namespace().is_empty() || self.belongs_to(owner, thing) {
+            return None;
+        }
+        self.owners.insert(thing, owner);
+        let (version, kind, _) = owner.names();
+        let reference = json!({"apiVersion": version, "kind": kind, "name": owner.name, "uid": uid});
+        let patch = json!({"metadata": {"ownerReferences": [reference]}});
+        Some(json!({"patch": {"target": thing.target(), "type": "merge", "patch": patch}}))
+    }
 }
 
 /// What is done to an object. What needs it to be there is applied instead, if it is not.
@@ -118,15 +162,15 @@ struct Step {
 }
 
 impl Step {
-    fn planned(self, there: &mut Vec<Thing>) -> Value {
+    fn planned(self, there: &mut There) -> Vec<Value> {
         let Self { thing, number, .. } = self;
-        let was_there = there.contains(&thing);
-        let patch = |type_: &str, patch: Value| json!({"patch": {"target": thing.target(), "type": type_, "patch": patch}});
+        let was_there = there.uids.contains_key(&thing);
+        let patch = |type_: &str, patch: Value| {
+            vec![json!({"patch": {"target": thing.target(), "type": type_, "patch": patch}})]
+        };
         match self.what {
-            What::Delete if was_there => {
-                there.retain(|one| *one != thing);
-                json!({"delete": {"target": thing.target()}})
-            }
+            What::Delete if was_there => there.delete(thing),
+            What::Give(owner) if was_there => there.give(thing, owner).into_iter().collect(),
             What::Patch if was_there => patch("merge", thing.patch(number)),
             What::Label if was_there => {
                 patch("merge", json!({"metadata": {"labels": {"n": null, "m": number.to_string()}}}))
@@ -136,10 +180,10 @@ impl Step {
                 patch("json", json!([{"op": "add", "path": "/metadata/annotations", "value": value}]))
             }
             _ => {
-                if !was_there {
-                    there.push(thing);
-                }
-                json!({"apply": {"manifest": thing.manifest(number), "fieldManager": "ann", "force": true}})
+                there.uids.entry(thing).or_default();
+                vec![
+                    json!({"apply": {"manifest": thing.manifest(number), "fieldManager": "ann", "force": true}}),
+                ]
             }
         }
     }
@@ -150,17 +194,23 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let thing = thing.prop_map(|(kind, name)| Thing { kind, name });
     let what = prop_oneof![
         3 => Just(What::Apply), 2 => Just(What::Patch), 1 => Just(What::Label), 1 => Just(What::Annotate), 3 => Just(What::Delete),
+        3 => prop::sample::select(vec!["a", "b"]).prop_map(|name| What::Give(Thing { kind: Kind::Map, name })),
     ];
     let step = (thing, what, 1u8..5).prop_map(|(thing, what, number)| Step { thing, what, number });
     prop::collection::vec(step, 1..most)
 }
 
 /// All objects, with who owns their fields, without what is not undone: who they are, when they were made, when and how often written.
-async fn state(host: &Host) -> Vec<Value> {
-    let mut all = Vec::new();
+/// Owners are named as what they are, not by their uids.
+async fn state(host: &Host) -> Value {
+    let (mut all, mut uids) = (Vec::new(), Vec::new());
     for kind in KINDS {
         let list = host.get(&Thing::collection(kind)).await.is(200);
         for mut object in list["items"].as_array().unwrap().clone() {
+            uids.push((
+                text(&object["metadata"]["uid"]).to_owned(),
+                format!("{kind:?} {}", object["metadata"]["name"]),
+            ));
             let metadata = object["metadata"].as_object_mut().unwrap();
             for field in ["uid", "resourceVersion", "creationTimestamp", "generation"] {
                 metadata.remove(field);
@@ -171,12 +221,32 @@ async fn state(host: &Host) -> Vec<Value> {
             all.push(object);
         }
     }
-    all
+    let name = |told: String, (uid, name): &(String, String)| told.replace(uid, &name.replace('"', ""));
+    serde_json::from_str(&uids.iter().fold(json!(all).to_string(), name)).unwrap()
+}
+
+/// The uids of all objects.
+async fn uids(host: &Host) -> BTreeMap<Thing, Option<String>> {
+    let mut uids = BTreeMap::new();
+    for kind in KINDS {
+        for name in ["a", "b"] {
+            let thing = Thing { kind, name };
+            let object = host.get(&thing.path()).await;
+            if object.code == 200 {
+                uids.insert(thing, Some(text(&object.body["metadata"]["uid"]).to_owned()));
+            }
+        }
+    }
+    uids
 }
 
 /// Applies a plan of these steps. Its name, or none if it changed nothing.
-async fn applied(host: &Host, steps: &[Step], there: &mut Vec<Thing>) -> Option<String> {
-    let changes: Vec<Value> = steps.iter().map(|step| step.planned(there)).collect();
+async fn applied(host: &Host, steps: &[Step], there: &mut There) -> Option<String> {
+    there.uids = uids(host).await;
+    let changes: Vec<Value> = steps.iter().flat_map(|step| step.planned(there)).collect();
+    if changes.is_empty() {
+        return None;
+    }
     let made = host.post(PLANS, plan(changes.into())).await.is(201);
     let done = host.apply_plan(&made).await.is(200);
     let changes = done["status"]["changes"].as_array().unwrap();
@@ -192,7 +262,7 @@ async fn come_back(start: &[Step], plans: &[Vec<Step>]) {
     let (host, _directory) = host().await;
     let definition = include_str!("../../../../ontology/examples/customresourcedefinition.yaml");
     host.post(DEFINITIONS, serde_saphyr::from_str(definition).unwrap()).await.is(201);
-    let mut there = Vec::new();
+    let mut there = There::default();
     applied(&host, start, &mut there).await;
     let mut steps = Vec::new();
     for plan in plans {
@@ -225,7 +295,7 @@ proptest! {
 async fn to_undo_and_to_undo_that_is_to_go_to_and_fro() {
     let (host, _directory) = host().await;
     let thing = Thing { kind: Kind::Workload, name: "a" };
-    let mut there = Vec::new();
+    let mut there = There::default();
     let apply = |number| [Step { thing, what: What::Apply, number }];
     applied(&host, &apply(1), &mut there).await;
     let mut last = applied(&host, &apply(2), &mut there).await.unwrap();

@@ -1,7 +1,9 @@
 //! Plans: changes that are shown before they are made, and made together or not at all.
 
+mod definitions;
 mod history;
 mod inverse;
+mod owners;
 mod property;
 mod rights;
 mod rollback;

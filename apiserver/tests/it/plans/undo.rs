@@ -236,7 +236,7 @@ async fn only_who_may_get_an_object_undoes_its_changes() {
     });
     host.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).await.is(201);
     let by_ann = async || host.send(host.user("ann", &[]).post(host.url(PLANS)).json(&undone(&change))).await;
-    by_ann().await.fails(422, "Invalid", "User \"ann\" cannot get");
+    by_ann().await.fails(422, "Invalid", "no such change is in the history");
     let rollback = plan(json!([{"rollback": {"target": of_map("page"), "revision": 1}}]));
     let rolled = host.send(host.user("ann", &[]).post(host.url(PLANS)).json(&rollback)).await;
     rolled.fails(422, "Invalid", "User \"ann\" cannot get");
@@ -244,4 +244,72 @@ async fn only_who_may_get_an_object_undoes_its_changes() {
     by_ann().await.fails(422, "Invalid", "User \"ann\" cannot patch");
     host.merge(&format!("{roles}/ann"), with(json!(["get", "patch"]))).await.is(200);
     by_ann().await.is(201);
+}
+
+#[tokio::test]
+async fn what_somebody_may_not_see_is_not_named_to_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = history(directory.path()).await;
+    let host = Host::with(|config| {
+        config.authorizer = Arc::new(Authorization::new());
+        config.history = Some(history);
+    })
+    .await;
+    let own = host.api.local_client(orch_apiserver::Identity::new("tester", ["system:masters"]));
+    bootstrap(own, Vec::new()).await.unwrap();
+    host.make_namespace("default").await;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db-password"}});
+    let of_both = host.plan(json!([applied(secret.clone()), applied(map("page", json!({})))])).await;
+    host.apply_plan(&of_both).await.is(200);
+    let made = newest(&host, "db-password").await;
+    let [only, both, never] =
+        [json!({"change": made}), json!({"plan": name(&of_both)}), json!({"plan": "never"})];
+    let by = async |user: &str, what: &Value| {
+        let path = host.url(&format!("{PLANS}?dryRun=All"));
+        host.send(host.user(user, &[]).post(path).json(&plan(json!([{"undo": what}])))).await
+    };
+    // Everybody may make plans that are only looked at.
+    let unknown = by("bob", &never).await.fails(422, "Invalid", "no change of a plan of this name");
+    let hidden = by("bob", &both).await.is(422);
+    let same = |reply: &Value| text(&reply["message"]).replace(name(&of_both), "never");
+    assert_eq!(same(&hidden), same(&unknown), "as if there were no such plan");
+    let hidden = by("bob", &only).await.fails(422, "Invalid", "no such change is in the history");
+    assert!(!hidden.to_string().contains("password"), "{hidden}");
+
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
+    // Whoever views sees no secrets.
+    host.post(
+        bindings,
+        json!({
+            "metadata": {"name": "viewers"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
+        }),
+    )
+    .await
+    .is(201);
+    let partly = by("bob", &both).await.fails(422, "Invalid", "it changed objects that you may not get");
+    assert!(!partly.to_string().contains("password"), "{partly}");
+}
+
+#[tokio::test]
+async fn a_creation_is_not_undone_over_what_others_have_put_into_the_object() {
+    let (host, _directory) = host().await;
+    let page = format!("{MAPS}/page");
+    host.post(MAPS, map("page", json!({"a": "1"}))).await.is(201);
+    let creation = newest(&host, "page").await;
+    let by = async |user: &str, patch: Value| {
+        let request = host.request(reqwest::Method::PATCH, &page);
+        let request = request.header("content-type", "application/merge-patch+json");
+        host.send(request.header("impersonate-user", user).body(patch.to_string())).await.is(200)
+    };
+    by("system:orch:controller:tester", json!({"metadata": {"annotations": {"orch.dev/seen": "yes"}}})).await;
+    by("system:node:n1", json!({"data": {"node": "n1"}})).await;
+    host.post(PLANS, undone(&creation)).await.is(201);
+    by("bob", json!({"data": {"b": "2"}, "metadata": {"labels": {"c": "3"}}})).await;
+    let why = "ConfigMap default/page: has been changed since: data.b, metadata.labels";
+    host.post(PLANS, undone(&creation)).await.fails(422, "Invalid", why);
+    by("bob", json!({"data": {"b": null}, "metadata": {"labels": null}})).await;
+    undo(&host, &creation).await;
+    host.get(&page).await.is(404);
 }
