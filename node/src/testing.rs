@@ -58,7 +58,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// A pod whose volumes are set up and whose images are known to be present, with this on the machine: parts separated by `;`, each
-    /// `sandbox`, `sandbox lost`, or `NAME#ATTEMPT` with `created`, `running`, `unknown` or `exited CODE START END`, and
+    /// `sandbox`, `sandbox lost`, or `NAME#ATTEMPT` with `created`, `running` or `exited CODE START END`, and
     /// optionally `delay SECONDS`.
     pub(crate) fn new(seen: &str) -> Self {
         let memory = Memory { volumes: Some(BTreeMap::new()), admission: Some(Ok(())), ..Memory::default() };
@@ -170,7 +170,6 @@ fn parse_run(name: &str, words: &[&str]) -> ContainerStatus {
     let (state, created_at, rest) = match words {
         ["created", rest @ ..] => (ContainerState::Created, at(0), rest),
         ["running", rest @ ..] => (ContainerState::Running { started_at: at(1) }, at(0), rest),
-        ["unknown", rest @ ..] => (ContainerState::Unknown, at(0), rest),
         ["exited", code, start, end, rest @ ..] => {
             let code = i32::try_from(number(code)).expect("a code");
             let exit = Exit {

@@ -153,15 +153,13 @@ pub struct Security {
 pub enum ContainerState {
     /// Its process was not started yet.
     Created,
-    /// Its process runs.
+    /// Its process runs, or was started and nothing is known of its end.
     Running {
         /// When the process was started.
         started_at: Timestamp,
     },
     /// Its process ended.
     Exited(Exit),
-    /// The runtime cannot say (its shim is gone, or it is being paused or removed): remove it.
-    Unknown,
 }
 
 /// How a container's process ended.

@@ -64,14 +64,10 @@ impl<'a> Running<'a> {
         let seen = self.world.seen;
         for container in all_containers(&self.pod.spec) {
             let runs: Vec<&ContainerStatus> = seen.runs_of(&container.name).collect();
-            let is_unknown = |run: &ContainerStatus| run.state == ContainerState::Unknown;
             let kept = runs.len().saturating_sub(RUNS_KEPT);
-            let superfluous = runs
-                .iter()
-                .enumerate()
-                .find(|(index, run)| (*index < kept && !is_running(run)) || is_unknown(run));
+            let superfluous = runs.into_iter().take(kept).find(|run| !is_running(run));
             let slot = Slot::Container(container.name.clone());
-            if let Some((_, run)) = superfluous.filter(|_| !self.is_busy(&slot)) {
+            if let Some(run) = superfluous.filter(|_| !self.is_busy(&slot)) {
                 let (id, attempt) = (run.id.clone(), run.attempt);
                 self.plan.actions.push(Action::RemoveContainer {
                     container: container.name.clone(),

@@ -44,7 +44,7 @@ pub(super) fn next(seen: &Seen, pod: &Pod, container: &Container, is_init: bool)
         return start(attempt, first_delay(attempt));
     };
     match &run.state {
-        ContainerState::Running { .. } | ContainerState::Unknown => Next::Nothing,
+        ContainerState::Running { .. } => Next::Nothing,
         ContainerState::Created => start(run.attempt, crate::spec::label::restart_delay(run)),
         ContainerState::Exited(exit) if should_restart(pod.spec.restart_policy, is_init, exit) => {
             let restart = restart_at(run, exit);

@@ -47,7 +47,7 @@ fn of_run(
         (RunState::Running { started_at }, _) => (running((*started_at).into()), last_state),
         (RunState::Exited(exit), None) => (terminated(exit, id(run)), last_state),
         (RunState::Exited(exit), Some(waiting)) => (waiting_for(waiting), terminated(exit, id(run))),
-        (RunState::Created | RunState::Unknown, waiting) => {
+        (RunState::Created, waiting) => {
             let creating = Waiting { reason: "ContainerCreating".into(), message: String::new() };
             (waiting_for(waiting.unwrap_or(&creating)), last_state)
         }
