@@ -156,6 +156,21 @@ fn a_taint_made_by_hand_evicts_at_once() {
 }
 
 #[test]
+fn a_taint_without_a_time_is_given_one_so_that_toleration_ends() {
+    let list = json!([{"key": "mine", "effect": "NoExecute"}, {"key": "other", "effect": "NoSchedule"}]);
+    let tolerant = || vec![pod(json!([{"key": "mine", "operator": "Exists", "tolerationSeconds": 60}]))];
+    let first = plan(node("True", list), 1, tolerant());
+    assert_eq!((evicted(&first), first.requeue_after), (0, Some(Duration::from_secs(39))));
+    let dated = merged(&first, "/api/v1/nodes/n1").unwrap()["spec"]["taints"].clone();
+    assert_eq!(dated[0]["timeAdded"], json!(orch_api::Time::new(now())));
+    assert_eq!(dated[1].get("timeAdded"), None);
+    let since = |seconds| json!([{"key": "mine", "effect": "NoExecute", "timeAdded": orch_api::Time::new(ago(seconds))}]);
+    let later = |seconds| plan(node("True", since(seconds)), 1, tolerant());
+    assert!(taints(&later(59)).is_none(), "it has one");
+    assert_eq!((evicted(&later(59)), evicted(&later(60))), (0, 1));
+}
+
+#[test]
 fn a_node_is_heard_of_when_its_lease_changes_by_our_clock() {
     let clock = orch_controller_runtime::TestClock::new(now());
     let heard = Heard { clock: Arc::new(clock.clone()), nodes: Mutex::default() };
