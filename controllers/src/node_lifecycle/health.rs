@@ -133,12 +133,23 @@ fn wanted_taints(node: &Node, ready: ConditionStatus) -> Vec<Taint> {
     wanted
 }
 
-/// The pods of a node that is not at work are not ready, whatever they said last.
+/// The pods of a node that is not at work are not ready, whatever they said last. What a node says of a pod after it has said that
+/// it is not ready itself stands: it knows better, and the two would go on contradicting each other.
 pub(super) fn mark_pods(world: &World, health: &Health, now: Timestamp) -> Vec<Write> {
-    if health.ready == ConditionStatus::True {
-        return Vec::new();
-    }
-    let ready = |pod: &&std::sync::Arc<Pod>| pod.is_ready() && !pod.is_terminating();
+    let since = match health.ready {
+        ConditionStatus::True => return Vec::new(),
+        ConditionStatus::False => {
+            world.node.status.conditions.of_type(Node::READY).and_then(|ready| ready.last_transition_time)
+        }
+        // Nothing is heard of it.
+        ConditionStatus::Unknown => None,
+    };
+    // Both times are by the node's clock.
+    let is_news = |pod: &Pod| {
+        let at = pod.status.conditions.of_type(Pod::READY).and_then(|ready| ready.last_transition_time);
+        since.is_none_or(|since| at.is_none_or(|at| at <= since))
+    };
+    let ready = |pod: &&std::sync::Arc<Pod>| pod.is_ready() && !pod.is_terminating() && is_news(pod);
     world.pods.iter().filter(ready).map(|pod| mark(pod, now.into())).collect()
 }
 

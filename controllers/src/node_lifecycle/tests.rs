@@ -171,6 +171,26 @@ fn a_taint_without_a_time_is_given_one_so_that_toleration_ends() {
 }
 
 #[test]
+fn what_a_node_that_is_not_ready_says_of_its_pods_afterwards_stands() {
+    let not_ready_since = |seconds| {
+        let mut node = node("False", json!([]));
+        node.status.conditions[0].last_transition_time = Some(ago(seconds).into());
+        node
+    };
+    let ready_since = |seconds| {
+        let mut pod = (*pod(json!([]))).clone();
+        pod.status.conditions[0].last_transition_time = Some(ago(seconds).into());
+        vec![Arc::new(pod)]
+    };
+    let is_marked = |plan: &Plan| merged(plan, "/api/v1/namespaces/default/pods/web/status").is_some();
+    assert!(is_marked(&plan(not_ready_since(10), 1, ready_since(20))));
+    assert!(!is_marked(&plan(not_ready_since(10), 1, ready_since(5))));
+    let mut silent = not_ready_since(10);
+    silent.status.conditions[0].status = orch_api::ConditionStatus::Unknown;
+    assert!(is_marked(&plan(silent, 100, ready_since(5))), "its clock may be ahead");
+}
+
+#[test]
 fn a_node_is_heard_of_when_its_lease_changes_by_our_clock() {
     let clock = orch_controller_runtime::TestClock::new(now());
     let heard = Heard { clock: Arc::new(clock.clone()), nodes: Mutex::default() };
