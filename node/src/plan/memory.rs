@@ -26,6 +26,8 @@ pub(crate) struct Memory {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) start_failures: BTreeMap<String, Failure>,
     pub(crate) end_failure: Option<Failure>,
+    /// Of runs that are in nobody's way, by container.
+    pub(crate) removal_failures: BTreeMap<String, Failure>,
     pub(crate) torn_down: TornDown,
     /// The API was told that nothing is left; finalizers may hold the object for as long as they like.
     pub(crate) is_released: bool,
@@ -81,6 +83,15 @@ impl Memory {
         }
     }
 
+    /// Until when removing a run has to wait because it failed before.
+    pub(crate) fn removal_backoff(&self, action: &Action, now: Timestamp) -> Option<Timestamp> {
+        let Action::RemoveContainer { container, .. } = action else { return None };
+        self.removal_failures
+            .get(container)
+            .map(|failure| failure.retry_at)
+            .filter(|retry_at| *retry_at > now)
+    }
+
     /// Takes note of how an action ended. Answers with what people should know.
     pub(crate) fn end(
         &mut self,
@@ -110,7 +121,8 @@ impl Memory {
             Action::TearDown { logs } => (self.torn_down, self.end_failure) = (TornDown::of(*logs), None),
             Action::DeletePod => (self.is_released, self.end_failure) = (true, None),
             Action::RemoveSandbox(_) => self.end_failure = None,
-            Action::StopContainer { .. } | Action::RemoveContainer { .. } => {}
+            Action::RemoveContainer { container, .. } => drop(self.removal_failures.remove(container)),
+            Action::StopContainer { .. } => {}
         }
     }
 
@@ -159,10 +171,13 @@ impl Memory {
                 self.end_failure = Some(failure(self.end_failure.as_ref(), SOON));
                 warn("FailedKillPod", format!("error killing container {container}: {message}"))
             }
-            Action::RemoveContainer { .. }
-            | Action::RemoveSandbox(_)
-            | Action::TearDown { .. }
-            | Action::DeletePod => {
+            Action::RemoveContainer { container, .. } => {
+                let failure = failure(self.removal_failures.get(container), SOON);
+                self.removal_failures.insert(container.clone(), failure);
+                tracing::warn!(%message, ?action, "cannot remove a run, trying again");
+                Vec::new()
+            }
+            Action::RemoveSandbox(_) | Action::TearDown { .. } | Action::DeletePod => {
                 self.end_failure = Some(failure(self.end_failure.as_ref(), SOON));
                 tracing::warn!(%message, ?action, "cannot clean up, trying again");
                 Vec::new()

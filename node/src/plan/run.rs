@@ -19,7 +19,6 @@ const RUNS_KEPT: usize = 2;
 pub(super) fn plan(world: &World<'_>, pod: &Pod, now: Timestamp) -> Plan {
     let mut running = Running { world, pod, now, plan: Plan::default() };
     running.default_waiting();
-    running.remove_old_runs();
     let volumes_ready = running.set_up_volumes();
     let wanted = running.wanted();
     if !wanted.is_empty() && volumes_ready && running.ensure_sandbox() {
@@ -27,6 +26,8 @@ pub(super) fn plan(world: &World<'_>, pod: &Pod, now: Timestamp) -> Plan {
     } else {
         wanted.into_iter().for_each(|(container, next)| running.show_backoff(container, &next));
     }
+    // Last, so that no start waits for what cannot be removed.
+    running.remove_old_runs();
     running.plan
 }
 
@@ -40,6 +41,11 @@ pub(super) struct Running<'a> {
 impl<'a> Running<'a> {
     pub(super) fn is_busy(&self, slot: &Slot) -> bool {
         self.world.memory.busy.contains_key(slot)
+    }
+
+    /// Whether nothing is done about it, nor about to be.
+    pub(super) fn is_free(&self, slot: &Slot) -> bool {
+        !self.is_busy(slot) && !self.plan.actions.iter().any(|action| action.slot() == *slot)
     }
 
     pub(super) fn note(&mut self, key: String, note: Note) {
@@ -65,15 +71,13 @@ impl<'a> Running<'a> {
         for container in all_containers(&self.pod.spec) {
             let runs: Vec<&ContainerStatus> = seen.runs_of(&container.name).collect();
             let kept = runs.len().saturating_sub(RUNS_KEPT);
-            let superfluous = runs.into_iter().take(kept).find(|run| !is_running(run));
-            let slot = Slot::Container(container.name.clone());
-            if let Some(run) = superfluous.filter(|_| !self.is_busy(&slot)) {
-                let (id, attempt) = (run.id.clone(), run.attempt);
-                self.plan.actions.push(Action::RemoveContainer {
-                    container: container.name.clone(),
-                    id,
-                    attempt,
-                });
+            let Some(run) = runs.into_iter().take(kept).find(|run| !is_running(run)) else { continue };
+            let (container, id) = (container.name.clone(), run.id.clone());
+            let action = Action::RemoveContainer { container, id, attempt: run.attempt };
+            if let Some(retry_at) = self.world.memory.removal_backoff(&action, self.now) {
+                self.plan.wake(retry_at);
+            } else if self.is_free(&action.slot()) {
+                self.plan.actions.push(action);
             }
         }
     }

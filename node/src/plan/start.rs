@@ -77,7 +77,7 @@ impl Running<'_> {
             return;
         }
         let slot = Slot::Container(container.name.clone());
-        let is_free = !self.is_busy(&slot) && !self.plan.actions.iter().any(|action| action.slot() == slot);
+        let is_free = self.is_free(&slot);
         if !self.has_image(container, attempt, is_free) || !is_free {
             return;
         }

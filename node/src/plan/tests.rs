@@ -228,6 +228,23 @@ fn old_runs_go_and_the_last_two_stay() {
 }
 
 #[test]
+fn an_old_run_that_cannot_be_removed_is_tried_later_and_delays_no_start() {
+    let three = "sandbox; main#3 exited 1 0 1; main#4 exited 1 2 3; main#5 exited 1 4 5 delay 10";
+    let remove = Scene::new(three).plan(6).actions.remove(0);
+    let mut memory = Scene::new(three).memory;
+    memory.begin(&remove);
+    let failed = Outcome::Failed { reason: "RemoveContainerError", message: "busy".into() };
+    memory.end(None, &remove, failed, at(6));
+    let scene = Scene::new(three).memory(|held| *held = memory);
+    assert_eq!(scene.decide(6), "main waits: CrashLoopBackOff; wake at 7");
+    assert_eq!(scene.decide(8), "remove main#3; main waits: CrashLoopBackOff; wake at 15");
+    let due = scene.memory(images(&[("main", 6)]));
+    assert_eq!(due.decide(15), "start main#6 (next after 20s)");
+    let gone = due.pod("metadata", deleted(20));
+    assert_eq!(gone.decide(6), "remove sandbox", "the pod's end waits for no old run");
+}
+
+#[test]
 fn a_run_whose_record_is_gone_still_counts() {
     let told = json!([{
         "name": "main", "ready": true, "restartCount": 4, "image": "busybox", "imageID": "", "containerID": "simulated://x",
