@@ -120,9 +120,8 @@ impl Memory {
             Action::StartContainer(spec) => drop(self.start_failures.remove(&spec.name)),
             Action::TearDown { logs } => (self.torn_down, self.end_failure) = (TornDown::of(*logs), None),
             Action::DeletePod => (self.is_released, self.end_failure) = (true, None),
-            Action::RemoveSandbox(_) => self.end_failure = None,
+            Action::RemoveSandbox(_) | Action::StopContainer { .. } => self.end_failure = None,
             Action::RemoveContainer { container, .. } => drop(self.removal_failures.remove(container)),
-            Action::StopContainer { .. } => {}
         }
     }
 

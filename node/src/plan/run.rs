@@ -8,7 +8,7 @@ use orch_runtime::{ContainerState, ContainerStatus};
 
 use super::{
     Action, Plan, Slot, World,
-    start::{Next, next},
+    start::{Next, is_outdated, next},
     world::is_running,
 };
 use crate::spec::{ConfigError, all_containers, sandbox_spec, volume_specs, volumes_version};
@@ -19,6 +19,7 @@ const RUNS_KEPT: usize = 2;
 pub(super) fn plan(world: &World<'_>, pod: &Pod, now: Timestamp) -> Plan {
     let mut running = Running { world, pod, now, plan: Plan::default() };
     running.default_waiting();
+    running.stop_outdated();
     let volumes_ready = running.set_up_volumes();
     let wanted = running.wanted();
     if !wanted.is_empty() && volumes_ready && running.ensure_sandbox() {
@@ -183,12 +184,27 @@ impl<'a> Running<'a> {
     }
 
     fn stop_all(&mut self) {
-        let grace_seconds = crate::spec::grace_seconds(self.pod);
-        for run in self.world.seen.running() {
-            if !self.is_busy(&Slot::Stop(run.id.clone(), grace_seconds)) {
-                let (container, id) = (run.name.clone(), run.id.clone());
-                self.plan.actions.push(Action::StopContainer { container, id, grace_seconds });
+        self.world.seen.running().for_each(|run| self.stop(run));
+    }
+
+    /// What runs from another image than it should makes room for its next run.
+    fn stop_outdated(&mut self) {
+        for container in &self.pod.spec.containers {
+            let run = self.world.seen.run(&container.name).filter(|run| is_running(run));
+            if let Some(run) = run.filter(|run| is_outdated(run, container)) {
+                self.stop(run);
             }
+        }
+    }
+
+    fn stop(&mut self, run: &ContainerStatus) {
+        let grace_seconds = crate::spec::grace_seconds(self.pod);
+        let failure = self.world.memory.end_failure.as_ref();
+        if let Some(failure) = failure.filter(|failure| failure.retry_at > self.now) {
+            self.plan.wake(failure.retry_at);
+        } else if self.is_free(&Slot::Stop(run.id.clone(), grace_seconds)) {
+            let (container, id) = (run.name.clone(), run.id.clone());
+            self.plan.actions.push(Action::StopContainer { container, id, grace_seconds });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use orch_controller_runtime::Note;
 use orch_ontology::{Container, ContainerStatus as ReportedStatus, ImagePullPolicy, Pod, RestartPolicy};
-use orch_runtime::{ContainerState, Exit};
+use orch_runtime::{ContainerState, ContainerStatus, Exit};
 
 use super::{
     Action, Failure, Seen, Slot,
@@ -46,6 +46,10 @@ pub(super) fn next(seen: &Seen, pod: &Pod, container: &Container, is_init: bool)
     match &run.state {
         ContainerState::Running { .. } => Next::Nothing,
         ContainerState::Created => start(run.attempt, crate::spec::label::restart_delay(run)),
+        // Nothing of what is wanted now has failed.
+        ContainerState::Exited(_) if !is_init && is_outdated(run, container) => {
+            start(run.attempt + 1, Duration::ZERO)
+        }
         ContainerState::Exited(exit) if should_restart(pod.spec.restart_policy, is_init, exit) => {
             let restart = restart_at(run, exit);
             let (attempt, not_before) = (run.attempt + 1, Some(restart.at));
@@ -55,6 +59,11 @@ pub(super) fn next(seen: &Seen, pod: &Pod, container: &Container, is_init: bool)
     }
 }
 
+/// Whether a container will run, now or later, though it does not now.
+pub(crate) fn will_run(seen: &Seen, pod: &Pod, container: &Container) -> bool {
+    next(seen, pod, container, false).is_start()
+}
+
 /// Whether the end of a run calls for another. Init containers that succeeded are done whatever the policy.
 pub(crate) fn should_restart(policy: RestartPolicy, is_init: bool, exit: &Exit) -> bool {
     match policy {
@@ -62,6 +71,11 @@ pub(crate) fn should_restart(policy: RestartPolicy, is_init: bool, exit: &Exit) 
         RestartPolicy::OnFailure => exit.code != 0,
         RestartPolicy::Always => !is_init || exit.code != 0,
     }
+}
+
+/// Whether another image is wanted by now than the one that ran, which calls for another run whatever the policy.
+pub(super) fn is_outdated(run: &ContainerStatus, container: &Container) -> bool {
+    run.image != container.image
 }
 
 fn reported<'a>(pod: &'a Pod, container: &str) -> Option<&'a ReportedStatus> {

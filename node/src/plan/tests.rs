@@ -245,6 +245,26 @@ fn an_old_run_that_cannot_be_removed_is_tried_later_and_delays_no_start() {
 }
 
 #[test]
+fn another_image_is_another_run_whatever_the_policy() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        let scene = |seen: &str| {
+            Scene::new(seen).pod("spec", json!({"restartPolicy": policy})).memory(images(&[("main", 1)]))
+        };
+        assert_eq!(scene("sandbox; main#0 running image old").decide(6), "stop main in 30s", "{policy}");
+        let stopped = scene("sandbox; main#0 exited 143 0 5 image old delay 80");
+        assert_eq!(stopped.decide(6), "start main#1 (next after 0s)", "{policy}");
+        assert_eq!(scene("sandbox; main#1 running").decide(6), "", "{policy}");
+    }
+    let id = orch_runtime::ContainerId::of_pod("uid-web", "main", 0);
+    let stopping = Scene::new("sandbox; main#0 running image old");
+    let stopping = stopping.memory(|memory| memory.busy.extend([(Slot::Stop(id, 30), false)]));
+    assert_eq!(stopping.decide(6), "");
+    let failing = Scene::new("sandbox; main#0 running image old");
+    let failing = failing.memory(|memory| memory.end_failure = Some(failed(1, 0, 9, "KillContainerError")));
+    assert_eq!(failing.decide(6), "wake at 9");
+}
+
+#[test]
 fn a_run_whose_record_is_gone_still_counts() {
     let told = json!([{
         "name": "main", "ready": true, "restartCount": 4, "image": "busybox", "imageID": "", "containerID": "simulated://x",

@@ -12,7 +12,7 @@ use orch_ontology::{Container, ContainerStatus, HostIp, Pod, PodIp, PodPhase, Po
 
 use self::{conditions::conditions, container::container_status, phase::phase};
 use crate::{
-    plan::{Ending, Plan, World, ending},
+    plan::{Ending, Plan, World, ending, will_run},
     spec::qos_class,
 };
 
@@ -35,7 +35,8 @@ pub(crate) fn pod_status(world: &World<'_>, pod: &Pod, plan: &Plan, now: Timesta
     let init = report(&pod.spec.init_containers, &prior.init_container_statuses);
     let containers = report(&pod.spec.containers, &prior.container_statuses);
     let is_stopped = world.seen.running().next().is_none();
-    let computed = phase(&pod.spec, &init, &containers, is_ending && is_stopped);
+    let will_run = pod.spec.containers.iter().any(|container| will_run(world.seen, pod, container));
+    let computed = phase(&pod.spec, &init, &containers, is_ending && is_stopped, will_run);
     let (phase, reason, message) = verdict(world, computed, prior);
     let has_sandbox = world.seen.ready_sandbox().is_some();
     let (pod_ip, pod_ips) = pod_ips(world, pod);

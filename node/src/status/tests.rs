@@ -131,7 +131,9 @@ fn conditions_say_why_and_keep_their_time() {
 
 #[test]
 fn addresses_and_identities_are_reported() {
-    let scene = Scene::new("sandbox; main#0 running");
+    let image = "docker.io/library/busybox:1.36";
+    let scene = Scene::new("sandbox; main#0 running")
+        .pod("spec", json!({"containers": [{"name": "main", "image": image}]}));
     let told = status(&scene, 1);
     assert_eq!((told.pod_ip.as_str(), told.pod_ips.len()), ("10.1.0.2", 1));
     assert_eq!((told.host_ip.as_str(), told.host_ips.len()), ("192.0.2.1", 2));
@@ -169,6 +171,13 @@ fn an_end_that_nobody_saw_is_reported_as_unknown() {
         words(&status(&scene.pod("metadata", deleted), 2)),
         "Failed, main0 ContainerStatusUnknown 137 (-)"
     );
+}
+
+#[test]
+fn a_run_that_makes_room_for_another_image_is_no_failure() {
+    let scene = Scene::new("sandbox; main#0 exited 143 0 5 image old");
+    let scene = scene.pod("spec", json!({"restartPolicy": "Never"}));
+    assert_eq!(words(&status(&scene, 6)), "Running, main0 Error 143 (-)");
 }
 
 #[test]
