@@ -58,8 +58,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// A pod whose volumes are set up and whose images are known to be present, with this on the machine: parts separated by `;`, each
-    /// `sandbox`, `sandbox lost`, or `NAME#ATTEMPT` with `created`, `running` or `exited CODE START END`, and
-    /// optionally `delay SECONDS` or `image NAME` (the pod's if it is not said).
+    /// `sandbox`, `sandbox lost`, `sandbox anew SECONDS`, or `NAME#ATTEMPT` with `created`, `running` or `exited CODE START END`, and
+    /// optionally `delay SECONDS`, `image NAME` (the pod's if it is not said) or `in SECONDS` (when its sandbox was made).
     pub(crate) fn new(seen: &str) -> Self {
         let memory = Memory { volumes: Some(BTreeMap::new()), admission: Some(Ok(())), ..Memory::default() };
         let (sources, facts) = (Sources::default(), facts());
@@ -150,6 +150,10 @@ fn parse(text: &str) -> Seen {
         match words.as_slice() {
             ["sandbox"] => seen.sandboxes.push(sandbox(SandboxState::Ready)),
             ["sandbox", "lost"] => seen.sandboxes.push(sandbox(SandboxState::NotReady)),
+            ["sandbox", "anew", at_seconds] => {
+                let created_at = at(number(at_seconds));
+                seen.sandboxes.push(SandboxStatus { created_at, ..sandbox(SandboxState::Ready) });
+            }
             [run, rest @ ..] => seen.runs.push(parse_run(run, rest)),
             [] => {}
         }
@@ -161,7 +165,7 @@ fn number(word: &str) -> i64 {
     word.parse().expect("a number")
 }
 
-fn sandbox(state: SandboxState) -> SandboxStatus {
+pub(crate) fn sandbox(state: SandboxState) -> SandboxStatus {
     let is_ready = state == SandboxState::Ready;
     SandboxStatus {
         id: SandboxId::of_pod("uid-web", 0),
@@ -195,15 +199,19 @@ fn parse_run(name: &str, words: &[&str]) -> ContainerStatus {
         }
         other => panic!("{other:?}"),
     };
-    let (mut delay_seconds, mut image) = (0, "busybox");
+    let (mut delay_seconds, mut image, mut sandbox_at) = (0, "busybox", 0);
     for option in rest.chunks(2) {
         match option {
             ["delay", seconds] => delay_seconds = number(seconds),
             ["image", name] => image = name,
+            ["in", seconds] => sandbox_at = number(seconds),
             other => panic!("{other:?}"),
         }
     }
-    let annotations = [(label::RESTART_DELAY_SECONDS.to_owned(), delay_seconds.to_string())];
+    let annotations = [
+        (label::RESTART_DELAY_SECONDS.to_owned(), delay_seconds.to_string()),
+        (label::SANDBOX_CREATED_AT.to_owned(), at(sandbox_at).to_string()),
+    ];
     ContainerStatus {
         id: ContainerId::of_pod("uid-web", name, attempt),
         sandbox: SandboxId::of_pod("uid-web", 0),

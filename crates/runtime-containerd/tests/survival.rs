@@ -231,7 +231,8 @@ async fn a_sandbox_that_lost_its_namespaces_is_made_anew() {
     let lost = runtime.observe().await.unwrap().sandboxes.remove(0);
     assert_eq!((lost.state, lost.ips.len(), lost.created_at), (SandboxState::NotReady, 0, before.created_at));
     let after = runtime.ensure_sandbox(&pod).await.unwrap();
-    assert_eq!((after.state, after.ips.len(), after.created_at), (SandboxState::Ready, 1, before.created_at));
+    assert_eq!((after.state, after.ips.len()), (SandboxState::Ready, 1));
+    assert!(after.created_at > before.created_at, "what was made anew tells so");
     let ipam = files(&node.dir.path().join("state/ipam").join(node.host.bridge()));
     assert_eq!(ipam.iter().filter(|name| name.starts_with("10.")).count(), 1, "{ipam:?}");
 }

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use orch_api::ConditionStatus;
 use orch_controller_runtime::Note;
 use orch_ontology::{Container, Pod};
-use orch_runtime::{ContainerState, ContainerStatus};
+use orch_runtime::ContainerStatus;
 
 use super::{
     Action, Plan, Slot, World,
-    start::{Next, is_outdated, next},
+    start::{Next, has_succeeded, is_outdated, next},
     world::is_running,
 };
 use crate::spec::{ConfigError, all_containers, sandbox_spec, volume_specs, volumes_version};
@@ -126,7 +126,8 @@ impl<'a> Running<'a> {
         };
         if !self.is_initialized() {
             // One after the other: the first that has not succeeded.
-            let first = self.pod.spec.init_containers.iter().find(|container| !self.has_succeeded(container));
+            let has_succeeded = |container: &&Container| has_succeeded(self.world.seen, container);
+            let first = self.pod.spec.init_containers.iter().find(|container| !has_succeeded(container));
             return first
                 .map(|container| next(container, true))
                 .into_iter()
@@ -137,19 +138,28 @@ impl<'a> Running<'a> {
         all.filter(|(_, next)| next.is_start()).collect()
     }
 
-    /// Whether the init containers are behind us. Once they are, they stay so, even if their records are gone.
+    /// Whether the init containers are behind us. Once they are, they stay so, even if their records are gone, for as long as the
+    /// sandbox is the same.
     fn is_initialized(&self) -> bool {
-        let seen = self.world.seen;
-        let was = self.pod.status.conditions.iter().any(|condition| {
-            condition.condition_type == "Initialized" && condition.status == ConditionStatus::True
-        });
-        was || self.pod.spec.containers.iter().any(|container| seen.run(&container.name).is_some())
-            || self.pod.spec.init_containers.iter().all(|container| self.has_succeeded(container))
+        let (seen, spec) = (self.world.seen, &self.pod.spec);
+        let mut runs = spec.containers.iter().filter_map(|container| seen.run(&container.name));
+        runs.any(|run| seen.is_of_present_sandbox(run))
+            || spec.init_containers.iter().all(|container| has_succeeded(seen, container))
+            || self.was_initialized()
     }
 
-    fn has_succeeded(&self, container: &Container) -> bool {
-        let run = self.world.seen.run(&container.name);
-        run.is_some_and(|run| matches!(&run.state, ContainerState::Exited(exit) if exit.code == 0))
+    /// Whether that was told since the sandbox was made.
+    fn was_initialized(&self) -> bool {
+        let (seen, conditions) = (self.world.seen, &self.pod.status.conditions);
+        let initialized = conditions.iter().find(|condition| condition.condition_type == "Initialized");
+        let is_old = |run: &ContainerStatus| !seen.is_of_present_sandbox(run);
+        initialized.is_some_and(|told| {
+            let since = told.last_transition_time.map(|at| at.timestamp());
+            told.status == ConditionStatus::True
+                && since.is_none_or(|since| seen.is_in_present_sandbox(since))
+                // That is told in seconds, and what was there before may be younger.
+                && !seen.runs.iter().any(is_old)
+        })
     }
 
     /// Whether containers may be started as far as the sandbox goes.

@@ -50,6 +50,10 @@ pub(super) fn next(seen: &Seen, pod: &Pod, container: &Container, is_init: bool)
         ContainerState::Exited(_) if !is_init && is_outdated(run, container) => {
             start(run.attempt + 1, Duration::ZERO)
         }
+        ContainerState::Exited(exit) if is_init && exit.code == 0 => match seen.is_of_present_sandbox(run) {
+            true => Next::Nothing,
+            false => start(run.attempt + 1, Duration::ZERO),
+        },
         ContainerState::Exited(exit) if should_restart(pod.spec.restart_policy, is_init, exit) => {
             let restart = restart_at(run, exit);
             let (attempt, not_before) = (run.attempt + 1, Some(restart.at));
@@ -76,6 +80,14 @@ pub(crate) fn should_restart(policy: RestartPolicy, is_init: bool, exit: &Exit) 
 /// Whether another image is wanted by now than the one that ran, which calls for another run whatever the policy.
 pub(super) fn is_outdated(run: &ContainerStatus, container: &Container) -> bool {
     run.image != container.image
+}
+
+/// Whether an init container has done its work. It has to be done again in a sandbox that was made anew: that has none of it.
+pub(super) fn has_succeeded(seen: &Seen, container: &Container) -> bool {
+    seen.run(&container.name).is_some_and(|run| {
+        let has_succeeded = matches!(&run.state, ContainerState::Exited(exit) if exit.code == 0);
+        has_succeeded && seen.is_of_present_sandbox(run)
+    })
 }
 
 fn reported<'a>(pod: &'a Pod, container: &str) -> Option<&'a ReportedStatus> {
@@ -105,7 +117,7 @@ impl Running<'_> {
         let (world, restart_delay) = (self.world, next_delay);
         let pod_ips = if self.pod.spec.host_network { &world.facts.host_ips } else { &sandbox.ips };
         let context = EnvContext { pod: self.pod, facts: world.facts, sources: world.sources, pod_ips };
-        match container_spec(&context, &Run { container, sandbox: &sandbox.id, attempt, restart_delay }) {
+        match container_spec(&context, &Run { container, sandbox, attempt, restart_delay }) {
             Ok(spec) => self.plan.actions.push(Action::StartContainer(Box::new(spec))),
             Err(ConfigError::Loading) => {}
             Err(ConfigError::Invalid(message)) => {

@@ -265,6 +265,33 @@ fn another_image_is_another_run_whatever_the_policy() {
 }
 
 #[test]
+fn init_containers_run_again_in_a_sandbox_that_was_made_anew() {
+    let init = json!({"initContainers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}]});
+    let initialized = json!({"conditions": [
+        {"type": "Initialized", "status": "True", "lastTransitionTime": "2026-01-31T12:00:04Z"},
+    ]});
+    let before = "a#0 exited 0 1 2; b#0 exited 0 3 4; main#0 exited 255 5 6";
+    for (seen, expected) in [
+        (format!("sandbox lost; {before}"), "sandbox"),
+        (format!("sandbox anew 10; {before}"), "image for a#1"),
+        (format!("sandbox anew 10; {before}; a#1 running in 10"), ""),
+        (format!("sandbox anew 10; {before}; a#1 exited 0 11 12 in 10"), "image for b#1"),
+        (
+            format!("sandbox anew 10; {before}; a#1 exited 0 11 12 in 10; b#1 exited 0 13 14 in 10"),
+            "image for main#1",
+        ),
+        // Their records may go once they are behind us.
+        ("sandbox anew 10; main#1 exited 1 15 16 in 10".to_owned(), "image for main#2"),
+    ] {
+        let scene = Scene::new(&seen).pod("spec", init.clone()).pod("status", initialized.clone());
+        assert_eq!(scene.decide(20), expected, "{seen}");
+    }
+    let done = format!("sandbox anew 10; {before}; a#1 exited 1 11 12 in 10");
+    let never = Scene::new(&done).pod("spec", init).pod("spec", json!({"restartPolicy": "Never"}));
+    assert_eq!(never.decide(20), "");
+}
+
+#[test]
 fn a_run_whose_record_is_gone_still_counts() {
     let told = json!([{
         "name": "main", "ready": true, "restartCount": 4, "image": "busybox", "imageID": "", "containerID": "simulated://x",

@@ -238,7 +238,8 @@ async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
 async fn after_a_reboot_pods_run_again_and_count_it() {
     let cluster = Cluster::start().await;
     let agent = cluster.agent();
-    cluster.pod("web", json!({})).await;
+    let first = json!([{"name": "first", "image": "busybox", "command": ["true"]}]);
+    cluster.pod_with("web", json!({}), json!({"initContainers": first})).await;
     cluster.until_running("web").await;
     agent.kill().await;
     cluster.runtime.reboot();
@@ -246,6 +247,8 @@ async fn after_a_reboot_pods_run_again_and_count_it() {
     let is_back = |pod: &Pod| restarts(pod) == 1 && state(pod) == "running";
     let back = cluster.until("web", "running again", is_back).await;
     assert_eq!(last_exit_code(&back), Some(255));
+    let first = &back.status.init_container_statuses[0];
+    assert_eq!(first.restart_count, 1, "nothing is left of what it did");
     let observed = cluster.observe().await;
     let running = observed.containers.iter().filter(|c| matches!(c.state, ContainerState::Running { .. }));
     assert_eq!(running.count(), 1);
