@@ -21,7 +21,7 @@ pub(crate) use self::{
     backoff::Failure,
     end::{Ending, ending},
     memory::{Memory, Outcome, RUN_CONTAINER_ERROR, TornDown},
-    start::will_run,
+    start::{UNSEEN_CODE, will_run},
     world::{Seen, World, is_running},
 };
 

@@ -55,13 +55,15 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// What containers that have not run yet wait for, unless something better is known.
+    /// What containers wait for that are to run and of which no run is there, unless something better is known.
     fn default_waiting(&mut self) {
         let (spec, is_initialized) = (&self.pod.spec, self.is_initialized());
         let reason = if is_initialized { "ContainerCreating" } else { "PodInitializing" };
         let still_to_run = if is_initialized { &[] } else { spec.init_containers.as_slice() };
-        for container in still_to_run.iter().chain(&spec.containers) {
-            if self.world.seen.run(&container.name).is_none() {
+        let init = still_to_run.iter().map(|container| (container, true));
+        for (container, is_init) in init.chain(spec.containers.iter().map(|container| (container, false))) {
+            let seen = self.world.seen;
+            if seen.run(&container.name).is_none() && next(seen, self.pod, container, is_init).is_start() {
                 self.plan.wait(&container.name, reason, "");
             }
         }
@@ -126,7 +128,7 @@ impl<'a> Running<'a> {
         };
         if !self.is_initialized() {
             // One after the other: the first that has not succeeded.
-            let has_succeeded = |container: &&Container| has_succeeded(self.world.seen, container);
+            let has_succeeded = |container: &&Container| has_succeeded(self.world.seen, self.pod, container);
             let first = self.pod.spec.init_containers.iter().find(|container| !has_succeeded(container));
             return first
                 .map(|container| next(container, true))
@@ -144,7 +146,7 @@ impl<'a> Running<'a> {
         let (seen, spec) = (self.world.seen, &self.pod.spec);
         let mut runs = spec.containers.iter().filter_map(|container| seen.run(&container.name));
         runs.any(|run| seen.is_of_present_sandbox(run))
-            || spec.init_containers.iter().all(|container| has_succeeded(seen, container))
+            || spec.init_containers.iter().all(|container| has_succeeded(seen, self.pod, container))
             || self.was_initialized()
     }
 

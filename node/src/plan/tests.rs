@@ -302,6 +302,50 @@ fn a_run_whose_record_is_gone_still_counts() {
     assert_eq!(scene.decide(0), "start main#5 (next after 10s); main waits: ContainerCreating");
 }
 
+#[test]
+fn the_restart_policy_is_asked_of_a_run_whose_record_is_gone_too() {
+    let running = json!({"running": {"startedAt": "2026-01-31T12:00:01Z"}});
+    let ended = |code: i32| json!({"terminated": {"exitCode": code}});
+    let again = "image for main#1; main waits: ContainerCreating";
+    for (policy, state, expected) in [
+        ("Always", &ended(0), again),
+        ("OnFailure", &ended(0), ""),
+        ("OnFailure", &ended(1), again),
+        ("OnFailure", &running, again),
+        ("Never", &running, ""),
+        ("Never", &ended(1), ""),
+        // It was created and never ran.
+        ("Never", &json!({"waiting": {"reason": "ContainerCreating"}}), again),
+    ] {
+        let told = json!([{
+            "name": "main", "ready": false, "restartCount": 0, "image": "busybox", "imageID": "",
+            "containerID": "simulated://x", "state": state,
+        }]);
+        let scene = Scene::new("sandbox")
+            .pod("spec", json!({"restartPolicy": policy}))
+            .pod("status", json!({"containerStatuses": told}));
+        assert_eq!(scene.decide(0), expected, "{policy} {state}");
+    }
+}
+
+#[test]
+fn an_init_container_whose_record_is_gone_is_not_waited_for() {
+    let init = json!({"initContainers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}]});
+    let told = json!([{
+        "name": "a", "ready": false, "restartCount": 0, "image": "x", "imageID": "", "containerID": "simulated://x",
+        "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-01-31T12:00:05Z"}},
+    }]);
+    let scene = |seen: &str| {
+        Scene::new(seen)
+            .pod("spec", init.clone())
+            .pod("status", json!({"initContainerStatuses": told.clone()}))
+    };
+    let rest = "b waits: PodInitializing; main waits: PodInitializing";
+    assert_eq!(scene("sandbox").decide(6), format!("image for b#0; {rest}"));
+    let anew = scene("sandbox anew 10").decide(11);
+    assert_eq!(anew, format!("image for a#1; a waits: PodInitializing; {rest}"));
+}
+
 fn deleted(grace_seconds: i64) -> serde_json::Value {
     json!({"deletionTimestamp": "2026-01-31T12:00:30Z", "deletionGracePeriodSeconds": grace_seconds})
 }

@@ -174,6 +174,19 @@ fn an_end_that_nobody_saw_is_reported_as_unknown() {
 }
 
 #[test]
+fn a_pod_that_may_not_run_again_fails_when_its_record_is_gone() {
+    for (policy, expected) in [
+        ("Never", "Failed, main0 ContainerStatusUnknown 137 (-)"),
+        ("OnFailure", "Running, main0 ContainerCreating (ContainerStatusUnknown 137)"),
+    ] {
+        let mut scene = Scene::new("sandbox; main#0 running").pod("spec", json!({"restartPolicy": policy}));
+        scene.pod.as_mut().unwrap().status = status(&scene, 1);
+        scene.seen = Scene::new("sandbox").seen;
+        assert_eq!(words(&status(&scene, 2)), expected, "{policy}");
+    }
+}
+
+#[test]
 fn a_run_that_makes_room_for_another_image_is_no_failure() {
     let scene = Scene::new("sandbox; main#0 exited 143 0 5 image old");
     let scene = scene.pod("spec", json!({"restartPolicy": "Never"}));
