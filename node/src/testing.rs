@@ -54,6 +54,7 @@ pub(crate) struct Scene {
     pub(crate) memory: Memory,
     pub(crate) sources: Sources,
     pub(crate) facts: NodeFacts,
+    pub(crate) is_runtime_there: bool,
 }
 
 impl Scene {
@@ -63,7 +64,7 @@ impl Scene {
     pub(crate) fn new(seen: &str) -> Self {
         let memory = Memory { volumes: Some(BTreeMap::new()), admission: Some(Ok(())), ..Memory::default() };
         let (sources, facts) = (Sources::default(), facts());
-        Self { pod: Some(pod("web")), seen: parse(seen), memory, sources, facts }
+        Self { pod: Some(pod("web")), seen: parse(seen), memory, sources, facts, is_runtime_there: true }
     }
 
     /// Changes the pod as a JSON merge patch would, one level deep. What runs has the image that it asks for.
@@ -92,7 +93,8 @@ impl Scene {
 
     pub(crate) fn world(&self) -> World<'_> {
         let (seen, memory, sources, facts) = (&self.seen, &self.memory, &self.sources, &self.facts);
-        World { pod: self.pod.as_ref(), seen, memory, sources, facts }
+        let is_runtime_there = self.is_runtime_there;
+        World { pod: self.pod.as_ref(), seen, memory, sources, facts, is_runtime_there }
     }
 
     pub(crate) fn plan(&self, seconds: i64) -> Plan {

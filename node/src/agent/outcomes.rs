@@ -87,7 +87,9 @@ impl Core {
 
     fn observed(&mut self, seen: BTreeMap<String, Seen>) {
         self.observation.is_under_way = false;
-        self.observation.failure = None;
+        if self.observation.failure.take().is_some() {
+            self.decide_again_for_all();
+        }
         self.observation.complete = self.observation.begun;
         set(&self.health, Ok(self.version.clone()));
         let nothing = Seen::default();
@@ -119,11 +121,19 @@ impl Core {
         warn!(message, "cannot observe the runtime, trying again");
         self.observation.is_under_way = false;
         self.observation.is_wanted = true;
+        if self.observation.failure.is_none() {
+            self.decide_again_for_all();
+        }
         // At most ten seconds: a runtime that is back should not be waited for.
         let before = self.observation.failure.take().filter(|failure| failure.failures < 4);
         let failure = Failure::after(before.as_ref(), OBSERVE_AGAIN, now, "Unavailable", message.clone());
         self.observation.failure = Some(failure);
         set(&self.health, Err(message));
+    }
+
+    /// No pod is ready whose runtime is not there.
+    fn decide_again_for_all(&mut self) {
+        self.pods.values_mut().for_each(|tracked| tracked.is_dirty = true);
     }
 
     fn told(&mut self, uid: &str, told: PodStatus, answer: Result<Pod, Status>) {

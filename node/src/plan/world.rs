@@ -21,6 +21,8 @@ pub(crate) struct World<'a> {
     pub(crate) sources: &'a Sources,
     /// The node.
     pub(crate) facts: &'a NodeFacts,
+    /// Whether the runtime answers; what was seen may be long ago otherwise.
+    pub(crate) is_runtime_there: bool,
 }
 
 /// What the runtime has of one pod.

@@ -194,6 +194,21 @@ fn a_run_that_makes_room_for_another_image_is_no_failure() {
 }
 
 #[test]
+fn no_pod_is_ready_whose_runtime_is_not_there() {
+    let mut scene = Scene::new("sandbox; main#0 running");
+    let ready = |scene: &Scene, name: &str| {
+        let status = status(scene, 9);
+        let found = status.conditions.iter().find(|condition| condition.condition_type == name).unwrap();
+        (found.status, found.reason.clone())
+    };
+    scene.is_runtime_there = false;
+    assert_eq!(ready(&scene, "Ready"), (ConditionStatus::False, "NodeNotReady".into()));
+    assert_eq!(ready(&scene, "ContainersReady"), (ConditionStatus::True, String::new()));
+    scene.is_runtime_there = true;
+    assert_eq!(ready(&scene, "Ready"), (ConditionStatus::True, String::new()));
+}
+
+#[test]
 fn a_rejection_is_a_failure_with_its_reason() {
     let rejection = Rejection { reason: "OutOfcpu".into(), message: "Pod was rejected: …".into() };
     let scene = Scene::new("").memory(|memory| memory.admission = Some(Err(rejection)));
