@@ -14,14 +14,14 @@ use super::{
     set,
     tracked::NodeLabels,
 };
-use crate::plan::{Action, Failure, Outcome, Seen};
+use crate::plan::{Action, Failure, Outcome, Pace, Seen};
 
-/// How long to wait before looking at a runtime again that could not be reached.
-const OBSERVE_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait before looking at a runtime again that could not be reached. One that is back should not be waited for.
+const OBSERVE_AGAIN: Pace = Pace { first: Duration::from_secs(1), limit: Duration::from_secs(10) };
 /// How long to wait before reading the node's labels again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
-/// How long to wait before telling the API again what it did not take.
-const REPORT_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait before telling the API again what it did not take. One that is back should not be waited for.
+const REPORT_AGAIN: Pace = Pace { first: Duration::from_millis(500), limit: Duration::from_secs(10) };
 
 impl Core {
     pub(super) fn finish(&mut self, done: Result<(Id, Done), JoinError>) {
@@ -121,11 +121,10 @@ impl Core {
         warn!(message, "cannot observe the runtime, trying again");
         self.observation.is_under_way = false;
         self.observation.is_wanted = true;
-        if self.observation.failure.is_none() {
+        let before = self.observation.failure.take();
+        if before.is_none() {
             self.decide_again_for_all();
         }
-        // At most ten seconds: a runtime that is back should not be waited for.
-        let before = self.observation.failure.take().filter(|failure| failure.failures < 4);
         let failure = Failure::after(before.as_ref(), OBSERVE_AGAIN, now, "Unavailable", message.clone());
         self.observation.failure = Some(failure);
         set(&self.health, Err(message));

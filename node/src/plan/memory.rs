@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use orch_controller_runtime::Note;
 use orch_ontology::Pod;
 
-use super::{Action, Failure, Rejection, Slot};
+use super::{Action, Failure, Pace, Rejection, Slot};
 use crate::spec::VolumesVersion;
 
 /// What the agent remembers of a pod.
@@ -71,9 +71,9 @@ pub(crate) enum Outcome {
 pub(crate) const RUN_CONTAINER_ERROR: &str = "RunContainerError";
 
 /// Where waiting starts for what is the node's own fault.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Pace = Pace::from(Duration::from_secs(1));
 /// Where waiting starts for what somebody has to mend.
-const LATER: Duration = Duration::from_secs(10);
+const LATER: Pace = Pace::from(Duration::from_secs(10));
 
 impl Memory {
     pub(crate) fn begin(&mut self, action: &Action) {
@@ -137,7 +137,7 @@ impl Memory {
             pod.map(|pod| Note::warning(pod, reason, message)).into_iter().collect()
         };
         let failure =
-            |before: Option<&Failure>, first| Failure::after(before, first, now, reason, message.clone());
+            |before: Option<&Failure>, pace| Failure::after(before, pace, now, reason, message.clone());
         match action {
             Action::SetUpVolumes { .. } => {
                 self.volumes_failure = Some(failure(self.volumes_failure.as_ref(), SOON));
