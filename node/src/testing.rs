@@ -1,6 +1,6 @@
 //! Worlds for tests, written as text.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use orch_ontology::Pod;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     Layout,
     plan::{Action, Memory, Plan, Seen, Slot, World},
-    spec::{NodeFacts, Sources, label},
+    spec::{NodeFacts, Sources, all_containers, label},
 };
 
 /// A pod of the namespace `default` with one container `main`, as the API gives it.
@@ -54,25 +54,35 @@ pub(crate) struct Scene {
     pub(crate) memory: Memory,
     pub(crate) sources: Sources,
     pub(crate) facts: NodeFacts,
+    pub(crate) is_runtime_there: bool,
 }
 
 impl Scene {
     /// A pod whose volumes are set up and whose images are known to be present, with this on the machine: parts separated by `;`, each
-    /// `sandbox`, `sandbox lost`, or `NAME#ATTEMPT` with `created`, `running`, `unknown` or `exited CODE START END`, and
-    /// optionally `delay SECONDS`.
+    /// `sandbox`, `sandbox lost`, `sandbox anew SECONDS`, or `NAME#ATTEMPT` with `created`, `running` or `exited CODE START END`, and
+    /// optionally `delay SECONDS`, `image NAME` (the pod's if it is not said) or `in SECONDS` (when its sandbox was made).
     pub(crate) fn new(seen: &str) -> Self {
         let memory = Memory { volumes: Some(BTreeMap::new()), admission: Some(Ok(())), ..Memory::default() };
         let (sources, facts) = (Sources::default(), facts());
-        Self { pod: Some(pod("web")), seen: parse(seen), memory, sources, facts }
+        Self { pod: Some(pod("web")), seen: parse(seen), memory, sources, facts, is_runtime_there: true }
     }
 
-    /// Changes the pod as a JSON merge patch would, one level deep.
+    /// Changes the pod as a JSON merge patch would, one level deep. What runs has the image that it asks for.
     pub(crate) fn pod(mut self, part: &str, patch: Value) -> Self {
-        let mut value = serde_json::to_value(self.pod.expect("a pod")).expect("JSON");
+        let before = self.pod.take().expect("a pod");
+        let mut value = serde_json::to_value(&before).expect("JSON");
         for (key, new) in patch.as_object().expect("an object") {
             value[part][key] = new.clone();
         }
-        self.pod = Some(serde_json::from_value(value).expect("a pod"));
+        let after: Pod = serde_json::from_value(value).expect("a pod");
+        for run in &mut self.seen.runs {
+            let image =
+                |pod: &Pod| all_containers(&pod.spec).find(|c| c.name == run.name).map(|c| c.image.clone());
+            if image(&before).is_none_or(|image| image == run.image) {
+                run.image = image(&after).unwrap_or_default();
+            }
+        }
+        self.pod = Some(after);
         self
     }
 
@@ -83,7 +93,8 @@ impl Scene {
 
     pub(crate) fn world(&self) -> World<'_> {
         let (seen, memory, sources, facts) = (&self.seen, &self.memory, &self.sources, &self.facts);
-        World { pod: self.pod.as_ref(), seen, memory, sources, facts }
+        let is_runtime_there = self.is_runtime_there;
+        World { pod: self.pod.as_ref(), seen, memory, sources, facts, is_runtime_there }
     }
 
     pub(crate) fn plan(&self, seconds: i64) -> Plan {
@@ -141,6 +152,10 @@ fn parse(text: &str) -> Seen {
         match words.as_slice() {
             ["sandbox"] => seen.sandboxes.push(sandbox(SandboxState::Ready)),
             ["sandbox", "lost"] => seen.sandboxes.push(sandbox(SandboxState::NotReady)),
+            ["sandbox", "anew", at_seconds] => {
+                let created_at = at(number(at_seconds));
+                seen.sandboxes.push(SandboxStatus { created_at, ..sandbox(SandboxState::Ready) });
+            }
             [run, rest @ ..] => seen.runs.push(parse_run(run, rest)),
             [] => {}
         }
@@ -148,7 +163,11 @@ fn parse(text: &str) -> Seen {
     seen
 }
 
-fn sandbox(state: SandboxState) -> SandboxStatus {
+fn number(word: &str) -> i64 {
+    word.parse().expect("a number")
+}
+
+pub(crate) fn sandbox(state: SandboxState) -> SandboxStatus {
     let is_ready = state == SandboxState::Ready;
     SandboxStatus {
         id: SandboxId::of_pod("uid-web", 0),
@@ -166,11 +185,9 @@ fn sandbox(state: SandboxState) -> SandboxStatus {
 fn parse_run(name: &str, words: &[&str]) -> ContainerStatus {
     let (name, attempt) = name.split_once('#').expect("NAME#ATTEMPT");
     let attempt = attempt.parse().expect("an attempt");
-    let number = |word: &str| word.parse::<i64>().expect("a number");
     let (state, created_at, rest) = match words {
         ["created", rest @ ..] => (ContainerState::Created, at(0), rest),
         ["running", rest @ ..] => (ContainerState::Running { started_at: at(1) }, at(0), rest),
-        ["unknown", rest @ ..] => (ContainerState::Unknown, at(0), rest),
         ["exited", code, start, end, rest @ ..] => {
             let code = i32::try_from(number(code)).expect("a code");
             let exit = Exit {
@@ -184,18 +201,27 @@ fn parse_run(name: &str, words: &[&str]) -> ContainerStatus {
         }
         other => panic!("{other:?}"),
     };
-    let delay = match rest {
-        ["delay", seconds] => Duration::from_secs(number(seconds).unsigned_abs()),
-        _ => Duration::ZERO,
-    };
+    let (mut delay_seconds, mut image, mut sandbox_at) = (0, "busybox", 0);
+    for option in rest.chunks(2) {
+        match option {
+            ["delay", seconds] => delay_seconds = number(seconds),
+            ["image", name] => image = name,
+            ["in", seconds] => sandbox_at = number(seconds),
+            other => panic!("{other:?}"),
+        }
+    }
+    let annotations = [
+        (label::RESTART_DELAY_SECONDS.to_owned(), delay_seconds.to_string()),
+        (label::SANDBOX_CREATED_AT.to_owned(), at(sandbox_at).to_string()),
+    ];
     ContainerStatus {
         id: ContainerId::of_pod("uid-web", name, attempt),
         sandbox: SandboxId::of_pod("uid-web", 0),
         name: name.into(),
         attempt,
         labels: BTreeMap::new(),
-        annotations: [(label::RESTART_DELAY_SECONDS.to_owned(), delay.as_secs().to_string())].into(),
-        image: "docker.io/library/busybox:1.36".into(),
+        annotations: annotations.into(),
+        image: image.into(),
         image_digest: "sha256:00".into(),
         image_id: "sha256:11".into(),
         log_path: None,

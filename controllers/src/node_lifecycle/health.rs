@@ -74,7 +74,8 @@ fn unknown(node: &Node, now: Time) -> Vec<NodeCondition> {
     conditions
 }
 
-/// The write that makes the node's taints tell how it fares; none if they do. Taints of others are left alone.
+/// The write that makes the node's taints tell how it fares, and since when they drive pods out; none if they do. Otherwise taints of
+/// others are left alone.
 pub(super) fn set_taints(world: &World, health: &Health, now: Timestamp) -> Option<Write> {
     let (node, present) = (&world.node, &world.node.spec.taints);
     let wanted = wanted_taints(node, health.ready);
@@ -83,20 +84,26 @@ pub(super) fn set_taints(world: &World, health: &Health, now: Timestamp) -> Opti
     let missing: Vec<_> =
         wanted.iter().filter(|taint| !present.iter().any(|other| same(taint, other))).collect();
     let stale = present.iter().filter(ours).any(|taint| !wanted.iter().any(|other| same(taint, other)));
-    if missing.is_empty() && !stale {
+    if missing.is_empty() && !stale && !present.iter().any(is_undated) {
         return None;
     }
     let kept =
         present.iter().filter(|taint| !is_ours(&taint.key) || wanted.iter().any(|other| same(taint, other)));
-    let added = missing.into_iter().map(|taint| {
-        let time_added = (taint.effect == TaintEffect::NoExecute).then(|| now.into());
-        Taint { time_added, ..taint.clone() }
-    });
-    let taints: Vec<_> = kept.cloned().chain(added).collect();
+    let taints: Vec<_> = kept.chain(missing).map(|taint| dated(taint, now)).collect();
     // The list is replaced as a whole, so nobody may have touched it meanwhile.
     let patch =
         json!({"metadata": {"resourceVersion": node.metadata.resource_version}, "spec": {"taints": taints}});
     Some(Write::merge(node, patch))
+}
+
+/// Nobody would know when the time of those who tolerate it for a while is over. kubectl, for one, makes taints like that.
+fn is_undated(taint: &Taint) -> bool {
+    taint.effect == TaintEffect::NoExecute && taint.time_added.is_none()
+}
+
+fn dated(taint: &Taint, now: Timestamp) -> Taint {
+    let time_added = if is_undated(taint) { Some(now.into()) } else { taint.time_added };
+    Taint { time_added, ..taint.clone() }
 }
 
 fn is_ours(key: &str) -> bool {
@@ -126,12 +133,23 @@ fn wanted_taints(node: &Node, ready: ConditionStatus) -> Vec<Taint> {
     wanted
 }
 
-/// The pods of a node that is not at work are not ready, whatever they said last.
+/// The pods of a node that is not at work are not ready, whatever they said last. What a node says of a pod after it has said that
+/// it is not ready itself stands: it knows better, and the two would go on contradicting each other.
 pub(super) fn mark_pods(world: &World, health: &Health, now: Timestamp) -> Vec<Write> {
-    if health.ready == ConditionStatus::True {
-        return Vec::new();
-    }
-    let ready = |pod: &&std::sync::Arc<Pod>| pod.is_ready() && !pod.is_terminating();
+    let since = match health.ready {
+        ConditionStatus::True => return Vec::new(),
+        ConditionStatus::False => {
+            world.node.status.conditions.of_type(Node::READY).and_then(|ready| ready.last_transition_time)
+        }
+        // Nothing is heard of it.
+        ConditionStatus::Unknown => None,
+    };
+    // Both times are by the node's clock.
+    let is_news = |pod: &Pod| {
+        let at = pod.status.conditions.of_type(Pod::READY).and_then(|ready| ready.last_transition_time);
+        since.is_none_or(|since| at.is_none_or(|at| at <= since))
+    };
+    let ready = |pod: &&std::sync::Arc<Pod>| pod.is_ready() && !pod.is_terminating() && is_news(pod);
     world.pods.iter().filter(ready).map(|pod| mark(pod, now.into())).collect()
 }
 

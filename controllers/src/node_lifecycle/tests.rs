@@ -156,6 +156,41 @@ fn a_taint_made_by_hand_evicts_at_once() {
 }
 
 #[test]
+fn a_taint_without_a_time_is_given_one_so_that_toleration_ends() {
+    let list = json!([{"key": "mine", "effect": "NoExecute"}, {"key": "other", "effect": "NoSchedule"}]);
+    let tolerant = || vec![pod(json!([{"key": "mine", "operator": "Exists", "tolerationSeconds": 60}]))];
+    let first = plan(node("True", list), 1, tolerant());
+    assert_eq!((evicted(&first), first.requeue_after), (0, Some(Duration::from_secs(39))));
+    let dated = merged(&first, "/api/v1/nodes/n1").unwrap()["spec"]["taints"].clone();
+    assert_eq!(dated[0]["timeAdded"], json!(orch_api::Time::new(now())));
+    assert_eq!(dated[1].get("timeAdded"), None);
+    let since = |seconds| json!([{"key": "mine", "effect": "NoExecute", "timeAdded": orch_api::Time::new(ago(seconds))}]);
+    let later = |seconds| plan(node("True", since(seconds)), 1, tolerant());
+    assert!(taints(&later(59)).is_none(), "it has one");
+    assert_eq!((evicted(&later(59)), evicted(&later(60))), (0, 1));
+}
+
+#[test]
+fn what_a_node_that_is_not_ready_says_of_its_pods_afterwards_stands() {
+    let not_ready_since = |seconds| {
+        let mut node = node("False", json!([]));
+        node.status.conditions[0].last_transition_time = Some(ago(seconds).into());
+        node
+    };
+    let ready_since = |seconds| {
+        let mut pod = (*pod(json!([]))).clone();
+        pod.status.conditions[0].last_transition_time = Some(ago(seconds).into());
+        vec![Arc::new(pod)]
+    };
+    let is_marked = |plan: &Plan| merged(plan, "/api/v1/namespaces/default/pods/web/status").is_some();
+    assert!(is_marked(&plan(not_ready_since(10), 1, ready_since(20))));
+    assert!(!is_marked(&plan(not_ready_since(10), 1, ready_since(5))));
+    let mut silent = not_ready_since(10);
+    silent.status.conditions[0].status = orch_api::ConditionStatus::Unknown;
+    assert!(is_marked(&plan(silent, 100, ready_since(5))), "its clock may be ahead");
+}
+
+#[test]
 fn a_node_is_heard_of_when_its_lease_changes_by_our_clock() {
     let clock = orch_controller_runtime::TestClock::new(now());
     let heard = Heard { clock: Arc::new(clock.clone()), nodes: Mutex::default() };

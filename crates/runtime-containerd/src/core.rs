@@ -3,7 +3,11 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use orch_runtime::{ContainerId, RuntimeError, RuntimeEvent, SandboxId};
@@ -23,6 +27,8 @@ use crate::{
 
 /// Events that a slow reader may fall behind before it gets a `Resync` instead.
 const EVENTS_KEPT: usize = 1024;
+/// How long a shim that did not say how its containers are is left in peace.
+const RESYNC_SOON: Duration = Duration::from_secs(2);
 
 /// The runtime's insides. Verbs are `impl Core` blocks in the modules that they are about.
 ///
@@ -47,6 +53,7 @@ pub(crate) struct Core {
     /// Lowest `oom_score_adj` that can be given; `None` is any.
     pub(crate) oom_score_floor: Option<i32>,
     pub(crate) events: broadcast::Sender<RuntimeEvent>,
+    is_resync_due: AtomicBool,
 }
 
 impl Core {
@@ -70,6 +77,7 @@ impl Core {
             accounts: Mutex::new(HashMap::new()),
             oom_score_floor: oom_score_floor(),
             events: broadcast::channel(EVENTS_KEPT).0,
+            is_resync_due: AtomicBool::new(false),
             snapshotter,
             connection,
             config,
@@ -79,6 +87,21 @@ impl Core {
     /// Nobody listening is fine.
     pub(crate) fn send(&self, event: RuntimeEvent) {
         let _ = self.events.send(event);
+    }
+
+    /// Has everybody observe again in a while.
+    pub(crate) fn resync_soon(self: &Arc<Self>) {
+        if self.is_resync_due.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let core = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(RESYNC_SOON).await;
+            if let Some(core) = core.upgrade() {
+                core.is_resync_due.store(false, Ordering::Relaxed);
+                core.send(RuntimeEvent::Resync);
+            }
+        });
     }
 }
 

@@ -3,7 +3,10 @@
 //! containerd answers a subscription only with its first event, so one of our own is published until it comes back; only then is
 //! it certain that nothing is missed, and everything that stopped before is settled.
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use containerd_client::{
     events::{TaskExit, TaskOom},
@@ -45,7 +48,7 @@ pub(crate) async fn follow(core: Weak<Core>, stop: CancellationToken) {
 
 impl Core {
     /// One subscription, from its start to its end.
-    async fn follow_once(self: &std::sync::Arc<Self>) -> Result<(), RuntimeError> {
+    async fn follow_once(self: &Arc<Self>) -> Result<(), RuntimeError> {
         let mut events = self.subscribe().await?;
         self.settle_all().await?;
         self.send(RuntimeEvent::Resync);
@@ -79,7 +82,7 @@ impl Core {
         Ok(())
     }
 
-    fn handle(self: &std::sync::Arc<Self>, envelope: Envelope) {
+    fn handle(self: &Arc<Self>, envelope: Envelope) {
         let Some(event) = envelope.event else { return };
         match envelope.topic.as_str() {
             "/tasks/exit" => {
@@ -103,24 +106,31 @@ impl Core {
     }
 
     /// Records an exit, then tells of it.
-    async fn note_exit(&self, id: ContainerId) {
+    async fn note_exit(self: &Arc<Self>, id: ContainerId) {
         match self.settle(&id).await {
             Ok(Some(exit)) => self.send(RuntimeEvent::ContainerExited { id, exit_code: exit.code }),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%id, %error, "an exit could not be recorded yet");
-                self.send(RuntimeEvent::Resync);
-            }
+            Ok(None) => match self.task(&id).await {
+                // Its shim is slow to say so.
+                Ok(Some(task)) if task.status() == Status::Unknown => self.resync_soon(),
+                _ => {}
+            },
+            Err(error) => self.not_settled(&id, &error),
         }
     }
 
+    fn not_settled(self: &Arc<Self>, id: &ContainerId, error: &RuntimeError) {
+        tracing::warn!(%id, %error, "an exit could not be recorded yet");
+        self.resync_soon();
+    }
+
     /// Records what stopped while nobody followed.
-    async fn settle_all(&self) -> Result<(), RuntimeError> {
+    async fn settle_all(self: &Arc<Self>) -> Result<(), RuntimeError> {
         for (id, task) in self.tasks().await? {
             if task.status() == Status::Stopped
                 && let Ok(id) = ContainerId::new(id)
+                && let Err(error) = self.settle(&id).await
             {
-                self.settle(&id).await?;
+                self.not_settled(&id, &error);
             }
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! The truth: containerd's containers and tasks, our sandboxes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use containerd_client::{
     services::v1::{ListContainersRequest, ListTasksRequest},
     types::v1::{Process, Status},
 };
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use orch_runtime::{ContainerState, ContainerStats, ContainerStatus, Observed, RuntimeError};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Core {
-    pub(crate) async fn observe(&self) -> Result<Observed, RuntimeError> {
+    pub(crate) async fn observe(self: &Arc<Self>) -> Result<Observed, RuntimeError> {
         // Containers before tasks: one whose task is missing is looked at again, one whose task is new is not listed.
         let records = self.records().await?;
         let tasks = self.tasks().await?;
@@ -27,9 +27,9 @@ impl Core {
                 async move { self.status(record, task).await }
             })
             .buffer_unordered(AT_ONCE)
-            .try_filter_map(|status| std::future::ready(Ok(status)))
-            .try_collect()
-            .await?;
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
         containers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Observed { sandboxes: self.sandboxes.statuses(), containers })
     }
@@ -56,32 +56,13 @@ impl Core {
 
     /// `None` if it was removed meanwhile.
     async fn status(
-        &self,
+        self: &Arc<Self>,
         record: ContainerRecord,
         task: Option<&Process>,
-    ) -> Result<Option<ContainerStatus>, RuntimeError> {
-        let status = task.map(Process::status);
-        let state = match (record.run.exit, status, record.run.started_at) {
-            (Some(exit), ..) => ContainerState::Exited(exit),
-            (None, Some(Status::Running | Status::Paused | Status::Pausing), Some(started_at)) => {
-                ContainerState::Running { started_at }
-            }
-            (None, None, None) | (None, Some(Status::Created), _) => ContainerState::Created,
-            (None, Some(Status::Stopped) | None, _) => match self.settle(&record.fixed.spec.id).await? {
-                Some(exit) => ContainerState::Exited(exit),
-                // It was removed, or its task appeared since.
-                None => match self.record(&record.fixed.spec.id).await? {
-                    None => return Ok(None),
-                    Some(again) => again
-                        .run
-                        .started_at
-                        .map_or(ContainerState::Created, |started_at| ContainerState::Running { started_at }),
-                },
-            },
-            (None, Some(_), _) => ContainerState::Unknown,
-        };
+    ) -> Option<ContainerStatus> {
+        let state = self.state(&record, task.map(Process::status)).await?;
         let spec = record.fixed.spec;
-        Ok(Some(ContainerStatus {
+        Some(ContainerStatus {
             id: spec.id,
             sandbox: spec.sandbox,
             name: spec.name,
@@ -94,7 +75,46 @@ impl Core {
             log_path: spec.log_path,
             created_at: record.created_at,
             state,
-        }))
+        })
+    }
+
+    /// How a container is; `None` if it was removed meanwhile.
+    async fn state(
+        self: &Arc<Self>,
+        record: &ContainerRecord,
+        status: Option<Status>,
+    ) -> Option<ContainerState> {
+        match (&record.run.exit, status) {
+            (Some(exit), _) => Some(ContainerState::Exited(exit.clone())),
+            (None, Some(Status::Created)) => Some(ContainerState::Created),
+            (None, Some(Status::Running | Status::Paused | Status::Pausing)) => Some(running(record)),
+            (None, None) if record.run.started_at.is_none() => Some(ContainerState::Created),
+            (None, Some(Status::Unknown)) => Some(self.unclear(record)),
+            (None, Some(Status::Stopped) | None) => self.settled(record).await,
+        }
+    }
+
+    async fn settled(self: &Arc<Self>, record: &ContainerRecord) -> Option<ContainerState> {
+        let id = record.id();
+        let again = match self.settle(id).await {
+            Ok(Some(exit)) => return Some(ContainerState::Exited(exit)),
+            // It was removed, or its task appeared since.
+            Ok(None) => self.record(id).await,
+            Err(error) => Err(error),
+        };
+        match again {
+            Ok(again) => again.map(|again| as_recorded(&again)),
+            Err(error) => {
+                tracing::warn!(%id, %error, "how the container is could not be found out yet");
+                Some(self.unclear(record))
+            }
+        }
+    }
+
+    /// A shim that answers slowly or not at all is no end of its containers: until more is known, they are as they were.
+    fn unclear(self: &Arc<Self>, record: &ContainerRecord) -> ContainerState {
+        self.resync_soon();
+        as_recorded(record)
     }
 
     pub(crate) async fn stats(&self) -> Result<Vec<ContainerStats>, RuntimeError> {
@@ -109,4 +129,13 @@ impl Core {
         stats.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(stats)
     }
+}
+
+/// How a container without an exit is as far as its record says.
+fn as_recorded(record: &ContainerRecord) -> ContainerState {
+    if record.run.started_at.is_some() { running(record) } else { ContainerState::Created }
+}
+
+fn running(record: &ContainerRecord) -> ContainerState {
+    ContainerState::Running { started_at: record.run.started_at.unwrap_or(record.created_at) }
 }

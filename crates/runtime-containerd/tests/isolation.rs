@@ -152,6 +152,26 @@ async fn environment_directory_user_and_mounts_are_as_asked() {
 }
 
 #[tokio::test]
+async fn a_mount_hides_none_that_lies_below_it() {
+    let node = Node::start().await;
+    let mounts = ["/data/sub", "/data", "/etc"].map(|path| {
+        let host_path = node.dir.path().join(path.replace('/', "-"));
+        std::fs::create_dir(&host_path).unwrap();
+        std::fs::write(host_path.join("file"), format!("of {path}\n")).unwrap();
+        Mount { host_path, container_path: path.into(), read_only: false, propagation: Propagation::Private }
+    });
+    let script = "cat /data/sub/file /data/file /etc/file /etc/hostname; grep -c nameserver /etc/resolv.conf";
+    let (_, lines) = output(&node, "layers", script, |pod, container| {
+        pod.hostname = "layers-0".into();
+        let servers = vec!["10.96.0.10".parse().unwrap()];
+        pod.dns = Some(Dns { servers, searches: vec![], options: vec![] });
+        container.mounts = mounts.into();
+    })
+    .await;
+    assert_eq!(lines, ["of /data/sub", "of /data", "of /etc", "layers-0", "1"]);
+}
+
+#[tokio::test]
 async fn too_much_memory_is_an_oom_kill() {
     let node = Node::start().await;
     let container =

@@ -165,15 +165,45 @@ fn cgroup_processes(node: &Node, id: &ContainerId) -> Vec<i32> {
     .collect()
 }
 
+/// The parent of the container's first process.
+fn shim_of(node: &Node, id: &ContainerId) -> Pid {
+    let inits = cgroup_processes(node, id);
+    let parent = std::fs::read_to_string(format!("/proc/{}/stat", inits[0])).unwrap();
+    let shim: i32 = parent.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(shim > 1 && node.host.processes().contains(&shim), "{shim} is no shim of this host");
+    Pid::from_raw(shim)
+}
+
+#[tokio::test]
+async fn a_shim_that_does_not_answer_is_no_end_of_what_it_runs() {
+    let node = Node::start().await;
+    let container = run(&node, "slow", "exec sleep 1000", |_, _| {}).await;
+    let other = run(&node, "other", "exec sleep 1000", |_, _| {}).await;
+    let runtime = node.runtime();
+    let before = runtime.observe().await.unwrap();
+    let states: Vec<_> = before.containers.iter().map(|container| &container.state).collect();
+    assert!(states.len() == 2 && states.into_iter().all(is_running), "{before:?}");
+    let (shim, inits) = (shim_of(&node, &container.id), cgroup_processes(&node, &container.id));
+    let events = runtime.events().skip(1);
+    kill(shim, Signal::SIGSTOP).unwrap();
+    let frozen = runtime.observe().await;
+    kill(Pid::from_raw(inits[0]), Signal::SIGKILL).unwrap();
+    let ended = runtime.observe().await;
+    kill(shim, Signal::SIGCONT).unwrap();
+    assert_eq!(frozen.unwrap(), before);
+    assert_eq!(ended.unwrap(), before);
+    let is_told = events.any(async |event| event == RuntimeEvent::Resync);
+    assert!(tokio::time::timeout(Duration::from_secs(30), is_told).await.unwrap());
+    assert_eq!(conformance::exit_of(&*runtime, &container.id).await.code, 137);
+    let state = conformance::observed(&*runtime, &other.id).await.unwrap().state;
+    assert!(is_running(&state), "{state:?}");
+}
+
 #[tokio::test]
 async fn a_killed_shim_is_an_exit() {
     let node = Node::start().await;
     let container = run(&node, "shimless", "exec sleep 1000", |_, _| {}).await;
-    let inits = cgroup_processes(&node, &container.id);
-    let parent = std::fs::read_to_string(format!("/proc/{}/stat", inits[0])).unwrap();
-    let shim: i32 = parent.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    assert!(shim > 1 && node.host.processes().contains(&shim), "{shim} is no shim of this host");
-    kill(Pid::from_raw(shim), Signal::SIGKILL).unwrap();
+    kill(shim_of(&node, &container.id), Signal::SIGKILL).unwrap();
     let runtime = node.runtime();
     let exit = conformance::exit_of(&*runtime, &container.id).await;
     assert!([137, 255].contains(&exit.code), "{exit:?}");
@@ -201,7 +231,8 @@ async fn a_sandbox_that_lost_its_namespaces_is_made_anew() {
     let lost = runtime.observe().await.unwrap().sandboxes.remove(0);
     assert_eq!((lost.state, lost.ips.len(), lost.created_at), (SandboxState::NotReady, 0, before.created_at));
     let after = runtime.ensure_sandbox(&pod).await.unwrap();
-    assert_eq!((after.state, after.ips.len(), after.created_at), (SandboxState::Ready, 1, before.created_at));
+    assert_eq!((after.state, after.ips.len()), (SandboxState::Ready, 1));
+    assert!(after.created_at > before.created_at, "what was made anew tells so");
     let ipam = files(&node.dir.path().join("state/ipam").join(node.host.bridge()));
     assert_eq!(ipam.iter().filter(|name| name.starts_with("10.")).count(), 1, "{ipam:?}");
 }

@@ -32,7 +32,8 @@ pub struct ContainerSpec {
     pub working_dir: Option<String>,
     /// Added to the image's, replacing equal names; of several equal names the last counts.
     pub env: Vec<EnvVar>,
-    /// Mounted in this order, after the runtime's own (`/proc`, `/dev`, `/etc/hosts`, …), which they replace when the path is equal.
+    /// Mounted together with the runtime's own (`/proc`, `/dev`, `/etc/hosts`, …), which they replace when the path is equal: those
+    /// nearer to the root first, so that none hides another below it.
     pub mounts: Vec<Mount>,
     /// `None` is the image's, else root.
     pub user: Option<User>,
@@ -152,15 +153,13 @@ pub struct Security {
 pub enum ContainerState {
     /// Its process was not started yet.
     Created,
-    /// Its process runs.
+    /// Its process runs, or was started and nothing is known of its end.
     Running {
         /// When the process was started.
         started_at: Timestamp,
     },
     /// Its process ended.
     Exited(Exit),
-    /// The runtime cannot say (its shim is gone, or it is being paused or removed): remove it.
-    Unknown,
 }
 
 /// How a container's process ended.

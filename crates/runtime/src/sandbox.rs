@@ -119,6 +119,6 @@ pub struct SandboxStatus {
     pub state: SandboxState,
     /// Its addresses, the primary one first; none with the host's network.
     pub ips: Vec<IpAddr>,
-    /// When it was first asked for.
+    /// When it was made. It is another time once it was made anew: what ran in it before ran in other namespaces.
     pub created_at: Timestamp,
 }

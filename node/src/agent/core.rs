@@ -165,7 +165,8 @@ impl Core {
         let pod = tracked.pod.clone();
         let sources = pod.as_ref().map(|pod| self.sources.of(pod)).unwrap_or_default();
         let (seen, memory, facts) = (&tracked.seen, &tracked.memory, &self.shared.facts);
-        let world = World { pod: pod.as_deref(), seen, memory, sources: &sources, facts };
+        let is_runtime_there = self.observation.failure.is_none();
+        let world = World { pod: pod.as_deref(), seen, memory, sources: &sources, facts, is_runtime_there };
         let mut plan = plan::plan(&world, now);
         let status = pod.as_deref().map(|pod| pod_status(&world, pod, &plan, now));
         tracked.wake_at = plan.wake_at;

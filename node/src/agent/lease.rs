@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use orch_api::{Api, Clock, Metadata, MicroTime, OwnerReference, Reason, Resource as _, Status};
 use orch_controller_runtime::Backoff;
 use orch_ontology::{Lease, LeaseSpec, Node};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -23,20 +22,17 @@ pub(super) struct LeaseKeeper {
     nodes: Api<Node>,
     clock: Arc<dyn Clock>,
     interval: Duration,
-    /// Told when the node may have been taken for dead.
-    again: Arc<Notify>,
     known: Option<Lease>,
 }
 
 impl LeaseKeeper {
-    pub(super) fn new(config: &Config, again: Arc<Notify>) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
             name: config.name.clone(),
             api: Api::namespaced(config.client.clone(), NAMESPACE).manager("orch-node"),
             nodes: Api::all(config.client.clone()),
             clock: config.clock.clone(),
             interval: config.lease_interval,
-            again,
             known: None,
         }
     }
@@ -47,22 +43,12 @@ impl LeaseKeeper {
 
     async fn keep(&mut self) {
         let mut failures = 0;
-        let mut renewed = self.clock.now();
         // Nodes that start together do not renew together.
         let mut wait_once = Some(self.interval.mul_f64(share_of(&self.name)));
         loop {
-            let outcome = self.renew().await;
-            let now = self.clock.now();
-            let wait = match outcome {
+            let wait = match self.renew().await {
                 Ok(()) => {
                     failures = 0;
-                    // So late that the node may have been taken for dead: see what is said about it.
-                    if Duration::try_from(now.duration_since(renewed))
-                        .is_ok_and(|gap| gap > self.interval * 2)
-                    {
-                        self.again.notify_one();
-                    }
-                    renewed = now;
                     wait_once.take().unwrap_or(self.interval)
                 }
                 Err(status) => {

@@ -21,7 +21,7 @@ use orch_api::Resource as _;
 use orch_controller_runtime::{Backoff, Recorder, Reflector};
 use orch_ontology::{Event, Pod, labels};
 use orch_runtime::Version;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -70,9 +70,8 @@ impl NodeAgent {
             .map(|address| address.port());
         add_labels(&mut config);
         let (health, healthy) = watch::channel(Err("the container runtime was not seen yet".to_owned()));
-        let again = Arc::new(Notify::new());
-        let registration = Registration::new(&config, port, healthy, again.clone());
-        let lease = LeaseKeeper::new(&config, again);
+        let registration = Registration::new(&config, port, healthy);
+        let lease = LeaseKeeper::new(&config);
         let parts = async {
             tokio::join!(
                 registration.run(cancel.clone()),

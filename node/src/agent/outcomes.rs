@@ -14,14 +14,14 @@ use super::{
     set,
     tracked::NodeLabels,
 };
-use crate::plan::{Action, Failure, Outcome, Seen};
+use crate::plan::{Action, Failure, Outcome, Pace, Seen};
 
-/// How long to wait before looking at a runtime again that could not be reached.
-const OBSERVE_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait before looking at a runtime again that could not be reached. One that is back should not be waited for.
+const OBSERVE_AGAIN: Pace = Pace { first: Duration::from_secs(1), limit: Duration::from_secs(10) };
 /// How long to wait before reading the node's labels again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
-/// How long to wait before telling the API again what it did not take.
-const REPORT_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait before telling the API again what it did not take. One that is back should not be waited for.
+const REPORT_AGAIN: Pace = Pace { first: Duration::from_millis(500), limit: Duration::from_secs(10) };
 
 impl Core {
     pub(super) fn finish(&mut self, done: Result<(Id, Done), JoinError>) {
@@ -87,7 +87,9 @@ impl Core {
 
     fn observed(&mut self, seen: BTreeMap<String, Seen>) {
         self.observation.is_under_way = false;
-        self.observation.failure = None;
+        if self.observation.failure.take().is_some() {
+            self.decide_again_for_all();
+        }
         self.observation.complete = self.observation.begun;
         set(&self.health, Ok(self.version.clone()));
         let nothing = Seen::default();
@@ -119,11 +121,18 @@ impl Core {
         warn!(message, "cannot observe the runtime, trying again");
         self.observation.is_under_way = false;
         self.observation.is_wanted = true;
-        // At most ten seconds: a runtime that is back should not be waited for.
-        let before = self.observation.failure.take().filter(|failure| failure.failures < 4);
+        let before = self.observation.failure.take();
+        if before.is_none() {
+            self.decide_again_for_all();
+        }
         let failure = Failure::after(before.as_ref(), OBSERVE_AGAIN, now, "Unavailable", message.clone());
         self.observation.failure = Some(failure);
         set(&self.health, Err(message));
+    }
+
+    /// No pod is ready whose runtime is not there.
+    fn decide_again_for_all(&mut self) {
+        self.pods.values_mut().for_each(|tracked| tracked.is_dirty = true);
     }
 
     fn told(&mut self, uid: &str, told: PodStatus, answer: Result<Pod, Status>) {

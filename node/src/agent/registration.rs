@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use orch_api::{
-    Api, Client, Clock, Conditions, Metadata, Params, Patch, Reason, Resource as _, Status, Time,
-};
+use orch_api::{Api, Client, Clock, Conditions, Metadata, Params, Patch, Reason, Status, Time};
 use orch_controller_runtime::{Backoff, Reflector};
 use orch_ontology::{Node, NodeAddress, NodeAddressType, NodeCondition, NodeStatus};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,9 @@ use super::{
 
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), limit: Duration::from_secs(10) };
 
+/// The conditions that only the node itself can know.
+const OWN: [&str; 4] = ["MemoryPressure", "DiskPressure", "PIDPressure", Node::READY];
+
 /// Keeps the node's object as it should be.
 pub(super) struct Registration {
     client: Arc<dyn Client>,
@@ -29,7 +31,9 @@ pub(super) struct Registration {
     health: watch::Receiver<Health>,
     gauge: Gauge,
     pressure: Pressure,
-    /// Told when somebody else may have changed the node's status.
+    /// The conditions that were told last.
+    told: Arc<Mutex<Vec<NodeCondition>>>,
+    /// Told when somebody else has changed the node's status.
     again: Arc<Notify>,
 }
 
@@ -43,12 +47,7 @@ struct About {
 }
 
 impl Registration {
-    pub(super) fn new(
-        config: &Config,
-        port: Option<u16>,
-        health: watch::Receiver<Health>,
-        again: Arc<Notify>,
-    ) -> Self {
+    pub(super) fn new(config: &Config, port: Option<u16>, health: watch::Receiver<Health>) -> Self {
         let about = About {
             name: config.name.clone(),
             labels: config.labels.clone(),
@@ -58,8 +57,8 @@ impl Registration {
         };
         let (client, clock) = (config.client.clone(), config.clock.clone());
         let api = Api::all(client.clone()).manager("orch-node");
-        let (gauge, pressure) = (Gauge::default(), Pressure::default());
-        Self { client, api, clock, about, health, gauge, pressure, again }
+        let (gauge, pressure, told, again) = Default::default();
+        Self { client, api, clock, about, health, gauge, pressure, told, again }
     }
 
     pub(super) async fn run(mut self, cancel: CancellationToken) {
@@ -67,13 +66,13 @@ impl Registration {
         cancel.run_until_cancelled(self.keep()).await;
     }
 
-    /// Notices when the node's object is deleted.
+    /// Notices when the node's object is deleted, or says of the node what the node did not say: somebody may have taken it for dead.
     fn follow(&self, cancel: &CancellationToken) {
-        let again = self.again.clone();
-        let reflector = Reflector::partial(self.client.clone(), self.clock.clone(), Node::KIND)
+        let (again, told) = (self.again.clone(), self.told.clone());
+        let reflector = Reflector::<Node>::new(self.client.clone(), self.clock.clone())
             .fields(format!("metadata.name={}", self.about.name));
         reflector.cache().subscribe(move |change| {
-            if change.new.is_none() {
+            if change.new.is_none_or(|node| !says_all(&node.status.conditions, &told.lock())) {
                 again.notify_one();
             }
         });
@@ -133,6 +132,8 @@ impl Registration {
             }
         };
         let status = self.about.status(&node.status, health, self.pressure, self.clock.now());
+        // Before it is seen by who watches.
+        (*self.told.lock()).clone_from(&status.conditions);
         if status != node.status {
             self.api.update_status(&Node { status, ..node }).await?;
         }
@@ -183,14 +184,25 @@ fn conditions(prior: &[NodeCondition], health: &Health, pressure: Pressure, now:
     let mut all = prior.to_vec();
     for fresh in own(health, pressure, now) {
         // The same again is no news: a node that idles writes nothing.
-        let is_told = all.of_type(&fresh.condition_type).is_some_and(|told| {
-            (told.status, &told.reason, &told.message) == (fresh.status, &fresh.reason, &fresh.message)
-        });
-        if !is_told {
+        if !says(&all, &fresh) {
             all.put(NodeCondition { last_heartbeat_time: Some(now), ..fresh });
         }
     }
     all
+}
+
+/// Whether a condition is among others, whenever they were told.
+fn says(conditions: &[NodeCondition], condition: &NodeCondition) -> bool {
+    let what = |said: &NodeCondition| {
+        (said.condition_type.clone(), said.status, said.reason.clone(), said.message.clone())
+    };
+    conditions.iter().any(|said| what(said) == what(condition))
+}
+
+/// Whether the node's own conditions are said as they were told.
+fn says_all(conditions: &[NodeCondition], told: &[NodeCondition]) -> bool {
+    let is_own = |told: &&NodeCondition| OWN.contains(&told.condition_type.as_str());
+    told.iter().filter(is_own).all(|told| says(conditions, told))
 }
 
 /// In kubelet's words, which programs look for.
@@ -211,10 +223,11 @@ fn own(health: &Health, pressure: Pressure, now: Time) -> [NodeCondition; 4] {
         true => ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
         false => ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     };
+    let [of_memory, of_disk, of_pids, ready] = OWN;
     [
-        NodeCondition::new("MemoryPressure", pressure.memory, memory.0, memory.1, now),
-        NodeCondition::new("DiskPressure", pressure.disk, disk.0, disk.1, now),
-        NodeCondition::new("PIDPressure", pressure.pids, pids.0, pids.1, now),
-        NodeCondition::new(Node::READY, is_ready, reason, message, now),
+        NodeCondition::new(of_memory, pressure.memory, memory.0, memory.1, now),
+        NodeCondition::new(of_disk, pressure.disk, disk.0, disk.1, now),
+        NodeCondition::new(of_pids, pressure.pids, pids.0, pids.1, now),
+        NodeCondition::new(ready, is_ready, reason, message, now),
     ]
 }

@@ -58,6 +58,8 @@ impl Tracked {
             self.last = Some(pod.clone());
             self.pod = Some(pod);
             self.is_dirty = true;
+            // Whoever changed it reached the API.
+            self.report.failure = None;
         }
     }
 
@@ -104,6 +106,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::plan::Pace;
 
     fn status(phase: &str) -> PodStatus {
         serde_json::from_value(json!({"phase": phase})).unwrap()
@@ -124,12 +127,15 @@ mod tests {
 
     #[test]
     fn what_could_not_be_told_waits_for_another_try() {
-        let failure =
-            Failure::after(None, std::time::Duration::from_secs(1), at(0), "Status", "gone".to_owned());
+        let pace = Pace::from(std::time::Duration::from_secs(1));
+        let failure = Failure::after(None, pace, at(0), "Status", "gone".to_owned());
         let retry_at = failure.retry_at;
         let mut tracked =
             Tracked { report: Report { failure: Some(failure), ..Report::default() }, ..Tracked::default() };
         assert_eq!(tracked.tell_later(&Pod::default(), &status("Running"), at(0)), Some(retry_at));
         assert_eq!(tracked.tell_later(&Pod::default(), &status("Running"), retry_at), None);
+        tracked.update(Arc::new(Pod::default()));
+        let changed = tracked.tell_later(&Pod::default(), &status("Running"), at(0));
+        assert_eq!(changed, None, "the API is there, or the pod would not have changed");
     }
 }

@@ -12,6 +12,20 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A run that lasted longer than this makes up for all failures before.
 const RESET: SignedDuration = SignedDuration::from_mins(10);
 
+/// How waiting grows: it doubles from `first` up to `limit`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) first: Duration,
+    pub(crate) limit: Duration,
+}
+
+impl Pace {
+    /// As slow as restarts become.
+    pub(crate) const fn from(first: Duration) -> Self {
+        Self { first, limit: LIMIT }
+    }
+}
+
 /// Failures in a row of one step, and when to try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -23,16 +37,16 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// One more failure after `before`: waits double from `first` up to five minutes.
+    /// One more failure after `before`.
     pub(crate) fn after(
         before: Option<&Self>,
-        first: Duration,
+        pace: Pace,
         now: Timestamp,
         reason: &'static str,
         message: String,
     ) -> Self {
         let failures = before.map_or(0, |failure| failure.failures) + 1;
-        let delay = first.saturating_mul(1 << (failures - 1).min(16)).min(LIMIT);
+        let delay = pace.first.saturating_mul(1 << (failures - 1).min(16)).min(pace.limit);
         Self { failures, at: now, retry_at: after(now, delay), reason, message }
     }
 }

@@ -66,7 +66,10 @@ pub(super) fn plan(world: &World<'_>, ending: Ending, now: Timestamp) -> Plan {
         return plan;
     }
     match next_step(world, ending) {
-        Some(action) => plan.actions.push(action),
+        Some(action) => match world.memory.removal_backoff(&action, now) {
+            Some(retry_at) => plan.wake(retry_at),
+            None => plan.actions.push(action),
+        },
         None => plan.finished = matches!(ending, Ending::Gone { .. }),
     }
     plan

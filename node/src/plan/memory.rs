@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use orch_controller_runtime::Note;
 use orch_ontology::Pod;
 
-use super::{Action, Failure, Rejection, Slot};
+use super::{Action, Failure, Pace, Rejection, Slot};
 use crate::spec::VolumesVersion;
 
 /// What the agent remembers of a pod.
@@ -26,6 +26,8 @@ pub(crate) struct Memory {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) start_failures: BTreeMap<String, Failure>,
     pub(crate) end_failure: Option<Failure>,
+    /// Of runs that are in nobody's way, by container.
+    pub(crate) removal_failures: BTreeMap<String, Failure>,
     pub(crate) torn_down: TornDown,
     /// The API was told that nothing is left; finalizers may hold the object for as long as they like.
     pub(crate) is_released: bool,
@@ -69,9 +71,9 @@ pub(crate) enum Outcome {
 pub(crate) const RUN_CONTAINER_ERROR: &str = "RunContainerError";
 
 /// Where waiting starts for what is the node's own fault.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Pace = Pace::from(Duration::from_secs(1));
 /// Where waiting starts for what somebody has to mend.
-const LATER: Duration = Duration::from_secs(10);
+const LATER: Pace = Pace::from(Duration::from_secs(10));
 
 impl Memory {
     pub(crate) fn begin(&mut self, action: &Action) {
@@ -79,6 +81,15 @@ impl Memory {
         if !matches!(action, Action::DeletePod | Action::TearDown { .. }) {
             self.torn_down = TornDown::Nothing;
         }
+    }
+
+    /// Until when removing a run has to wait because it failed before.
+    pub(crate) fn removal_backoff(&self, action: &Action, now: Timestamp) -> Option<Timestamp> {
+        let Action::RemoveContainer { container, .. } = action else { return None };
+        self.removal_failures
+            .get(container)
+            .map(|failure| failure.retry_at)
+            .filter(|retry_at| *retry_at > now)
     }
 
     /// Takes note of how an action ended. Answers with what people should know.
@@ -109,8 +120,8 @@ impl Memory {
             Action::StartContainer(spec) => drop(self.start_failures.remove(&spec.name)),
             Action::TearDown { logs } => (self.torn_down, self.end_failure) = (TornDown::of(*logs), None),
             Action::DeletePod => (self.is_released, self.end_failure) = (true, None),
-            Action::RemoveSandbox(_) => self.end_failure = None,
-            Action::StopContainer { .. } | Action::RemoveContainer { .. } => {}
+            Action::RemoveSandbox(_) | Action::StopContainer { .. } => self.end_failure = None,
+            Action::RemoveContainer { container, .. } => drop(self.removal_failures.remove(container)),
         }
     }
 
@@ -126,7 +137,7 @@ impl Memory {
             pod.map(|pod| Note::warning(pod, reason, message)).into_iter().collect()
         };
         let failure =
-            |before: Option<&Failure>, first| Failure::after(before, first, now, reason, message.clone());
+            |before: Option<&Failure>, pace| Failure::after(before, pace, now, reason, message.clone());
         match action {
             Action::SetUpVolumes { .. } => {
                 self.volumes_failure = Some(failure(self.volumes_failure.as_ref(), SOON));
@@ -159,10 +170,13 @@ impl Memory {
                 self.end_failure = Some(failure(self.end_failure.as_ref(), SOON));
                 warn("FailedKillPod", format!("error killing container {container}: {message}"))
             }
-            Action::RemoveContainer { .. }
-            | Action::RemoveSandbox(_)
-            | Action::TearDown { .. }
-            | Action::DeletePod => {
+            Action::RemoveContainer { container, .. } => {
+                let failure = failure(self.removal_failures.get(container), SOON);
+                self.removal_failures.insert(container.clone(), failure);
+                tracing::warn!(%message, ?action, "cannot remove a run, trying again");
+                Vec::new()
+            }
+            Action::RemoveSandbox(_) | Action::TearDown { .. } | Action::DeletePod => {
                 self.end_failure = Some(failure(self.end_failure.as_ref(), SOON));
                 tracing::warn!(%message, ?action, "cannot clean up, trying again");
                 Vec::new()

@@ -18,9 +18,10 @@ use jiff::Timestamp;
 pub(crate) use self::{
     action::{Action, Plan, Slot, Waiting},
     admission::{Offer, Rejection, admit},
-    backoff::Failure,
+    backoff::{Failure, Pace},
     end::{Ending, ending},
     memory::{Memory, Outcome, RUN_CONTAINER_ERROR, TornDown},
+    start::{UNSEEN_CODE, will_run},
     world::{Seen, World, is_running},
 };
 

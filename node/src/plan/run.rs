@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use orch_api::ConditionStatus;
 use orch_controller_runtime::Note;
 use orch_ontology::{Container, Pod};
-use orch_runtime::{ContainerState, ContainerStatus};
+use orch_runtime::ContainerStatus;
 
 use super::{
     Action, Plan, Slot, World,
-    start::{Next, next},
+    start::{Next, has_succeeded, is_outdated, next},
     world::is_running,
 };
 use crate::spec::{ConfigError, all_containers, sandbox_spec, volume_specs, volumes_version};
@@ -19,7 +19,7 @@ const RUNS_KEPT: usize = 2;
 pub(super) fn plan(world: &World<'_>, pod: &Pod, now: Timestamp) -> Plan {
     let mut running = Running { world, pod, now, plan: Plan::default() };
     running.default_waiting();
-    running.remove_old_runs();
+    running.stop_outdated();
     let volumes_ready = running.set_up_volumes();
     let wanted = running.wanted();
     if !wanted.is_empty() && volumes_ready && running.ensure_sandbox() {
@@ -27,6 +27,8 @@ pub(super) fn plan(world: &World<'_>, pod: &Pod, now: Timestamp) -> Plan {
     } else {
         wanted.into_iter().for_each(|(container, next)| running.show_backoff(container, &next));
     }
+    // Last, so that no start waits for what cannot be removed.
+    running.remove_old_runs();
     running.plan
 }
 
@@ -42,19 +44,26 @@ impl<'a> Running<'a> {
         self.world.memory.busy.contains_key(slot)
     }
 
+    /// Whether nothing is done about it, nor about to be.
+    pub(super) fn is_free(&self, slot: &Slot) -> bool {
+        !self.is_busy(slot) && !self.plan.actions.iter().any(|action| action.slot() == *slot)
+    }
+
     pub(super) fn note(&mut self, key: String, note: Note) {
         if !self.world.memory.told.contains(&key) {
             self.plan.notes.push((key, note));
         }
     }
 
-    /// What containers that have not run yet wait for, unless something better is known.
+    /// What containers wait for that are to run and of which no run is there, unless something better is known.
     fn default_waiting(&mut self) {
         let (spec, is_initialized) = (&self.pod.spec, self.is_initialized());
         let reason = if is_initialized { "ContainerCreating" } else { "PodInitializing" };
         let still_to_run = if is_initialized { &[] } else { spec.init_containers.as_slice() };
-        for container in still_to_run.iter().chain(&spec.containers) {
-            if self.world.seen.run(&container.name).is_none() {
+        let init = still_to_run.iter().map(|container| (container, true));
+        for (container, is_init) in init.chain(spec.containers.iter().map(|container| (container, false))) {
+            let seen = self.world.seen;
+            if seen.run(&container.name).is_none() && next(seen, self.pod, container, is_init).is_start() {
                 self.plan.wait(&container.name, reason, "");
             }
         }
@@ -64,20 +73,14 @@ impl<'a> Running<'a> {
         let seen = self.world.seen;
         for container in all_containers(&self.pod.spec) {
             let runs: Vec<&ContainerStatus> = seen.runs_of(&container.name).collect();
-            let is_unknown = |run: &ContainerStatus| run.state == ContainerState::Unknown;
             let kept = runs.len().saturating_sub(RUNS_KEPT);
-            let superfluous = runs
-                .iter()
-                .enumerate()
-                .find(|(index, run)| (*index < kept && !is_running(run)) || is_unknown(run));
-            let slot = Slot::Container(container.name.clone());
-            if let Some((_, run)) = superfluous.filter(|_| !self.is_busy(&slot)) {
-                let (id, attempt) = (run.id.clone(), run.attempt);
-                self.plan.actions.push(Action::RemoveContainer {
-                    container: container.name.clone(),
-                    id,
-                    attempt,
-                });
+            let Some(run) = runs.into_iter().take(kept).find(|run| !is_running(run)) else { continue };
+            let (container, id) = (container.name.clone(), run.id.clone());
+            let action = Action::RemoveContainer { container, id, attempt: run.attempt };
+            if let Some(retry_at) = self.world.memory.removal_backoff(&action, self.now) {
+                self.plan.wake(retry_at);
+            } else if self.is_free(&action.slot()) {
+                self.plan.actions.push(action);
             }
         }
     }
@@ -125,7 +128,8 @@ impl<'a> Running<'a> {
         };
         if !self.is_initialized() {
             // One after the other: the first that has not succeeded.
-            let first = self.pod.spec.init_containers.iter().find(|container| !self.has_succeeded(container));
+            let has_succeeded = |container: &&Container| has_succeeded(self.world.seen, self.pod, container);
+            let first = self.pod.spec.init_containers.iter().find(|container| !has_succeeded(container));
             return first
                 .map(|container| next(container, true))
                 .into_iter()
@@ -136,19 +140,28 @@ impl<'a> Running<'a> {
         all.filter(|(_, next)| next.is_start()).collect()
     }
 
-    /// Whether the init containers are behind us. Once they are, they stay so, even if their records are gone.
+    /// Whether the init containers are behind us. Once they are, they stay so, even if their records are gone, for as long as the
+    /// sandbox is the same.
     fn is_initialized(&self) -> bool {
-        let seen = self.world.seen;
-        let was = self.pod.status.conditions.iter().any(|condition| {
-            condition.condition_type == "Initialized" && condition.status == ConditionStatus::True
-        });
-        was || self.pod.spec.containers.iter().any(|container| seen.run(&container.name).is_some())
-            || self.pod.spec.init_containers.iter().all(|container| self.has_succeeded(container))
+        let (seen, spec) = (self.world.seen, &self.pod.spec);
+        let mut runs = spec.containers.iter().filter_map(|container| seen.run(&container.name));
+        runs.any(|run| seen.is_of_present_sandbox(run))
+            || spec.init_containers.iter().all(|container| has_succeeded(seen, self.pod, container))
+            || self.was_initialized()
     }
 
-    fn has_succeeded(&self, container: &Container) -> bool {
-        let run = self.world.seen.run(&container.name);
-        run.is_some_and(|run| matches!(&run.state, ContainerState::Exited(exit) if exit.code == 0))
+    /// Whether that was told since the sandbox was made.
+    fn was_initialized(&self) -> bool {
+        let (seen, conditions) = (self.world.seen, &self.pod.status.conditions);
+        let initialized = conditions.iter().find(|condition| condition.condition_type == "Initialized");
+        let is_old = |run: &ContainerStatus| !seen.is_of_present_sandbox(run);
+        initialized.is_some_and(|told| {
+            let since = told.last_transition_time.map(|at| at.timestamp());
+            told.status == ConditionStatus::True
+                && since.is_none_or(|since| seen.is_in_present_sandbox(since))
+                // That is told in seconds, and what was there before may be younger.
+                && !seen.runs.iter().any(is_old)
+        })
     }
 
     /// Whether containers may be started as far as the sandbox goes.
@@ -183,12 +196,27 @@ impl<'a> Running<'a> {
     }
 
     fn stop_all(&mut self) {
-        let grace_seconds = crate::spec::grace_seconds(self.pod);
-        for run in self.world.seen.running() {
-            if !self.is_busy(&Slot::Stop(run.id.clone(), grace_seconds)) {
-                let (container, id) = (run.name.clone(), run.id.clone());
-                self.plan.actions.push(Action::StopContainer { container, id, grace_seconds });
+        self.world.seen.running().for_each(|run| self.stop(run));
+    }
+
+    /// What runs from another image than it should makes room for its next run.
+    fn stop_outdated(&mut self) {
+        for container in &self.pod.spec.containers {
+            let run = self.world.seen.run(&container.name).filter(|run| is_running(run));
+            if let Some(run) = run.filter(|run| is_outdated(run, container)) {
+                self.stop(run);
             }
+        }
+    }
+
+    fn stop(&mut self, run: &ContainerStatus) {
+        let grace_seconds = crate::spec::grace_seconds(self.pod);
+        let failure = self.world.memory.end_failure.as_ref();
+        if let Some(failure) = failure.filter(|failure| failure.retry_at > self.now) {
+            self.plan.wake(failure.retry_at);
+        } else if self.is_free(&Slot::Stop(run.id.clone(), grace_seconds)) {
+            let (container, id) = (run.name.clone(), run.id.clone());
+            self.plan.actions.push(Action::StopContainer { container, id, grace_seconds });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use orch_controller_runtime::Note;
 use orch_ontology::{Container, ContainerStatus as ReportedStatus, ImagePullPolicy, Pod, RestartPolicy};
-use orch_runtime::{ContainerState, Exit};
+use orch_runtime::{ContainerState, ContainerStatus};
 
 use super::{
     Action, Failure, Seen, Slot,
@@ -15,6 +15,9 @@ use super::{
     world::display,
 };
 use crate::spec::{ConfigError, EnvContext, Run, container_spec};
+
+/// What an end that nobody saw is taken for: the code of a process that was killed.
+pub(crate) const UNSEEN_CODE: i32 = 137;
 
 /// How long a failed pull is shown as such before it is shown as being waited out.
 const SHOWN_AS_FAILED: Duration = Duration::from_secs(1);
@@ -38,15 +41,33 @@ impl Next {
 pub(super) fn next(seen: &Seen, pod: &Pod, container: &Container, is_init: bool) -> Next {
     let start =
         |attempt, next_delay| Next::Start { attempt, not_before: None, delay: Duration::ZERO, next_delay };
+    let policy = pod.spec.restart_policy;
     let Some(run) = seen.run(&container.name) else {
-        let attempt = reported(pod, &container.name).filter(|status| !status.container_id.is_empty());
-        let attempt = attempt.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0) + 1);
-        return start(attempt, first_delay(attempt));
+        let Some(gone) = reported(pod, &container.name).filter(|status| !status.container_id.is_empty())
+        else {
+            return start(0, first_delay(0));
+        };
+        let is_over = match end_of(gone) {
+            Some(0) if is_init => has_succeeded(seen, pod, container),
+            Some(code) => !should_restart(policy, is_init, code),
+            // What was waited for then is due now.
+            None => false,
+        };
+        let attempt = u32::try_from(gone.restart_count).unwrap_or(0) + 1;
+        return if is_over { Next::Nothing } else { start(attempt, first_delay(attempt)) };
     };
     match &run.state {
-        ContainerState::Running { .. } | ContainerState::Unknown => Next::Nothing,
+        ContainerState::Running { .. } => Next::Nothing,
         ContainerState::Created => start(run.attempt, crate::spec::label::restart_delay(run)),
-        ContainerState::Exited(exit) if should_restart(pod.spec.restart_policy, is_init, exit) => {
+        // Nothing of what is wanted now has failed.
+        ContainerState::Exited(_) if !is_init && is_outdated(run, container) => {
+            start(run.attempt + 1, Duration::ZERO)
+        }
+        ContainerState::Exited(exit) if is_init && exit.code == 0 => match seen.is_of_present_sandbox(run) {
+            true => Next::Nothing,
+            false => start(run.attempt + 1, Duration::ZERO),
+        },
+        ContainerState::Exited(exit) if should_restart(policy, is_init, exit.code) => {
             let restart = restart_at(run, exit);
             let (attempt, not_before) = (run.attempt + 1, Some(restart.at));
             Next::Start { attempt, not_before, delay: restart.delay, next_delay: restart.next_delay }
@@ -55,12 +76,44 @@ pub(super) fn next(seen: &Seen, pod: &Pod, container: &Container, is_init: bool)
     }
 }
 
+/// Whether a container will run, now or later, though it does not now.
+pub(crate) fn will_run(seen: &Seen, pod: &Pod, container: &Container) -> bool {
+    next(seen, pod, container, false).is_start()
+}
+
 /// Whether the end of a run calls for another. Init containers that succeeded are done whatever the policy.
-pub(crate) fn should_restart(policy: RestartPolicy, is_init: bool, exit: &Exit) -> bool {
+fn should_restart(policy: RestartPolicy, is_init: bool, code: i32) -> bool {
     match policy {
         RestartPolicy::Never => false,
-        RestartPolicy::OnFailure => exit.code != 0,
-        RestartPolicy::Always => !is_init || exit.code != 0,
+        RestartPolicy::OnFailure => code != 0,
+        RestartPolicy::Always => !is_init || code != 0,
+    }
+}
+
+/// Whether another image is wanted by now than the one that ran, which calls for another run whatever the policy.
+pub(super) fn is_outdated(run: &ContainerStatus, container: &Container) -> bool {
+    run.image != container.image
+}
+
+/// Whether an init container has done its work. It has to be done again in a sandbox that was made anew: that has none of it.
+pub(super) fn has_succeeded(seen: &Seen, pod: &Pod, container: &Container) -> bool {
+    if let Some(run) = seen.run(&container.name) {
+        let has_succeeded = matches!(&run.state, ContainerState::Exited(exit) if exit.code == 0);
+        return has_succeeded && seen.is_of_present_sandbox(run);
+    }
+    let ended = reported(pod, &container.name).and_then(|status| status.state.terminated.as_ref());
+    ended.is_some_and(|ended| {
+        let is_present = |at: orch_api::Time| seen.is_in_present_sandbox(at.timestamp());
+        ended.exit_code == 0 && ended.finished_at.is_none_or(is_present)
+    })
+}
+
+/// The code that a run ended with whose record is gone; `None` if its end was not the end of it.
+fn end_of(reported: &ReportedStatus) -> Option<i32> {
+    match (&reported.state.terminated, &reported.state.running) {
+        (Some(ended), _) => Some(ended.exit_code),
+        (None, Some(_)) => Some(UNSEEN_CODE),
+        (None, None) => None,
     }
 }
 
@@ -77,7 +130,7 @@ impl Running<'_> {
             return;
         }
         let slot = Slot::Container(container.name.clone());
-        let is_free = !self.is_busy(&slot) && !self.plan.actions.iter().any(|action| action.slot() == slot);
+        let is_free = self.is_free(&slot);
         if !self.has_image(container, attempt, is_free) || !is_free {
             return;
         }
@@ -91,7 +144,7 @@ impl Running<'_> {
         let (world, restart_delay) = (self.world, next_delay);
         let pod_ips = if self.pod.spec.host_network { &world.facts.host_ips } else { &sandbox.ips };
         let context = EnvContext { pod: self.pod, facts: world.facts, sources: world.sources, pod_ips };
-        match container_spec(&context, &Run { container, sandbox: &sandbox.id, attempt, restart_delay }) {
+        match container_spec(&context, &Run { container, sandbox, attempt, restart_delay }) {
             Ok(spec) => self.plan.actions.push(Action::StartContainer(Box::new(spec))),
             Err(ConfigError::Loading) => {}
             Err(ConfigError::Invalid(message)) => {

@@ -225,7 +225,70 @@ fn old_runs_go_and_the_last_two_stay() {
     assert_eq!(Scene::new(three).decide(9), "remove main#3");
     let two = "sandbox; main#4 exited 1 2 3; main#5 running";
     assert_eq!(Scene::new(two).decide(9), "");
-    assert_eq!(Scene::new("sandbox; main#0 unknown").decide(9), "remove main#0");
+}
+
+#[test]
+fn an_old_run_that_cannot_be_removed_is_tried_later_and_delays_no_start() {
+    let three = "sandbox; main#3 exited 1 0 1; main#4 exited 1 2 3; main#5 exited 1 4 5 delay 10";
+    let remove = Scene::new(three).plan(6).actions.remove(0);
+    let mut memory = Scene::new(three).memory;
+    memory.begin(&remove);
+    let failed = Outcome::Failed { reason: "RemoveContainerError", message: "busy".into() };
+    memory.end(None, &remove, failed, at(6));
+    let scene = Scene::new(three).memory(|held| *held = memory);
+    assert_eq!(scene.decide(6), "main waits: CrashLoopBackOff; wake at 7");
+    assert_eq!(scene.decide(8), "remove main#3; main waits: CrashLoopBackOff; wake at 15");
+    let due = scene.memory(images(&[("main", 6)]));
+    assert_eq!(due.decide(15), "start main#6 (next after 20s)");
+    let gone = due.pod("metadata", deleted(20));
+    assert_eq!(gone.decide(6), "remove sandbox", "the pod's end waits for no old run");
+}
+
+#[test]
+fn another_image_is_another_run_whatever_the_policy() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        let scene = |seen: &str| {
+            Scene::new(seen).pod("spec", json!({"restartPolicy": policy})).memory(images(&[("main", 1)]))
+        };
+        assert_eq!(scene("sandbox; main#0 running image old").decide(6), "stop main in 30s", "{policy}");
+        let stopped = scene("sandbox; main#0 exited 143 0 5 image old delay 80");
+        assert_eq!(stopped.decide(6), "start main#1 (next after 0s)", "{policy}");
+        assert_eq!(scene("sandbox; main#1 running").decide(6), "", "{policy}");
+    }
+    let id = orch_runtime::ContainerId::of_pod("uid-web", "main", 0);
+    let stopping = Scene::new("sandbox; main#0 running image old");
+    let stopping = stopping.memory(|memory| memory.busy.extend([(Slot::Stop(id, 30), false)]));
+    assert_eq!(stopping.decide(6), "");
+    let failing = Scene::new("sandbox; main#0 running image old");
+    let failing = failing.memory(|memory| memory.end_failure = Some(failed(1, 0, 9, "KillContainerError")));
+    assert_eq!(failing.decide(6), "wake at 9");
+}
+
+#[test]
+fn init_containers_run_again_in_a_sandbox_that_was_made_anew() {
+    let init = json!({"initContainers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}]});
+    let initialized = json!({"conditions": [
+        {"type": "Initialized", "status": "True", "lastTransitionTime": "2026-01-31T12:00:04Z"},
+    ]});
+    let before = "a#0 exited 0 1 2; b#0 exited 0 3 4; main#0 exited 255 5 6";
+    for (seen, expected) in [
+        (format!("sandbox lost; {before}"), "sandbox"),
+        (format!("sandbox anew 10; {before}"), "image for a#1"),
+        (format!("sandbox anew 10; {before}; a#1 running in 10"), ""),
+        (format!("sandbox anew 10; {before}; a#1 exited 0 11 12 in 10"), "image for b#1"),
+        (
+            format!("sandbox anew 10; {before}; a#1 exited 0 11 12 in 10; b#1 exited 0 13 14 in 10"),
+            "image for main#1",
+        ),
+        // Their records may go once they are behind us.
+        ("sandbox anew 10; main#1 exited 1 15 16 in 10".to_owned(), "image for main#2"),
+    ] {
+        let scene = Scene::new(&seen).pod("spec", init.clone()).pod("status", initialized.clone());
+        assert_eq!(scene.decide(20), expected, "{seen}");
+    }
+    let done = format!("sandbox anew 10; {before}; a#1 exited 1 11 12 in 10");
+    let never = Scene::new(&done).pod("spec", init).pod("spec", json!({"restartPolicy": "Never"}));
+    assert_eq!(never.decide(20), "");
 }
 
 #[test]
@@ -237,6 +300,50 @@ fn a_run_whose_record_is_gone_still_counts() {
         .pod("status", json!({"containerStatuses": told}))
         .memory(images(&[("main", 5)]));
     assert_eq!(scene.decide(0), "start main#5 (next after 10s); main waits: ContainerCreating");
+}
+
+#[test]
+fn the_restart_policy_is_asked_of_a_run_whose_record_is_gone_too() {
+    let running = json!({"running": {"startedAt": "2026-01-31T12:00:01Z"}});
+    let ended = |code: i32| json!({"terminated": {"exitCode": code}});
+    let again = "image for main#1; main waits: ContainerCreating";
+    for (policy, state, expected) in [
+        ("Always", &ended(0), again),
+        ("OnFailure", &ended(0), ""),
+        ("OnFailure", &ended(1), again),
+        ("OnFailure", &running, again),
+        ("Never", &running, ""),
+        ("Never", &ended(1), ""),
+        // It was created and never ran.
+        ("Never", &json!({"waiting": {"reason": "ContainerCreating"}}), again),
+    ] {
+        let told = json!([{
+            "name": "main", "ready": false, "restartCount": 0, "image": "busybox", "imageID": "",
+            "containerID": "simulated://x", "state": state,
+        }]);
+        let scene = Scene::new("sandbox")
+            .pod("spec", json!({"restartPolicy": policy}))
+            .pod("status", json!({"containerStatuses": told}));
+        assert_eq!(scene.decide(0), expected, "{policy} {state}");
+    }
+}
+
+#[test]
+fn an_init_container_whose_record_is_gone_is_not_waited_for() {
+    let init = json!({"initContainers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}]});
+    let told = json!([{
+        "name": "a", "ready": false, "restartCount": 0, "image": "x", "imageID": "", "containerID": "simulated://x",
+        "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-01-31T12:00:05Z"}},
+    }]);
+    let scene = |seen: &str| {
+        Scene::new(seen)
+            .pod("spec", init.clone())
+            .pod("status", json!({"initContainerStatuses": told.clone()}))
+    };
+    let rest = "b waits: PodInitializing; main waits: PodInitializing";
+    assert_eq!(scene("sandbox").decide(6), format!("image for b#0; {rest}"));
+    let anew = scene("sandbox anew 10").decide(11);
+    assert_eq!(anew, format!("image for a#1; a waits: PodInitializing; {rest}"));
 }
 
 fn deleted(grace_seconds: i64) -> serde_json::Value {

@@ -1,5 +1,6 @@
 //! What a decision is made from.
 
+use jiff::Timestamp;
 use orch_api::Metadata;
 use orch_ontology::Pod;
 use orch_runtime::{ContainerState, ContainerStatus, SandboxState, SandboxStatus};
@@ -20,6 +21,8 @@ pub(crate) struct World<'a> {
     pub(crate) sources: &'a Sources,
     /// The node.
     pub(crate) facts: &'a NodeFacts,
+    /// Whether the runtime answers; what was seen may be long ago otherwise.
+    pub(crate) is_runtime_there: bool,
 }
 
 /// What the runtime has of one pod.
@@ -59,6 +62,18 @@ impl Seen {
     /// Runs whose process is alive.
     pub(crate) fn running(&self) -> impl Iterator<Item = &ContainerStatus> {
         self.runs.iter().filter(|run| is_running(run))
+    }
+
+    /// Whether a run is of the sandbox in use, and not of one that was there before it under the same id.
+    pub(crate) fn is_of_present_sandbox(&self, run: &ContainerStatus) -> bool {
+        let ran_in = run.annotations.get(label::SANDBOX_CREATED_AT);
+        let present = self.sandbox().map(|sandbox| sandbox.created_at.to_string());
+        ran_in.is_none_or(|ran_in| present.is_none_or(|present| present == *ran_in))
+    }
+
+    /// Whether something happened in the time of the sandbox in use, as far as seconds tell.
+    pub(crate) fn is_in_present_sandbox(&self, at: Timestamp) -> bool {
+        self.sandbox().is_none_or(|sandbox| at.as_second() >= sandbox.created_at.as_second())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

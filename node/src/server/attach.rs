@@ -66,7 +66,7 @@ async fn serve(server: Server, run: ContainerId, wanted: Wanted, stays: bool, so
     let ended = channels::ended(0);
     let last = tokio::select! {
         written = outputs => written.map_or_else(|error| failed(&error.to_string()), |_| ended),
-        left = input(stream, stdin, resize, stays) => match left {
+        left = input(stream, stdin, resize, stays, &output) => match left {
             Left::Input => ended,
             Left::Client => return,
         },

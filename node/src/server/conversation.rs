@@ -1,10 +1,13 @@
 //! What a process and a client say to each other over a WebSocket, in Kubernetes' channel protocol.
 
-use std::{io, pin::Pin};
+use std::{io, pin::Pin, time::Duration};
 
-use axum::extract::{
-    WebSocketUpgrade,
-    ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+use axum::{
+    body::Bytes,
+    extract::{
+        WebSocketUpgrade,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+    },
 };
 use futures::{
     SinkExt, StreamExt,
@@ -23,6 +26,8 @@ use super::{
 };
 
 const BLOCK_BYTES: usize = 32 << 10;
+/// How often a client is looked for whose input the process does not take: it is not read any further meanwhile.
+const LOOK_FOR_CLIENT: Duration = Duration::from_secs(1);
 
 /// The upgrade, if it is one to a WebSocket with a protocol that is served. `what` is the subresource.
 pub(super) fn accept(
@@ -92,6 +97,16 @@ impl Output {
         self.0.lock().await.send(Message::Binary(message.into())).await
     }
 
+    /// Returns once the client is gone.
+    async fn gone(&self) {
+        loop {
+            tokio::time::sleep(LOOK_FOR_CLIENT).await;
+            if self.0.lock().await.send(Message::Ping(Bytes::new())).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// A close frame without a code is an error to kubectl.
     async fn close(&self) {
         let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
@@ -136,6 +151,7 @@ pub(super) async fn input(
     mut stdin: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     resize: Option<mpsc::Sender<TerminalSize>>,
     stays: bool,
+    output: &Output,
 ) -> Left {
     while let Some(Ok(message)) = stream.next().await {
         let data = match &message {
@@ -150,8 +166,12 @@ pub(super) async fn input(
                     open.write_all(data).await?;
                     open.flush().await
                 };
+                let written = tokio::select! {
+                    written = written => written,
+                    () = output.gone() => return Left::Client,
+                };
                 // The process does not read any more, and may well go on.
-                if written.await.is_err() {
+                if written.is_err() {
                     stdin = None;
                 }
             }
@@ -167,4 +187,36 @@ pub(super) async fn input(
         }
     }
     Left::Client
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, routing::any};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::tungstenite;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_goes_is_missed_although_its_input_is_not_taken() {
+        let (tell, mut told) = mpsc::channel(1);
+        let serve = |upgrade: WebSocketUpgrade| async move {
+            upgrade.on_upgrade(async move |socket| {
+                let (sink, stream) = socket.split();
+                let (stdin, _process_that_reads_nothing) = tokio::io::duplex(1);
+                let left = input(stream, Some(Box::pin(stdin)), None, true, &Output::new(sink)).await;
+                tell.send(left).await.unwrap();
+            })
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, Router::new().route("/", any(serve))).into_future());
+        let stream = TcpStream::connect(address).await.unwrap();
+        let url = format!("ws://{address}/");
+        let (mut client, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        client.send(tungstenite::Message::Binary(vec![0; 100].into())).await.unwrap();
+        drop(client);
+        let left = tokio::time::timeout(Duration::from_secs(30), told.recv()).await.unwrap();
+        assert_eq!(left, Some(Left::Client));
+    }
 }

@@ -121,6 +121,6 @@ async fn converse(
     };
     tokio::select! {
         code = process => Some(code.map_or_else(|error| failed(&error), channels::ended)),
-        _ = input(stream, stdin, resize, true) => None,
+        _ = input(stream, stdin, resize, true, output) => None,
     }
 }

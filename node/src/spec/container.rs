@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use orch_ontology::{Container, Pod, TerminationMessagePolicy, Volume, VolumeMount};
 use orch_runtime::{
-    ContainerId, ContainerSpec, EnvVar, Mount, Propagation, SandboxId, Security, Stdin, User,
+    ContainerId, ContainerSpec, EnvVar, Mount, Propagation, SandboxStatus, Security, Stdin, User,
 };
 
 use super::{
@@ -20,7 +20,7 @@ const DEFAULT_TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
 /// One run of a container.
 pub(crate) struct Run<'a> {
     pub(crate) container: &'a Container,
-    pub(crate) sandbox: &'a SandboxId,
+    pub(crate) sandbox: &'a SandboxStatus,
     pub(crate) attempt: u32,
     /// What the run after this one has to wait.
     pub(crate) restart_delay: Duration,
@@ -39,7 +39,7 @@ pub(crate) fn container_spec(context: &EnvContext<'_>, run: &Run<'_>) -> Result<
     let layout = facts.layout.as_ref();
     Ok(ContainerSpec {
         id: ContainerId::of_pod(&pod.metadata.uid, &container.name, run.attempt),
-        sandbox: run.sandbox.clone(),
+        sandbox: run.sandbox.id.clone(),
         name: container.name.clone(),
         attempt: run.attempt,
         labels,
@@ -74,6 +74,7 @@ fn annotations(run: &Run<'_>) -> BTreeMap<String, String> {
     };
     BTreeMap::from([
         (label::RESTART_DELAY_SECONDS.to_owned(), run.restart_delay.as_secs().to_string()),
+        (label::SANDBOX_CREATED_AT.to_owned(), run.sandbox.created_at.to_string()),
         (label::TERMINATION_MESSAGE_POLICY.to_owned(), policy.to_owned()),
     ])
 }
@@ -141,18 +142,19 @@ fn security(container: &Container) -> Security {
 
 #[cfg(test)]
 mod tests {
+    use orch_runtime::SandboxState;
     use serde_json::json;
 
     use super::*;
     use crate::{
         spec::facts::Sources,
-        testing::{facts, pod},
+        testing::{at, facts, pod, sandbox},
     };
 
     fn spec_of(pod: &Pod) -> Result<ContainerSpec, ConfigError> {
         let (facts, sources) = (facts(), Sources::default());
         let context = EnvContext { pod, facts: &facts, sources: &sources, pod_ips: &[] };
-        let sandbox = SandboxId::of_pod(&pod.metadata.uid, 0);
+        let sandbox = sandbox(SandboxState::Ready);
         let delay = Duration::from_secs(20);
         let run =
             Run { container: &pod.spec.containers[0], sandbox: &sandbox, attempt: 2, restart_delay: delay };
@@ -201,6 +203,7 @@ mod tests {
         assert!(spec.security.read_only_root && !spec.security.privileged);
         assert_eq!(spec.log_path.unwrap(), PathBuf::from("/data/logs/default_web_uid-web/main/2.log"));
         assert_eq!(spec.annotations[label::RESTART_DELAY_SECONDS], "20");
+        assert_eq!(spec.annotations[label::SANDBOX_CREATED_AT], at(0).to_string());
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub(crate) const GRACE_SECONDS: &str = "orch.dev/termination-grace-period-second
 /// On containers: the seconds after this run's end that the next run has to wait.
 pub(crate) const RESTART_DELAY_SECONDS: &str = "orch.dev/restart-delay-seconds";
 
+/// On containers: when their sandbox was made, which tells it from one that was made anew under the same id.
+pub(crate) const SANDBOX_CREATED_AT: &str = "orch.dev/sandbox-created-at";
+
 /// On containers: where the message of a run's end comes from, as in the API.
 pub(crate) const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
 

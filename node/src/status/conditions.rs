@@ -1,25 +1,39 @@
 //! Facts about a pod, from the states of its containers.
 
-use orch_api::Time;
+use orch_api::{ConditionStatus, Time};
 use orch_ontology::{ContainerStatus, PodCondition, PodPhase};
 
 use super::phase::exit_code;
+
+/// What a pod has of the node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub(super) has_sandbox: bool,
+    pub(super) is_ready: bool,
+}
 
 /// The agent's conditions, with those of others as they were. A condition that stays as it was keeps its time.
 pub(super) fn conditions(
     prior: &[PodCondition],
     phase: PodPhase,
-    has_sandbox: bool,
+    node: Node,
     init: &[ContainerStatus],
     containers: &[ContainerStatus],
     now: Time,
 ) -> Vec<PodCondition> {
-    let ready = ready(phase, containers);
+    let containers_ready = ready(phase, containers);
+    let ready = match containers_ready.status {
+        // As the control plane says it of a node that nothing is heard of.
+        ConditionStatus::True if !node.is_ready => {
+            condition("Ready", false, "NodeNotReady", "Node is not ready".into())
+        }
+        _ => PodCondition { condition_type: "Ready".into(), ..containers_ready.clone() },
+    };
     let own = [
-        condition("PodReadyToStartContainers", has_sandbox, "", String::new()),
+        condition("PodReadyToStartContainers", node.has_sandbox, "", String::new()),
         initialized(phase, init, containers),
-        PodCondition { condition_type: "Ready".into(), ..ready.clone() },
         ready,
+        containers_ready,
         condition("PodScheduled", true, "", String::new()),
     ];
     let is_own = |prior: &PodCondition| own.iter().any(|own| own.condition_type == prior.condition_type);

@@ -7,10 +7,10 @@ use orch_ontology::{
 };
 use orch_runtime::{ContainerState as RunState, ContainerStatus as Run, Exit};
 
-use crate::plan::{Waiting, World};
+use crate::plan::{UNSEEN_CODE, Waiting, World};
 
-/// The reason and code of an end that nobody saw.
-const UNSEEN: (&str, i32) = ("ContainerStatusUnknown", 137);
+/// The reason of an end that nobody saw.
+const UNSEEN: &str = "ContainerStatusUnknown";
 
 /// The status of a container. `prior` is what was reported last, `waiting` why it doesn't run although it could.
 pub(super) fn container_status(
@@ -47,7 +47,7 @@ fn of_run(
         (RunState::Running { started_at }, _) => (running((*started_at).into()), last_state),
         (RunState::Exited(exit), None) => (terminated(exit, id(run)), last_state),
         (RunState::Exited(exit), Some(waiting)) => (waiting_for(waiting), terminated(exit, id(run))),
-        (RunState::Created | RunState::Unknown, waiting) => {
+        (RunState::Created, waiting) => {
             let creating = Waiting { reason: "ContainerCreating".into(), message: String::new() };
             (waiting_for(waiting.unwrap_or(&creating)), last_state)
         }
@@ -81,13 +81,9 @@ fn of_no_run(
         ..ContainerStatus::default()
     };
     let Some(prior) = prior else { return fresh };
-    if waiting.is_none() && prior.state.terminated.is_some() {
-        // An init container that is over.
-        return prior.clone();
-    }
     let ended = if prior.state.running.is_some() { unseen(prior) } else { prior.state.clone() };
-    if is_ending {
-        // The records go before the pod does; what was reported of them stays.
+    if is_ending || waiting.is_none() {
+        // It is over, and its record is gone; what was reported of it stays.
         let is_new = prior.container_id.is_empty() && ended.terminated.is_none();
         let state = if is_new { fresh.state } else { ended };
         return ContainerStatus { state, ready: false, started: Some(false), ..prior.clone() };
@@ -98,12 +94,11 @@ fn of_no_run(
 
 /// It ran, and its record is gone.
 fn unseen(prior: &ContainerStatus) -> ContainerState {
-    let (reason, exit_code) = UNSEEN;
     let message = "The container could not be located when the pod was terminated".to_owned();
     let container_id = prior.container_id.clone();
     let terminated = ContainerStateTerminated {
-        exit_code,
-        reason: reason.into(),
+        exit_code: UNSEEN_CODE,
+        reason: UNSEEN.into(),
         message,
         container_id,
         ..Default::default()

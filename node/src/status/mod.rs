@@ -10,9 +10,13 @@ use jiff::Timestamp;
 use orch_api::Time;
 use orch_ontology::{Container, ContainerStatus, HostIp, Pod, PodIp, PodPhase, PodStatus};
 
-use self::{conditions::conditions, container::container_status, phase::phase};
+use self::{
+    conditions::{Node, conditions},
+    container::container_status,
+    phase::phase,
+};
 use crate::{
-    plan::{Ending, Plan, World, ending},
+    plan::{Ending, Plan, World, ending, will_run},
     spec::qos_class,
 };
 
@@ -35,14 +39,16 @@ pub(crate) fn pod_status(world: &World<'_>, pod: &Pod, plan: &Plan, now: Timesta
     let init = report(&pod.spec.init_containers, &prior.init_container_statuses);
     let containers = report(&pod.spec.containers, &prior.container_statuses);
     let is_stopped = world.seen.running().next().is_none();
-    let computed = phase(&pod.spec, &init, &containers, is_ending && is_stopped);
+    let will_run = pod.spec.containers.iter().any(|container| will_run(world.seen, pod, container));
+    let computed = phase(&pod.spec, &init, &containers, is_ending && is_stopped, will_run);
     let (phase, reason, message) = verdict(world, computed, prior);
     let has_sandbox = world.seen.ready_sandbox().is_some();
+    let about = Node { has_sandbox, is_ready: world.is_runtime_there };
     let (pod_ip, pod_ips) = pod_ips(world, pod);
     PodStatus {
         observed_generation: pod.metadata.generation.or(prior.observed_generation),
         phase: Some(phase),
-        conditions: conditions(&prior.conditions, phase, has_sandbox, &init, &containers, now.into()),
+        conditions: conditions(&prior.conditions, phase, about, &init, &containers, now.into()),
         message,
         reason,
         host_ip: world.facts.host_ips.first().map(ToString::to_string).unwrap_or_default(),

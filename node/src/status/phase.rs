@@ -2,12 +2,14 @@
 
 use orch_ontology::{ContainerState, ContainerStatus, PodPhase, PodSpec, RestartPolicy};
 
-/// The phase, by kubelet's rules. `is_ending` says that no container will be started any more.
+/// The phase, by kubelet's rules. `is_ending` says that no container will be started any more, `will_run` that one will that does not
+/// run now.
 pub(super) fn phase(
     spec: &PodSpec,
     init: &[ContainerStatus],
     containers: &[ContainerStatus],
     is_ending: bool,
+    will_run: bool,
 ) -> PodPhase {
     let count = Count::of(containers);
     let has_failed = |status: &ContainerStatus| exit_code(&status.state).is_some_and(|code| code != 0);
@@ -26,12 +28,11 @@ pub(super) fn phase(
     if count.running > 0 {
         return PodPhase::Running;
     }
-    match spec.restart_policy {
-        _ if count.stopped == 0 => PodPhase::Pending,
-        RestartPolicy::Always => PodPhase::Running,
-        _ if count.stopped == count.succeeded => PodPhase::Succeeded,
-        RestartPolicy::Never => PodPhase::Failed,
-        RestartPolicy::OnFailure => PodPhase::Running,
+    match count.stopped {
+        0 => PodPhase::Pending,
+        _ if will_run => PodPhase::Running,
+        stopped if stopped == count.succeeded => PodPhase::Succeeded,
+        _ => PodPhase::Failed,
     }
 }
 

@@ -131,7 +131,9 @@ fn conditions_say_why_and_keep_their_time() {
 
 #[test]
 fn addresses_and_identities_are_reported() {
-    let scene = Scene::new("sandbox; main#0 running");
+    let image = "docker.io/library/busybox:1.36";
+    let scene = Scene::new("sandbox; main#0 running")
+        .pod("spec", json!({"containers": [{"name": "main", "image": image}]}));
     let told = status(&scene, 1);
     assert_eq!((told.pod_ip.as_str(), told.pod_ips.len()), ("10.1.0.2", 1));
     assert_eq!((told.host_ip.as_str(), told.host_ips.len()), ("192.0.2.1", 2));
@@ -169,6 +171,41 @@ fn an_end_that_nobody_saw_is_reported_as_unknown() {
         words(&status(&scene.pod("metadata", deleted), 2)),
         "Failed, main0 ContainerStatusUnknown 137 (-)"
     );
+}
+
+#[test]
+fn a_pod_that_may_not_run_again_fails_when_its_record_is_gone() {
+    for (policy, expected) in [
+        ("Never", "Failed, main0 ContainerStatusUnknown 137 (-)"),
+        ("OnFailure", "Running, main0 ContainerCreating (ContainerStatusUnknown 137)"),
+    ] {
+        let mut scene = Scene::new("sandbox; main#0 running").pod("spec", json!({"restartPolicy": policy}));
+        scene.pod.as_mut().unwrap().status = status(&scene, 1);
+        scene.seen = Scene::new("sandbox").seen;
+        assert_eq!(words(&status(&scene, 2)), expected, "{policy}");
+    }
+}
+
+#[test]
+fn a_run_that_makes_room_for_another_image_is_no_failure() {
+    let scene = Scene::new("sandbox; main#0 exited 143 0 5 image old");
+    let scene = scene.pod("spec", json!({"restartPolicy": "Never"}));
+    assert_eq!(words(&status(&scene, 6)), "Running, main0 Error 143 (-)");
+}
+
+#[test]
+fn no_pod_is_ready_whose_runtime_is_not_there() {
+    let mut scene = Scene::new("sandbox; main#0 running");
+    let ready = |scene: &Scene, name: &str| {
+        let status = status(scene, 9);
+        let found = status.conditions.iter().find(|condition| condition.condition_type == name).unwrap();
+        (found.status, found.reason.clone())
+    };
+    scene.is_runtime_there = false;
+    assert_eq!(ready(&scene, "Ready"), (ConditionStatus::False, "NodeNotReady".into()));
+    assert_eq!(ready(&scene, "ContainersReady"), (ConditionStatus::True, String::new()));
+    scene.is_runtime_there = true;
+    assert_eq!(ready(&scene, "Ready"), (ConditionStatus::True, String::new()));
 }
 
 #[test]

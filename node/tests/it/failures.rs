@@ -5,7 +5,7 @@ use orch_ontology::{Event, Node, PodPhase};
 use orch_runtime::{Failure, Fault, Verb};
 use serde_json::json;
 
-use crate::cluster::{Cluster, NODE, eventually, state};
+use crate::cluster::{Cluster, NODE, eventually, ready, state};
 
 fn fault(verb: Verb, failure: Failure, times: u32) -> Fault {
     Fault { verb, matching: String::new(), times: Some(times), failure }
@@ -117,8 +117,10 @@ async fn an_unreachable_runtime_makes_the_node_not_ready_and_costs_no_pod() {
     // Something to look at the runtime for.
     cluster.pod("new", json!({})).await;
     eventually("the node is not ready", || is_ready(false)).await;
+    cluster.until("web", "not ready", |pod| !ready(pod)).await;
     cluster.runtime.set_unreachable(false);
     eventually("the node is ready again", || is_ready(true)).await;
     cluster.until_running("new").await;
-    assert_eq!(cluster.until_running("web").await.status, before.status);
+    let after = cluster.until_running("web").await;
+    assert_eq!(after.status.container_statuses, before.status.container_statuses);
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use orch_api::{Params, Patch};
 use orch_ontology::{Pod, PodPhase};
 use orch_runtime::{
     Behaviour, ContainerId, ContainerState, Latency, PodIdentity, Runtime as _, SandboxId, SandboxSpec,
@@ -46,6 +47,20 @@ async fn a_killed_container_is_back_within_half_a_second() {
     let back = cluster.until("web", "running again", is_back).await;
     assert!(killed.elapsed() < Duration::from_millis(500), "{:?}", killed.elapsed());
     assert_eq!(last_exit_code(&back), Some(137));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_image_is_run_instead() {
+    let cluster = Cluster::start().await;
+    let _agent = cluster.agent();
+    cluster.pod_with("web", json!({}), json!({"restartPolicy": "Never"})).await;
+    cluster.until_running("web").await;
+    let image = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "busybox:2"}]);
+    cluster.api().patch("web", &Patch::Json(image), Params::default()).await.unwrap();
+    let is_other = |pod: &Pod| restarts(pod) == 1 && state(pod) == "running";
+    let pod = cluster.until("web", "running from the other image", is_other).await;
+    assert_eq!(pod.status.container_statuses[0].image, "busybox:2");
+    assert_eq!((pod.status.phase, last_exit_code(&pod)), (Some(PodPhase::Running), Some(143)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +238,8 @@ async fn a_pod_deleted_while_its_image_is_pulled_does_not_wait_for_it() {
 async fn after_a_reboot_pods_run_again_and_count_it() {
     let cluster = Cluster::start().await;
     let agent = cluster.agent();
-    cluster.pod("web", json!({})).await;
+    let first = json!([{"name": "first", "image": "busybox", "command": ["true"]}]);
+    cluster.pod_with("web", json!({}), json!({"initContainers": first})).await;
     cluster.until_running("web").await;
     agent.kill().await;
     cluster.runtime.reboot();
@@ -231,6 +247,8 @@ async fn after_a_reboot_pods_run_again_and_count_it() {
     let is_back = |pod: &Pod| restarts(pod) == 1 && state(pod) == "running";
     let back = cluster.until("web", "running again", is_back).await;
     assert_eq!(last_exit_code(&back), Some(255));
+    let first = &back.status.init_container_statuses[0];
+    assert_eq!(first.restart_count, 1, "nothing is left of what it did");
     let observed = cluster.observe().await;
     let running = observed.containers.iter().filter(|c| matches!(c.state, ContainerState::Running { .. }));
     assert_eq!(running.count(), 1);

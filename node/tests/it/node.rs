@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use orch_api::{Api, Conditions as _};
+use orch_api::{Api, ConditionStatus, Conditions as _};
 use orch_node::{Config, Machine};
 use orch_ontology::{Lease, Node, Pod};
 use orch_runtime::{SimulatedRuntime, Simulation};
@@ -62,6 +62,31 @@ async fn a_node_whose_object_is_deleted_registers_again() {
     nodes.delete(NODE, Default::default()).await.unwrap();
     let is_another = |node: &Node| node.metadata.uid != first.metadata.uid && is_ready(node);
     eventually("there is another", || async { nodes.find(NODE).await.unwrap().filter(is_another) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_somebody_took_for_dead_says_at_once_that_it_lives() {
+    let cluster = Cluster::start().await;
+    let _agent = cluster.agent();
+    let nodes = Api::<Node>::all(cluster.client.clone());
+    let is_ready = |node: &Node| node.status.conditions.is_true(Node::READY);
+    eventually("the node is ready", || async { nodes.find(NODE).await.unwrap().filter(is_ready) }).await;
+    for condition in [Node::READY, "DiskPressure"] {
+        let dead = eventually("it is said to be dead", || async {
+            let mut node = nodes.get(NODE).await.unwrap();
+            let said = node.status.conditions.iter_mut().find(|said| said.condition_type == condition)?;
+            said.status = ConditionStatus::Unknown;
+            nodes.update_status(&node).await.ok()
+        })
+        .await;
+        let is_said = |node: &Node| {
+            let said = node.status.conditions.of_type(condition).unwrap();
+            is_ready(node)
+                && said.status != ConditionStatus::Unknown
+                && node.metadata.resource_version != dead.metadata.resource_version
+        };
+        eventually("it lives", || async { nodes.find(NODE).await.unwrap().filter(is_said) }).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -202,12 +202,22 @@ fn mounts(input: &Input<'_>) -> Vec<Value> {
         let source = input.sandbox_dir.join(name);
         mounts.push(mount(path, "bind", &source.to_string_lossy(), &["rbind", "rprivate", "rw"]));
     }
+    let asked_for = |path: &Path| input.container.mounts.iter().any(|own| own.container_path == path);
+    // Devices that are asked for as a whole come with what is mounted below them, but for the memory that the pod shares.
+    let has_devices = asked_for(Path::new("/dev"));
     let replaced = |mount: &Value| {
-        input.container.mounts.iter().any(|own| mount["destination"] == *own.container_path.to_string_lossy())
+        asked_for(destination(mount))
+            || has_devices && ["devpts", "mqueue"].iter().any(|kind| mount["type"] == *kind)
     };
     mounts.retain(|mount| !replaced(mount));
     mounts.extend(input.container.mounts.iter().map(bind));
+    // What is nearer to the root would hide what lies below it if it came later.
+    mounts.sort_by_key(|mount| destination(mount).components().count());
     mounts
+}
+
+fn destination(mount: &Value) -> &Path {
+    Path::new(mount["destination"].as_str().unwrap_or_default())
 }
 
 fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value {
@@ -370,6 +380,35 @@ mod tests {
         let hosts: Vec<&Value> = mounts.iter().filter(|mount| mount["destination"] == "/etc/hosts").collect();
         assert_eq!(hosts, [&mount("/etc/hosts", "bind", "/pods/hosts", &["rbind", "rslave", "ro"])]);
         assert_eq!(spec["linux"]["rootfsPropagation"], "rslave");
+    }
+
+    #[test]
+    fn a_mount_hides_none_that_lies_below_it() {
+        let spec = spec(|container, _| {
+            container.mounts = ["/data/sub", "/data", "/etc", "/dev", "/data/sub/deep", "/var"]
+                .map(|path| Mount {
+                    host_path: "/volume".into(),
+                    container_path: path.into(),
+                    read_only: false,
+                    propagation: Propagation::Private,
+                })
+                .into();
+        })
+        .unwrap();
+        let order: Vec<&str> = spec["mounts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|mount| mount["destination"].as_str().unwrap())
+            .collect();
+        let at = |path: &str| order.iter().position(|other| *other == path).unwrap();
+        assert!(at("/data") < at("/data/sub") && at("/data/sub") < at("/data/sub/deep"), "{order:?}");
+        assert!(at("/etc") < at("/etc/hosts") && at("/etc") < at("/etc/resolv.conf"), "{order:?}");
+        assert!(at("/dev") < at("/dev/shm") && !order.contains(&"/dev/pts"), "{order:?}");
+        assert!(
+            at("/data") < at("/etc") && at("/etc") < at("/var"),
+            "{order:?} is not in the order asked for"
+        );
     }
 
     #[test]

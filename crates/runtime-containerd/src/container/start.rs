@@ -66,10 +66,9 @@ impl Core {
         let run = Run { started_at: Some(Timestamp::now()), exit: None };
         let start =
             self.connection.request(StartRequest { container_id: id.to_string(), exec_id: String::new() });
-        let mut tasks = self.connection.tasks();
-        let (saved, started) = tokio::join!(self.save_run(id, &run), tasks.start(start));
-        saved.map_err(|error| failed(&error))?;
-        started.map(drop)
+        // On the disk before: otherwise a crash in between would have it run twice.
+        self.save_run(id, &run).await.map_err(|error| failed(&error))?;
+        self.connection.tasks().start(start).await.map(drop)
     }
 
     async fn create_task(&self, record: &ContainerRecord, create: CreateTaskRequest) -> Result<(), Status> {

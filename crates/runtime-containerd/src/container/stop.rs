@@ -21,7 +21,7 @@ impl Core {
         // No lock is held while it waits, so a second call can be more impatient than the first.
         let Some(record) = self.record(id).await? else { return Ok(()) };
         let Some(task) = self.task(id).await? else { return Ok(()) };
-        if !matches!(task.status(), Status::Running | Status::Paused | Status::Stopped) {
+        if task.status() == Status::Created {
             return Ok(());
         }
         if task.status() != Status::Stopped {

@@ -23,19 +23,14 @@ impl Core {
             self.detach(known).await?;
         }
         check(spec)?;
-        let created_at = known.map_or_else(Timestamp::now, |known| known.created_at);
-        let record = self.build_sandbox(spec, created_at).await?;
+        let record = self.build_sandbox(spec).await?;
         Ok(self.sandboxes.status(&record))
     }
 
-    async fn build_sandbox(
-        &self,
-        spec: &SandboxSpec,
-        created_at: Timestamp,
-    ) -> Result<SandboxRecord, RuntimeError> {
+    async fn build_sandbox(&self, spec: &SandboxSpec) -> Result<SandboxRecord, RuntimeError> {
         let dir = self.sandboxes.dir(&spec.id);
         let attachment = (spec.network == Network::Pod).then(|| self.network.intent());
-        let mut record = SandboxRecord { spec: spec.clone(), created_at, attachment };
+        let mut record = SandboxRecord { spec: spec.clone(), created_at: Timestamp::now(), attachment };
         self.sandboxes.save(record.clone())?;
         namespaces::create(&dir, spec.network, &spec.hostname).await?;
         if spec.network == Network::Pod {

@@ -65,7 +65,7 @@ impl World {
             network: spec.network,
             state: SandboxState::Ready,
             ips,
-            created_at: known.map_or(now, |sandbox| sandbox.created_at),
+            created_at: now,
         };
         self.sandboxes.insert(spec.id.clone(), status.clone());
         status
