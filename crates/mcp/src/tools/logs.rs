@@ -78,19 +78,13 @@ async fn logs(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
         let failure = Failure::new(Code::NotFound, format!("{} owns no pods", logs.name));
         return Err(failure.fix("call `diagnose` on it: it may say why"));
     }
-    let (by, mut reads, mut left_out) = (Instant::now() + PATIENCE_WITH_ALL, Vec::new(), 0);
-    for pod in &pods {
-        for container in containers(pod, logs.container.as_deref()) {
-            if reads.len() == MOST_CONTAINERS {
-                left_out += 1;
-                continue;
-            }
-            let from = if pods.len() > 1 { format!("{}/{container}", pod.name()) } else { container.clone() };
-            let pod = ask.kind("pods").await?.collection(Some(pod.namespace())).named(pod.name());
-            let request = logs.request(pod, container, after.as_ref())?;
-            let search = search.clone();
-            reads.push(async move { (from, one(ask, request, search, by).await) });
-        }
+    let (chosen, left_out) = chosen(&pods, logs.container.as_deref());
+    let (by, mut reads) = (Instant::now() + PATIENCE_WITH_ALL, Vec::new());
+    for (from, pod, container) in chosen {
+        let pod = ask.kind("pods").await?.collection(Some(pod.namespace())).named(pod.name());
+        let request = logs.request(pod, container, after.as_ref())?;
+        let search = search.clone();
+        reads.push(async move { (from, one(ask, request, search, by).await) });
     }
     let found: Vec<(String, Found)> = futures::stream::iter(reads).buffered(AT_A_TIME).collect().await;
     told(found, left_out, after.as_ref())
@@ -200,6 +194,20 @@ fn problems(found: &[(String, Found)], after: Option<&Mark>) -> Vec<String> {
         (End::Full | End::Whole, _) => None,
     };
     found.iter().filter_map(of).collect()
+}
+
+/// The containers whose logs an answer is made of, each with what it is called there; and how many more there are.
+fn chosen<'p>(pods: &'p [Value], wanted: Option<&str>) -> (Vec<(String, &'p Value, String)>, usize) {
+    let named = |pod: &'p Value, container: String| match pods.len() {
+        1 => (container.clone(), pod, container),
+        _ => (format!("{}/{container}", pod.name()), pod, container),
+    };
+    let all =
+        pods.iter().flat_map(|pod| containers(pod, wanted).into_iter().map(move |name| named(pod, name)));
+    let mut all: Vec<_> = all.collect();
+    let left_out = all.len().saturating_sub(MOST_CONTAINERS);
+    all.truncate(MOST_CONTAINERS);
+    (all, left_out)
 }
 
 fn containers(pod: &Value, wanted: Option<&str>) -> Vec<String> {

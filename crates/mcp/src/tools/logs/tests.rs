@@ -165,6 +165,18 @@ async fn lines_that_were_given_and_have_gone_do_not_take_others_with_them() {
 }
 
 #[test]
+fn of_many_containers_some_are_read_and_the_others_counted() {
+    let pod = |number: usize| json!({"metadata": {"name": format!("web-{number}")}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}});
+    let pods: Vec<Value> = (0..30).map(pod).collect();
+    let (few, none_left) = chosen(&pods[..1], None);
+    assert_eq!((few[0].0.as_str(), few.len(), none_left), ("a", 2, 0));
+    let (many, left_out) = chosen(&pods, None);
+    assert_eq!((many[2].0.as_str(), many.len(), left_out), ("web-1/a", 50, 10));
+    let answer = told(vec![("c".into(), Found::default())], left_out, None).unwrap();
+    assert_eq!(answer.head["containers_left_out"], 10);
+}
+
+#[test]
 fn what_is_no_expression_or_too_large_is_said_to_be_so() {
     for usual in ["a|b", r"\w+@\w+\.\w+", r"(?i)connection (refused|reset)", r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}"]
     {
