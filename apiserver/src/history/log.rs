@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::frame::{self, Compressor};
 use super::index::{Entry, Index, Place};
 use super::past::{Side, decisive};
-use super::record::{Id, Record, Verb};
+use super::record::{Head, Id, Record, Verb};
 use super::segment::{Frame, Segment, numbers};
 
 /// How much history is kept. The oldest segments go when there is more.
@@ -81,13 +81,12 @@ impl Log {
         let numbers = numbers(directory)?;
         for number in &numbers {
             let is_last = Some(number) == numbers.last();
-            let Self { index, chain, reached, .. } = &mut log;
-            let segment = Segment::open(directory, *number, is_last, |offset, frame_reached, heads| {
-                *reached = frame_reached;
+            let segment = Segment::open(directory, *number, is_last, |offset, reached, heads| {
+                log.reached = reached;
                 for (place, head) in (0..).zip(&heads) {
-                    index.push(head, Place { segment: *number, offset, number: place });
+                    log.index.push(head, Place { segment: *number, offset, number: place });
                     if is_last {
-                        chain.insert(head.key.clone(), head.id.revision);
+                        log.follow(head);
                     }
                 }
             })?;
@@ -133,15 +132,20 @@ impl Log {
 
     /// Leaves out what the object was before, if the segment has it already.
     fn link(&mut self, News { mut record, previous }: News) -> Record {
-        if record.head.verb == Verb::Missed {
-            self.chain.clear();
-            return record;
-        }
-        let known = self.chain.insert(record.head.key.clone(), record.head.id.revision);
+        let known = self.follow(&record.head);
         if known.is_some() && known == previous {
             record.before = None;
         }
         record
+    }
+
+    /// Notes the last change of an object in the last segment. Answers the one before, if nothing may be missing since.
+    fn follow(&mut self, head: &Head) -> Option<u64> {
+        if head.verb == Verb::Missed {
+            self.chain.clear();
+            return None;
+        }
+        self.chain.insert(head.key.clone(), head.id.revision)
     }
 
     /// Begins a new segment if the last one is large enough, or old.

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::super::record::Head;
 use super::*;
 use crate::origin::Origin;
 
@@ -165,6 +164,22 @@ fn a_change_after_a_gap_is_not_taken_to_follow_the_one_before_it() {
     let found = all(&log);
     assert_eq!(found[0].before, None, "what it was before is not known");
     assert_eq!(found.iter().map(|record| record.head.verb).nth(1), Some(Verb::Missed));
+}
+
+#[test]
+fn what_an_object_was_before_a_gap_is_not_taken_for_known_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = Log::open(directory.path(), LIMITS).unwrap();
+    let mut world = World::default();
+    log.append(vec![world.change(2, "a", Some("1"))], 2, 0).unwrap();
+    let gap = Record::missed(2, 9, 0).unwrap();
+    log.append(vec![News { record: gap, previous: None }], 9, 0).unwrap();
+    drop(log);
+    let mut log = Log::open(directory.path(), LIMITS).unwrap();
+    // It was not changed meanwhile.
+    let news = world.change(10, "a", Some("2"));
+    log.append(vec![news.clone()], 10, 0).unwrap();
+    assert_eq!(all(&log)[0], news.record);
 }
 
 #[test]
