@@ -33,12 +33,15 @@ pub(super) struct Frame {
 }
 
 impl Segment {
-    /// Makes an empty segment.
+    /// Makes an empty segment. Of one that cannot be begun nothing is left, and nothing that is left keeps it from being made.
     pub(super) fn create(directory: &Path, number: u32) -> io::Result<Self> {
         let path = path(directory, number);
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all_at(&MAGIC, 0)?;
+        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        if let Err(error) = file.write_all_at(&MAGIC, 0) {
+            std::fs::remove_file(&path).ok();
+            return Err(error);
+        }
         Ok(Self { number, path, file, bytes: MAGIC.len() as u64, span: None })
     }
 

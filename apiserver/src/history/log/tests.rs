@@ -183,6 +183,25 @@ fn what_an_object_was_before_a_gap_is_not_taken_for_known_after_a_restart() {
 }
 
 #[test]
+fn a_file_that_could_not_be_begun_is_begun_once_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = HistoryRetention { bytes: 16, ..LIMITS };
+    let mut log = Log::open(directory.path(), limits).unwrap();
+    log.retention = LIMITS;
+    let mut world = World::default();
+    log.append(vec![world.change(2, "a", Some("1"))], 2, 0).unwrap();
+    log.retention = limits;
+    std::os::unix::fs::symlink("/dev/full", directory.path().join("changes-0000000001")).unwrap();
+    let news = world.change(3, "a", Some("2"));
+    let error = log.append(vec![news.clone()], 3, 0).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    log.retention.bytes = 1 << 10;
+    log.rotate(0).unwrap();
+    log.append(vec![news.clone()], 3, 0).unwrap();
+    assert_eq!(all(&log)[0], news.record);
+}
+
+#[test]
 fn how_far_it_is_is_known_without_changes() {
     let directory = tempfile::tempdir().unwrap();
     Log::open(directory.path(), LIMITS).unwrap().close(77).unwrap();
