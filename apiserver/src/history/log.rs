@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use orch_api::fields::FieldTerm;
 use orch_store::Key;
-use parking_lot::Mutex;
 
+use super::found::{Found, Recent};
 use super::frame::{self, Compressor};
 use super::index::{Entry, Index, Place};
 use super::past::{Side, decisive};
 use super::record::{Head, Id, Record, Verb};
-use super::segment::{Frame, Segment, numbers};
+use super::segment::{Segment, numbers};
 
 /// How much history is kept. The oldest segments go when there is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +42,9 @@ pub(super) struct News {
     pub(super) previous: Option<u64>,
 }
 
-/// Frames that have just been read: the object before a change is mostly in the frame that is read next.
-const RECENT_FRAMES: usize = 8;
 /// Segments are a part of what is kept, so that not too much goes at once.
 const SEGMENTS: u64 = 16;
 const LARGEST_SEGMENT_BYTES: u64 = 8 << 20;
-
-/// A frame that has been read: segment, offset, and what is there.
-type Recent = ((u32, u64), Arc<Frame>);
 
 /// The log in a directory.
 pub(super) struct Log {
@@ -62,7 +57,7 @@ pub(super) struct Log {
     chain: HashMap<Key, u64>,
     reached: u64,
     compressor: Compressor,
-    recent: Mutex<VecDeque<Recent>>,
+    recent: Arc<Recent>,
 }
 
 impl Log {
@@ -76,26 +71,44 @@ impl Log {
             chain: HashMap::new(),
             reached: 0,
             compressor: Compressor::default(),
-            recent: Mutex::default(),
+            recent: Arc::default(),
         };
         let numbers = numbers(directory)?;
         for number in &numbers {
             let is_last = Some(number) == numbers.last();
             let segment = Segment::open(directory, *number, is_last, |offset, reached, heads| {
+                let (until, at) = heads
+                    .first()
+                    .map_or((reached, 0), |head| (head.id.revision.saturating_sub(1), head.origin.at));
+                log.mend(until, at)?;
                 log.reached = reached;
-                for (place, head) in (0..).zip(&heads) {
+                for (place, head) in (0..).zip(heads) {
                     log.index.push(head, Place { segment: *number, offset, number: place });
                     if is_last {
                         log.follow(head);
                     }
                 }
+                Ok(())
             })?;
             log.segments.push_back(segment);
         }
+        // Nothing follows what is damaged: it is read again from the store.
+        log.mend(log.reached, 0)?;
         if log.segments.is_empty() {
             log.segments.push_back(Segment::create(directory, 0)?);
         }
         Ok(log)
+    }
+
+    /// Cuts off what is damaged in the segments so far. That changes are missing up to a revision takes its place.
+    fn mend(&mut self, until: u64, at: i64) -> io::Result<()> {
+        if !self.segments.iter().any(|segment| segment.is_damaged) {
+            return Ok(());
+        }
+        if let Some(mark) = Record::lost(self.reached, until, at).filter(|_| until > self.reached) {
+            self.write(&[mark], until)?;
+        }
+        self.segments.iter_mut().filter(|segment| segment.is_damaged).try_for_each(Segment::cut)
     }
 
     /// Everything up to this revision is in the log; 0 if there is nothing.
@@ -181,67 +194,50 @@ impl Log {
         Ok(())
     }
 
-    /// The changes for which all terms hold, newest first, from before one on.
-    pub(super) fn select<'a>(
-        &'a self,
-        terms: &'a [FieldTerm],
+    /// Changes for which all terms hold, newest first, from before one on; no more than so many. `wants` is asked about the place of
+    /// each object; gaps have none.
+    pub(super) fn select(
+        &self,
+        terms: &[FieldTerm],
         before: Option<Id>,
-    ) -> impl Iterator<Item = (usize, &'a Entry)> + use<'a> {
-        self.index.select(terms, before)
-    }
-
-    /// Where the object of a change is kept.
-    pub(super) fn key(&self, entry: &Entry) -> &str {
-        self.index.key(entry)
+        most: usize,
+        mut wants: impl FnMut(&str) -> bool,
+    ) -> Vec<Found> {
+        let all = self.index.select(terms, before).map(|(_, entry)| entry);
+        let wanted = all.filter(|entry| entry.verb == Verb::Missed || wants(self.index.key(entry)));
+        wanted.filter_map(|entry| self.found(entry)).take(most).collect()
     }
 
     /// The change of this name.
-    pub(super) fn find(&self, id: Id) -> Option<(usize, Entry)> {
-        self.index.find(id)
+    pub(super) fn find(&self, id: Id) -> Option<Found> {
+        let (_, entry) = self.index.find(id)?;
+        self.found(&entry)
     }
 
-    /// The whole of a change that the index has found. Cost: two frames are read at most.
-    ///
-    /// # Errors
-    /// If it cannot be read, or is damaged.
-    pub(super) fn read(&self, at: usize, entry: &Entry) -> io::Result<Record> {
-        let mut record = self.record(entry.place)?;
-        if record.before.is_none() && matches!(record.head.verb, Verb::Updated | Verb::Deleted) {
-            let before = self.index.before(at).map(|before| self.record(before.place)).transpose()?;
-            record.before = before.and_then(|before| before.after);
-        }
-        Ok(record)
+    /// The change of the same object before one that has been found, if what it was before is not written with that.
+    pub(super) fn before(&self, found: &Found) -> Option<Found> {
+        let (at, entry) = self.index.find(found.id)?;
+        // The log may have been set aside since.
+        let is_same = entry.place == found.place && self.index.key(&entry) == found.key.as_str();
+        self.index.before(at).filter(|_| is_same).and_then(|before| self.found(&before))
     }
 
     /// The change that tells what the object that `terms` select was at a revision, and on which side of it.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub(super) fn at(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Option<(Record, Side)>> {
-        let found = decisive(&self.index, terms, revision);
-        found.map(|(at, entry, side)| Ok((self.read(at, &entry)?, side))).transpose()
+    pub(super) fn at(&self, terms: &[FieldTerm], revision: u64) -> Option<(Found, Side)> {
+        let (_, entry, side) = decisive(&self.index, terms, revision)?;
+        Some((self.found(&entry)?, side))
     }
 
-    fn record(&self, place: Place) -> io::Result<Record> {
-        let gone = || io::Error::other("a change is not where the index of the history says");
-        let frame = self.frame(place.segment, place.offset)?;
-        frame.record(place.number as usize).ok_or_else(gone)
-    }
-
-    fn frame(&self, number: u32, offset: u64) -> io::Result<Arc<Frame>> {
-        let place = (number, offset);
-        if let Some((_, frame)) = self.recent.lock().iter().find(|(known, _)| *known == place) {
-            return Ok(frame.clone());
-        }
-        let segment = self.segments.iter().find(|segment| segment.number == number);
-        let segment = segment.ok_or_else(|| io::Error::other("a file of the history is gone"))?;
-        let frame = Arc::new(segment.frame(offset)?);
-        let mut recent = self.recent.lock();
-        recent.push_back((place, frame.clone()));
-        if recent.len() > RECENT_FRAMES {
-            recent.pop_front();
-        }
-        Ok(frame)
+    fn found(&self, entry: &Entry) -> Option<Found> {
+        let segment = self.segments.iter().find(|segment| segment.number == entry.place.segment)?;
+        Some(Found {
+            id: entry.id,
+            key: Key::new(self.index.key(entry)).ok()?,
+            place: entry.place,
+            at: segment.span.map_or(0, |(_, last)| last),
+            frames: segment.frames.clone(),
+            recent: self.recent.clone(),
+        })
     }
 
     /// Says how far the log is, and makes it durable: when the server stops.
@@ -271,4 +267,4 @@ impl Log {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -83,9 +83,13 @@ async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<(History, Vec<Recor
         records.map_err(|error| Status::internal(format!("the history cannot be read: {error}")))?;
     // A plan is one commit; an older one may have had the same name.
     let revision = records.first().map(|record| record.head.id.revision);
-    records
-        .retain(|record| Some(record.head.id.revision) == revision && record.head.verb != Happened::Missed);
-    if records.is_empty() {
+    records.retain(|record| Some(record.head.id.revision) == revision);
+    let is_whole = records.iter().all(|record| record.head.verb != Happened::Missed);
+    if !is_whole && undo.change.is_empty() {
+        let what = "the history has lost some of what the plan changed";
+        return Err(invalid(&FieldError::invalid("undo.plan", undo.plan.as_str(), what)));
+    }
+    if !is_whole || records.is_empty() {
         let (field, name, what) = match undo.change.as_str() {
             "" => ("undo.plan", undo.plan.as_str(), "no change of a plan of this name is in the history"),
             change => ("undo.change", change, "no such change is in the history"),

@@ -6,16 +6,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::origin::Origin;
 
-const LIMITS: HistoryRetention =
+pub(in super::super) const LIMITS: HistoryRetention =
     HistoryRetention { age: Duration::MAX, bytes: u64::MAX, changes: usize::MAX };
 
 /// What happens to objects, and what each was before.
 #[derive(Default)]
-struct World(BTreeMap<String, (u64, Bytes)>);
+pub(in super::super) struct World(BTreeMap<String, (u64, Bytes)>);
 
 impl World {
     /// The object `name` becomes `value`, or goes.
-    fn change(&mut self, revision: u64, name: &str, value: Option<&str>) -> News {
+    pub(in super::super) fn change(&mut self, revision: u64, name: &str, value: Option<&str>) -> News {
         let before = self.0.remove(name);
         let after = value.map(|value| Bytes::copy_from_slice(value.as_bytes()));
         if let Some(after) = &after {
@@ -41,7 +41,8 @@ impl World {
 }
 
 fn all(log: &Log) -> Vec<Record> {
-    log.select(&[], None).map(|(at, entry)| log.read(at, entry).unwrap()).collect()
+    let found = log.select(&[], None, usize::MAX, |_| true);
+    found.iter().map(|found| found.read(|found| log.before(found))).collect()
 }
 
 /// Changes of three objects, in order, in groups of commits.
