@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use orch_api::Params;
-use orch_ontology::{ClusterRole, ClusterRoleBinding, Node, Pod, Workload};
+use orch_ontology::{ClusterRole, ClusterRoleBinding, CustomResourceDefinition, Node, Pod, Workload};
 use serde_json::{Value, json};
 
+use crate::garbage::{WIDGETS, definition, widget};
 use crate::plane::{self, Plane};
 
 const PLANS: &str = "/apis/orch.dev/v1/plans";
@@ -26,11 +27,18 @@ async fn settled(plane: &Plane, replicas: usize) {
     plane.until_count::<Pod>(replicas).await;
 }
 
+fn plan(changes: Value) -> Value {
+    json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": changes}})
+}
+
+async fn planned(plane: &Plane, changes: Value) -> Value {
+    plane.post(PLANS, plan(changes)).await.unwrap()
+}
+
 /// Makes a plan, applies it, and waits until the workload has settled. Answers with the plan, and the pods before and after.
 async fn carried_out(plane: &Plane, changes: Value, replicas: usize) -> (Value, Vec<Value>, Vec<Value>) {
     let before = plane.list::<Pod>().await;
-    let plan = json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": changes}});
-    let plan = plane.post(PLANS, plan).await.unwrap();
+    let plan = planned(plane, changes).await;
     let name = plan["metadata"]["name"].as_str().unwrap();
     let applied = plane.post(&format!("{PLANS}/{name}/apply"), json!({})).await.unwrap();
     assert_eq!(applied["status"]["phase"], "Applied");
@@ -109,13 +117,43 @@ async fn what_a_plan_foresees_is_what_the_controllers_do() {
 }
 
 #[tokio::test]
+async fn a_taint_drives_out_the_pods_that_the_plan_names() {
+    let plane = Plane::start().await;
+    plane.nodes(2).await;
+    plane.create::<Workload>(plane::workload("web", 2)).await;
+    settled(&plane, 2).await;
+    let node = json!({"apiVersion": "v1", "kind": "Node", "name": "node-0"});
+    let taints = json!({"spec": {"taints": [{"key": "maintenance", "effect": "NoExecute"}]}});
+    let (plan, before, after) =
+        carried_out(&plane, json!([{"patch": {"target": node, "patch": taints}}]), 2).await;
+    is_foreseen(&plan, &before, &after);
+    assert_eq!(plan["status"]["evictions"].as_array().unwrap().len(), 1);
+    assert!(after.iter().all(|pod| pod["spec"]["nodeName"] == "node-1"));
+}
+
+#[tokio::test]
+async fn a_plan_names_the_objects_that_go_with_their_definition() {
+    let plane = Plane::start().await;
+    plane.create::<CustomResourceDefinition>(definition()).await;
+    plane.create_of(&WIDGETS, widget("w", json!([]))).await;
+    let target = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "name": "widgets.test.dev"});
+    let plan = planned(&plane, json!([{"delete": {"target": target}}])).await;
+    let follows = &plan["status"]["changes"][1];
+    assert_eq!((&follows["target"]["kind"], &follows["target"]["name"]), (&json!("Widget"), &json!("w")));
+    assert_eq!(follows["because"], "its definition widgets.test.dev is deleted");
+    assert_eq!(plan["status"]["blastRadius"]["deleted"], 2);
+    let name = plan["metadata"]["name"].as_str().unwrap();
+    plane.post(&format!("{PLANS}/{name}/apply"), json!({})).await.unwrap();
+    plane.until_count::<CustomResourceDefinition>(0).await;
+}
+
+#[tokio::test]
 async fn a_pod_that_comes_to_a_node_after_its_draining_was_planned_makes_the_plan_stale() {
     let plane = Plane::start().await;
     plane.nodes(1).await;
     plane.create::<Workload>(plane::workload("web", 1)).await;
     settled(&plane, 1).await;
-    let plan = json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": [{"drain": {"node": "node-0"}}]}});
-    let plan = plane.post(PLANS, plan).await.unwrap();
+    let plan = planned(&plane, json!([{"drain": {"node": "node-0"}}])).await;
     plane.merge::<Workload>("web", json!({"spec": {"replicas": 2}})).await;
     settled(&plane, 2).await;
     let name = plan["metadata"]["name"].as_str().unwrap();
