@@ -1,6 +1,7 @@
 //! Plans: changes that are rehearsed when the plan is made, and made in one transaction when it is applied.
 //!
-//! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself.
+//! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself; `scene.rs`: what has become of everything
+//!   there.
 //! - `request.rs`: from changes to requests; `undo.rs` and `rollback.rs`: those that go back to what the history knows,
 //!   where `lineage.rs` tells which object of a name is which, and `deletion.rs` what went with what;
 //!   `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
@@ -22,6 +23,7 @@ mod record;
 mod rehearsal;
 mod request;
 mod rollback;
+mod scene;
 mod secrets;
 mod stage;
 mod undo;

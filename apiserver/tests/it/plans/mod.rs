@@ -1,5 +1,6 @@
 //! Plans: changes that are shown before they are made, and made together or not at all.
 
+mod foresight;
 mod history;
 mod inverse;
 mod property;
