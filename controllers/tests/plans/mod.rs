@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use orch_api::Params;
-use orch_ontology::{ClusterRole, ClusterRoleBinding, CustomResourceDefinition, Node, Pod, Workload};
+use orch_ontology::{
+    ClusterRole, ClusterRoleBinding, CustomResourceDefinition, Namespace, Node, Pod, Role, RoleBinding,
+    Workload,
+};
 use serde_json::{Value, json};
 
 use crate::garbage::{WIDGETS, definition, widget};
@@ -201,4 +204,62 @@ async fn who_may_not_see_all_pods_is_not_told_what_would_become_of_them() {
     let asked = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"nodesLost": ["node-0"]}});
     let refusal = Plane::post_as(&*ann, "/apis/orch.dev/v1/simulations", asked).await.unwrap_err();
     assert!(refusal.message.contains("User \"ann\" cannot list resource \"pods\""), "{refusal}");
+}
+
+/// Lets ann and bob plan changes of workloads, and ann see the pods in `default`.
+async fn let_ann_and_bob_plan(plane: &Plane) {
+    let group = "rbac.authorization.k8s.io";
+    let rules = json!([{"apiGroups": ["orch.dev"], "resources": ["plans"], "verbs": ["create"]},
+                       {"apiGroups": ["orch.dev"], "resources": ["workloads"], "verbs": ["get", "patch", "delete"]}]);
+    plane.create::<ClusterRole>(json!({"metadata": {"name": "planning"}, "rules": rules})).await;
+    let people = json!([{"kind": "Group", "apiGroup": group, "name": "people"}]);
+    let role = json!({"apiGroup": group, "kind": "ClusterRole", "name": "planning"});
+    let binding = json!({"metadata": {"name": "planning"}, "roleRef": role, "subjects": people});
+    plane.create::<ClusterRoleBinding>(binding).await;
+    let place = json!({"name": "seeing", "namespace": "default"});
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]);
+    plane.create::<Role>(json!({"metadata": place, "rules": rules})).await;
+    let role = json!({"apiGroup": group, "kind": "Role", "name": "seeing"});
+    let ann = json!([{"kind": "User", "apiGroup": group, "name": "ann"}]);
+    plane.create::<RoleBinding>(json!({"metadata": place, "roleRef": role, "subjects": ann})).await;
+}
+
+#[tokio::test]
+async fn a_plan_tells_its_maker_of_nothing_that_they_may_not_see_and_of_everything_how_much() {
+    let plane = Plane::start().await;
+    plane.node("node-0", json!({"cpu": "32", "memory": "64Gi", "pods": "1"})).await;
+    plane.create::<Workload>(plane::workload("web", 1)).await;
+    settled(&plane, 1).await;
+    plane.create::<Namespace>(json!({"metadata": {"name": "other"}})).await;
+    let mut theirs = plane::workload("theirs", 1);
+    theirs["metadata"]["namespace"] = "other".into();
+    plane.create::<Workload>(theirs).await;
+    plane.until_count::<Pod>(2).await;
+    let_ann_and_bob_plan(&plane).await;
+    let [ann, bob] = ["ann", "bob"].map(|user| plane.client_of(user, "people"));
+    let many = |status: &Value, list: &str| status[list].as_array().map_or(0, Vec::len);
+
+    let gone = json!([{"delete": {"target": web()}}]);
+    let all = planned(&plane, gone.clone()).await["status"].clone();
+    assert_eq!(
+        (&all["placements"][0]["namespace"], &all["placements"][0]["node"]),
+        (&json!("other"), &json!("node-0"))
+    );
+    for (client, sees) in [(&ann, 1), (&bob, 0)] {
+        let status = Plane::post_as(&**client, PLANS, plan(gone.clone())).await.unwrap()["status"].clone();
+        let lists = ["changes", "evictions", "placements"].map(|list| many(&status, list));
+        assert_eq!(lists, [1 + sees, sees, 0], "{status:#}");
+        assert_eq!(many(&status["blastRadius"], "nodesTouched"), sees);
+        for number in ["deleted", "replicasLost"] {
+            assert_eq!(status["blastRadius"][number], all["blastRadius"][number], "{number}");
+        }
+    }
+
+    let more = json!([{"patch": {"target": web(), "patch": {"spec": {"replicas": 2}}}}]);
+    let all = planned(&plane, more.clone()).await;
+    assert_eq!(all["status"]["placements"][0]["reasons"]["node-0"], json!(["Too many pods"]));
+    let told = Plane::post_as(&*ann, PLANS, plan(more)).await.unwrap();
+    let placement = &told["status"]["placements"][0];
+    assert_eq!(placement["message"], "0/1 nodes are available: 1 Too many pods.");
+    assert_eq!(placement["reasons"], Value::Null);
 }
