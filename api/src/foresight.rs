@@ -25,13 +25,13 @@ pub struct Foreseen {
     pub placements: Vec<Placement>,
     /// The pods that have to go.
     pub evictions: Vec<Eviction>,
-    /// How far it reaches. The numbers of objects are those of `changes`.
+    /// How far it reaches: how many objects it makes, changes and deletes, too.
     pub blast_radius: BlastRadius,
 }
 
 /// Foresees what the controllers will make of changes. Pure: it looks at what it is shown and writes nothing.
 pub trait Foresight: Send + Sync + 'static {
-    /// The kinds whose objects are told of, wherever they are.
+    /// The kinds whose objects are told of, wherever they are. Those of a namespace have placements and evictions there.
     fn shows(&self) -> Vec<Kind>;
 
     /// The requests that draining a node comes down to. The first is about the node, and is refused if there is none: whether there is

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use orch_api::fields::FieldTerm;
 use orch_store::Key;
-use parking_lot::Mutex;
 
+use super::found::{Found, Recent};
 use super::frame::{self, Compressor};
 use super::index::{Entry, Index, Place};
 use super::past::Told;
-use super::record::{Id, Record, Verb};
-use super::segment::{Frame, Segment, numbers};
+use super::record::{Head, Id, Record, Verb};
+use super::segment::{Segment, numbers};
 
 /// How much history is kept. The oldest segments go when there is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +42,9 @@ pub(super) struct News {
     pub(super) previous: Option<u64>,
 }
 
-/// Frames that have just been read: the object before a change is mostly in the frame that is read next.
-const RECENT_FRAMES: usize = 8;
 /// Segments are a part of what is kept, so that not too much goes at once.
 const SEGMENTS: u64 = 16;
 const LARGEST_SEGMENT_BYTES: u64 = 8 << 20;
-
-/// A frame that has been read: segment, offset, and what is there.
-type Recent = ((u32, u64), Arc<Frame>);
 
 /// The log in a directory.
 pub(super) struct Log {
@@ -62,7 +57,7 @@ pub(super) struct Log {
     chain: HashMap<Key, u64>,
     reached: u64,
     compressor: Compressor,
-    recent: Mutex<VecDeque<Recent>>,
+    recent: Arc<Recent>,
 }
 
 impl Log {
@@ -76,27 +71,44 @@ impl Log {
             chain: HashMap::new(),
             reached: 0,
             compressor: Compressor::default(),
-            recent: Mutex::default(),
+            recent: Arc::default(),
         };
         let numbers = numbers(directory)?;
         for number in &numbers {
             let is_last = Some(number) == numbers.last();
-            let Self { index, chain, reached, .. } = &mut log;
-            let segment = Segment::open(directory, *number, is_last, |offset, frame_reached, heads| {
-                *reached = frame_reached;
-                for (place, head) in (0..).zip(&heads) {
-                    index.push(head, Place { segment: *number, offset, number: place });
+            let segment = Segment::open(directory, *number, is_last, |offset, reached, heads| {
+                let (until, at) = heads
+                    .first()
+                    .map_or((reached, 0), |head| (head.id.revision.saturating_sub(1), head.origin.at));
+                log.mend(until, at)?;
+                log.reached = reached;
+                for (place, head) in (0..).zip(heads) {
+                    log.index.push(head, Place { segment: *number, offset, number: place });
                     if is_last {
-                        chain.insert(head.key.clone(), head.id.revision);
+                        log.follow(head);
                     }
                 }
+                Ok(())
             })?;
             log.segments.push_back(segment);
         }
+        // Nothing follows what is damaged: it is read again from the store.
+        log.mend(log.reached, 0)?;
         if log.segments.is_empty() {
             log.segments.push_back(Segment::create(directory, 0)?);
         }
         Ok(log)
+    }
+
+    /// Cuts off what is damaged in the segments so far. That changes are missing up to a revision takes its place.
+    fn mend(&mut self, until: u64, at: i64) -> io::Result<()> {
+        if !self.segments.iter().any(|segment| segment.is_damaged) {
+            return Ok(());
+        }
+        if let Some(mark) = Record::lost(self.reached, until, at).filter(|_| until > self.reached) {
+            self.write(&[mark], until)?;
+        }
+        self.segments.iter_mut().filter(|segment| segment.is_damaged).try_for_each(Segment::cut)
     }
 
     /// Everything up to this revision is in the log; 0 if there is nothing.
@@ -133,15 +145,20 @@ impl Log {
 
     /// Leaves out what the object was before, if the segment has it already.
     fn link(&mut self, News { mut record, previous }: News) -> Record {
-        if record.head.verb == Verb::Missed {
-            self.chain.clear();
-            return record;
-        }
-        let known = self.chain.insert(record.head.key.clone(), record.head.id.revision);
+        let known = self.follow(&record.head);
         if known.is_some() && known == previous {
             record.before = None;
         }
         record
+    }
+
+    /// Notes the last change of an object in the last segment. Answers the one before, if nothing may be missing since.
+    fn follow(&mut self, head: &Head) -> Option<u64> {
+        if head.verb == Verb::Missed {
+            self.chain.clear();
+            return None;
+        }
+        self.chain.insert(head.key.clone(), head.id.revision)
     }
 
     /// Begins a new segment if the last one is large enough, or old.
@@ -177,72 +194,55 @@ impl Log {
         Ok(())
     }
 
-    /// The changes for which all terms hold, newest first, from before one on.
-    pub(super) fn select<'a>(
-        &'a self,
-        terms: &'a [FieldTerm],
+    /// Changes for which all terms hold, newest first, from before one on; no more than so many. `wants` is asked about the place of
+    /// each object; gaps have none.
+    pub(super) fn select(
+        &self,
+        terms: &[FieldTerm],
         before: Option<Id>,
-    ) -> impl Iterator<Item = (usize, &'a Entry)> + use<'a> {
-        self.index.select(terms, before)
-    }
-
-    /// Where the object of a change is kept.
-    pub(super) fn key(&self, entry: &Entry) -> &str {
-        self.index.key(entry)
+        most: usize,
+        mut wants: impl FnMut(&str) -> bool,
+    ) -> Vec<Found> {
+        let all = self.index.select(terms, before).map(|(_, entry)| entry);
+        let wanted = all.filter(|entry| entry.verb == Verb::Missed || wants(self.index.key(entry)));
+        wanted.filter_map(|entry| self.found(entry)).take(most).collect()
     }
 
     /// The change of this name.
-    pub(super) fn find(&self, id: Id) -> Option<(usize, Entry)> {
-        self.index.find(id)
+    pub(super) fn find(&self, id: Id) -> Option<Found> {
+        let (_, entry) = self.index.find(id)?;
+        self.found(&entry)
     }
 
-    /// The whole of a change that the index has found. Cost: two frames are read at most.
-    ///
-    /// # Errors
-    /// If it cannot be read, or is damaged.
-    pub(super) fn read(&self, at: usize, entry: &Entry) -> io::Result<Record> {
-        let mut record = self.record(entry.place)?;
-        if record.before.is_none() && matches!(record.head.verb, Verb::Updated | Verb::Deleted) {
-            let before = self.index.before(at).map(|before| self.record(before.place)).transpose()?;
-            record.before = before.and_then(|before| before.after);
-        }
-        Ok(record)
+    /// The change of the same object before one that has been found, if what it was before is not written with that.
+    pub(super) fn before(&self, found: &Found) -> Option<Found> {
+        let (at, entry) = self.index.find(found.id)?;
+        // The log may have been set aside since.
+        let is_same = entry.place == found.place && self.index.key(&entry) == found.key.as_str();
+        self.index.before(at).filter(|_| is_same).and_then(|before| self.found(&before))
     }
 
-    /// What the changes tell of what the object that `terms` select was at a revision.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub(super) fn told(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Told<Record>> {
-        let read = |(at, entry): (usize, Entry)| self.read(at, &entry);
-        Ok(match Told::of(&self.index, terms, revision) {
-            Told::By(found, side) => Told::By(read(found)?, side),
-            Told::Gap(found) => Told::Gap(read(found)?),
+    /// What the changes tell of what the object that `terms` select was at a revision. None if the file of the change that tells is gone.
+    pub(super) fn told(&self, terms: &[FieldTerm], revision: u64) -> Option<Told<Found>> {
+        let found = |(_, entry): (usize, Entry)| self.found(&entry);
+        Some(match Told::of(&self.index, terms, revision) {
+            Told::By(at, side) => Told::By(found(at)?, side),
+            Told::Gap(at) => Told::Gap(found(at)?),
             Told::Nothing => Told::Nothing,
             Told::Later(oldest) => Told::Later(oldest),
         })
     }
 
-    fn record(&self, place: Place) -> io::Result<Record> {
-        let gone = || io::Error::other("a change is not where the index of the history says");
-        let frame = self.frame(place.segment, place.offset)?;
-        frame.record(place.number as usize).ok_or_else(gone)
-    }
-
-    fn frame(&self, number: u32, offset: u64) -> io::Result<Arc<Frame>> {
-        let place = (number, offset);
-        if let Some((_, frame)) = self.recent.lock().iter().find(|(known, _)| *known == place) {
-            return Ok(frame.clone());
-        }
-        let segment = self.segments.iter().find(|segment| segment.number == number);
-        let segment = segment.ok_or_else(|| io::Error::other("a file of the history is gone"))?;
-        let frame = Arc::new(segment.frame(offset)?);
-        let mut recent = self.recent.lock();
-        recent.push_back((place, frame.clone()));
-        if recent.len() > RECENT_FRAMES {
-            recent.pop_front();
-        }
-        Ok(frame)
+    fn found(&self, entry: &Entry) -> Option<Found> {
+        let segment = self.segments.iter().find(|segment| segment.number == entry.place.segment)?;
+        Some(Found {
+            id: entry.id,
+            key: Key::new(self.index.key(entry)).ok()?,
+            place: entry.place,
+            at: segment.span.map_or(0, |(_, last)| last),
+            frames: segment.frames.clone(),
+            recent: self.recent.clone(),
+        })
     }
 
     /// Says how far the log is, and makes it durable: when the server stops.
@@ -272,190 +272,4 @@ impl Log {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    use super::super::record::Head;
-    use super::*;
-    use crate::origin::Origin;
-
-    const LIMITS: HistoryRetention =
-        HistoryRetention { age: Duration::MAX, bytes: u64::MAX, changes: usize::MAX };
-
-    /// What happens to objects, and what each was before.
-    #[derive(Default)]
-    struct World(BTreeMap<String, (u64, Bytes)>);
-
-    impl World {
-        /// The object `name` becomes `value`, or goes.
-        fn change(&mut self, revision: u64, name: &str, value: Option<&str>) -> News {
-            let before = self.0.remove(name);
-            let after = value.map(|value| Bytes::copy_from_slice(value.as_bytes()));
-            if let Some(after) = &after {
-                self.0.insert(name.to_owned(), (revision, after.clone()));
-            }
-            let verb = match (&before, &after) {
-                (None, _) => Verb::Created,
-                (_, Some(_)) => Verb::Updated,
-                (_, None) => Verb::Deleted,
-            };
-            let head = Head {
-                id: Id { revision, number: 0 },
-                verb,
-                key: Key::new(format!("/registry/core/notes/{name}")).unwrap(),
-                api_version: "v1".into(),
-                kind: "Note".into(),
-                origin: Origin { at: revision as i64, ..Origin::default() },
-                is_sensitive: false,
-            };
-            let (previous, before) = before.unzip();
-            News { record: Record { head, before, after }, previous }
-        }
-    }
-
-    fn all(log: &Log) -> Vec<Record> {
-        log.select(&[], None).map(|(at, entry)| log.read(at, entry).unwrap()).collect()
-    }
-
-    /// Changes of three objects, in order, in groups of commits.
-    fn groups() -> impl Strategy<Value = Vec<Vec<News>>> {
-        let change = ("[a-c]", prop::option::of("[a-z]{0,40}"));
-        prop::collection::vec(prop::collection::vec(change, 1..4), 1..20).prop_map(|groups| {
-            let (mut world, mut revision) = (World::default(), 1);
-            let mut news = |(name, value): (String, Option<String>)| {
-                revision += 1;
-                // What is not there cannot go.
-                let value = value.or_else(|| (!world.0.contains_key(&name)).then(String::new));
-                world.change(revision, &name, value.as_deref())
-            };
-            groups.into_iter().map(|group| group.into_iter().map(&mut news).collect()).collect()
-        })
-    }
-
-    fn last(group: &[News]) -> u64 {
-        group.last().unwrap().record.head.id.revision
-    }
-
-    fn newest_first(groups: &[Vec<News>]) -> Vec<Record> {
-        groups.iter().flatten().rev().map(|news| news.record.clone()).collect()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn what_is_recorded_is_read_whole_also_after_a_restart(groups in groups(), small in any::<bool>()) {
-            let directory = tempfile::tempdir().unwrap();
-            // Small: each segment holds a frame.
-            let limits = HistoryRetention { bytes: if small { 16 } else { u64::MAX }, ..LIMITS };
-            let unbounded = HistoryRetention { bytes: u64::MAX, ..limits };
-            let mut log = Log::open(directory.path(), limits).unwrap();
-            for group in &groups {
-                log.retention = limits;
-                log.rotate(0).unwrap();
-                log.retention = unbounded;
-                log.append(group.clone(), last(group), 0).unwrap();
-            }
-            prop_assert_eq!(all(&log), newest_first(&groups));
-            let log = Log::open(directory.path(), unbounded).unwrap();
-            prop_assert_eq!(all(&log), newest_first(&groups));
-            prop_assert_eq!(log.reached(), last(groups.last().unwrap()));
-        }
-
-        #[test]
-        fn a_torn_end_is_cut_off_and_recording_goes_on_from_there(
-            groups in groups(), cut in any::<prop::sample::Index>(), garbage in any::<bool>(),
-        ) {
-            let directory = tempfile::tempdir().unwrap();
-            let mut log = Log::open(directory.path(), LIMITS).unwrap();
-            let mut ends = vec![log.segments[0].bytes];
-            for group in &groups {
-                log.append(group.clone(), last(group), 0).unwrap();
-                ends.push(log.segments[0].bytes);
-            }
-            drop(log);
-            let path = directory.path().join("changes-0000000000");
-            let mut content = std::fs::read(&path).unwrap();
-            let keep = cut.index(content.len());
-            match garbage {
-                true => content[keep..].iter_mut().for_each(|byte| *byte = !*byte),
-                false => content.truncate(keep),
-            }
-            std::fs::write(&path, content).unwrap();
-            let whole = ends.iter().skip(1).take_while(|end| **end <= keep as u64).count();
-            let mut log = Log::open(directory.path(), LIMITS).unwrap();
-            prop_assert_eq!(all(&log), newest_first(&groups[..whole]));
-            prop_assert_eq!(log.reached(), groups[..whole].last().map_or(0, |group| last(group)));
-            for group in &groups[whole..] {
-                log.append(group.clone(), last(group), 0).unwrap();
-            }
-            prop_assert_eq!(all(&log), newest_first(&groups));
-        }
-    }
-
-    #[test]
-    fn retention_bounds_age_bytes_and_changes_and_keeps_what_is_left_whole() {
-        let day = Duration::from_secs(24 * 3600);
-        for (limits, kept) in [
-            (HistoryRetention { age: day, ..LIMITS }, 1..=10),
-            (HistoryRetention { bytes: 16 << 10, ..LIMITS }, 20..=95),
-            (HistoryRetention { changes: 30, bytes: 16 << 10, ..LIMITS }, 2..=30),
-        ] {
-            let directory = tempfile::tempdir().unwrap();
-            let mut log = Log::open(directory.path(), limits).unwrap();
-            let mut world = World::default();
-            let mut expected = Vec::new();
-            for n in 0..100_u64 {
-                let mut news = world.change(n + 2, "a", Some(&format!("{n} {}", rand::random::<u128>())));
-                let now = i64::try_from(n).unwrap() * 3 * 3_600_000;
-                news.record.head.origin.at = now;
-                expected.insert(0, news.record.clone());
-                log.append(vec![news], n + 2, now).unwrap();
-            }
-            let found = all(&log);
-            assert!(kept.contains(&found.len()), "{limits:?} keeps {}", found.len());
-            assert_eq!(found, expected[..found.len()], "{limits:?}");
-            let bytes: u64 = std::fs::read_dir(directory.path())
-                .unwrap()
-                .map(|file| file.unwrap().metadata().unwrap().len())
-                .sum();
-            assert!(bytes <= limits.bytes, "{bytes}");
-        }
-    }
-
-    #[test]
-    fn a_change_after_a_gap_is_not_taken_to_follow_the_one_before_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut log = Log::open(directory.path(), LIMITS).unwrap();
-        let mut world = World::default();
-        log.append(vec![world.change(2, "a", Some("1"))], 2, 0).unwrap();
-        let gap = Record::missed(2, 9, 0).unwrap();
-        log.append(vec![News { record: gap, previous: None }], 9, 0).unwrap();
-        let mut news = world.change(10, "a", Some("3"));
-        news.record.before = None;
-        log.append(vec![news], 10, 0).unwrap();
-        let found = all(&log);
-        assert_eq!(found[0].before, None, "what it was before is not known");
-        assert_eq!(found.iter().map(|record| record.head.verb).nth(1), Some(Verb::Missed));
-    }
-
-    #[test]
-    fn how_far_it_is_is_known_without_changes() {
-        let directory = tempfile::tempdir().unwrap();
-        Log::open(directory.path(), LIMITS).unwrap().close(77).unwrap();
-        assert_eq!(Log::open(directory.path(), LIMITS).unwrap().reached(), 77);
-    }
-
-    #[test]
-    fn the_history_of_another_store_is_put_aside() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut log = Log::open(directory.path(), LIMITS).unwrap();
-        log.append(vec![World::default().change(2, "a", Some("1"))], 2, 0).unwrap();
-        log.set_aside().unwrap();
-        assert_eq!((all(&log).len(), log.reached()), (0, 0));
-        assert!(directory.path().join("aside/changes-0000000000").exists());
-    }
-}
+pub(super) mod tests;

@@ -4,7 +4,8 @@
 //! (`origin.rs`). Each of several servers over one store keeps its own.
 //!
 //! - `follower.rs`: from the store to the log. `record.rs`: what is recorded of a change.
-//! - `log.rs`: segments and their index; `segment.rs`, `frame.rs`, `binary.rs`: files; `index.rs`: what is where.
+//! - `log.rs`: segments and their index; `segment.rs`, `frame.rs`, `binary.rs`: files; `index.rs`: what is where; `found.rs`: how it
+//!   is read.
 //! - `past.rs`: what an object was. `change.rs`: a change as it is served. The verbs are `registry/changes.rs`.
 //!
 //! # Invariants
@@ -17,6 +18,7 @@
 mod binary;
 mod change;
 mod follower;
+mod found;
 mod frame;
 mod index;
 mod log;
@@ -51,11 +53,16 @@ pub(crate) use record::{Id, Record, Verb};
 
 use crate::encryption::Keyring;
 use crate::kinds::Served;
+use found::Found;
 use log::{Log, News};
 use past::Told;
 
 /// How long a reader waits for the history to have what has just been written.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many changes are looked up at once: few at first, as that may be all that is wanted, then more and more up to the most.
+const FIRST_FOUND: usize = 8;
+const MOST_FOUND: usize = 256;
 
 /// Where the history is and how much is kept.
 #[derive(Debug, Clone)]
@@ -132,27 +139,24 @@ impl History {
     }
 
     /// The change of this name with the object before and after it, as the store kept it, secrets included: for the server
-    /// itself, which is to show it to nobody who may not see the object. None if it is not kept. Cost: the disk is read.
+    /// itself, which is to show it to nobody who may not see the object. None if it is not kept; a gap if it cannot be read. Cost:
+    /// the disk is read.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If the log has not been loaded.
     pub(crate) fn change(&self, id: Id) -> io::Result<Option<Record>> {
-        self.with_log(|log| {
-            let Some((at, entry)) = log.find(id) else { return Ok(None) };
-            log.read(at, &entry).map(|record| Some(self.opened(record)))
-        })
+        let found = self.with_log(|log| log.find(id))?;
+        Ok(found.map(|found| self.read(&found)))
     }
 
     /// All changes that were made by applying a plan, newest first, as [`change`](Self::change) gives them.
     ///
     /// # Errors
-    /// If one cannot be read.
+    /// If the log has not been loaded.
     pub(crate) fn of_plan(&self, plan: &str) -> io::Result<Vec<Record>> {
         let terms = FieldQuery::equals("plan", plan).terms;
-        self.with_log(|log| {
-            let found = log.select(&terms, None);
-            found.map(|(at, entry)| log.read(at, entry).map(|record| self.opened(record))).collect()
-        })
+        let found = self.with_log(|log| log.select(&terms, None, usize::MAX, |_| true))?;
+        Ok(found.iter().map(|found| self.read(found)).collect())
     }
 
     /// What an object of a kind was at a revision, as [`change`](Self::change) gives it. `written` is the revision that wrote it as it is
@@ -174,22 +178,28 @@ impl History {
             return Ok(Past::Unknown(Missing::Kind));
         }
         let (history, terms) = (self.clone(), changes_of(kind, namespace, name));
-        let read = move || history.with_log(|log| log.told(&terms, revision.0));
-        let told = tokio::task::spawn_blocking(read).await.map_err(Status::internal)?.map_err(unreadable)?;
-        Ok(match told {
-            Told::By(record, side) => Past::on(side, self.opened(record)),
-            Told::Nothing => Past::Same,
-            Told::Gap(mark) => Past::Unknown(Missing::Gap(mark.head.origin.reason)),
-            Told::Later(Some(oldest)) => Past::Unknown(Missing::Beginning(oldest)),
-            Told::Later(None) => Past::Unknown(Missing::Everything),
+        let read = move || history.at(&terms, revision.0);
+        tokio::task::spawn_blocking(read).await.map_err(Status::internal)?.map_err(unreadable)
+    }
+
+    /// What the changes tell of what the object that `terms` select was at a revision.
+    fn at(&self, terms: &[FieldTerm], revision: u64) -> io::Result<Past> {
+        Ok(match self.with_log(|log| log.told(terms, revision))? {
+            Some(Told::By(found, side)) => Past::on(side, self.read(&found)),
+            Some(Told::Nothing) => Past::Same,
+            Some(Told::Gap(mark)) => Past::Unknown(Missing::Gap(self.read(&mark).head.origin.reason)),
+            Some(Told::Later(Some(oldest))) => Past::Unknown(Missing::Beginning(oldest)),
+            Some(Told::Later(None)) => Past::Unknown(Missing::Everything),
+            None => Past::Unknown(Missing::Value(revision)),
         })
     }
 
     /// Hands `each` the changes for which all terms hold, newest first, from before one on, until it says no. `wants` is asked
-    /// about the place of each object before the change is read; gaps have none. Cost: the disk is read.
+    /// about the place of each object before the change is read; gaps have none. Changes that cannot be read are gaps. Cost: the
+    /// disk is read; the log goes on meanwhile.
     ///
     /// # Errors
-    /// If a change cannot be read.
+    /// If the log has not been loaded.
     pub(crate) fn select(
         &self,
         terms: &[FieldTerm],
@@ -197,17 +207,25 @@ impl History {
         mut wants: impl FnMut(&str) -> bool,
         mut each: impl FnMut(Record) -> bool,
     ) -> io::Result<()> {
-        self.with_log(|log| {
-            for (at, entry) in log.select(terms, before) {
-                if entry.verb != Verb::Missed && !wants(log.key(entry)) {
-                    continue;
-                }
-                if !each(self.opened(log.read(at, entry)?)) {
-                    break;
+        let (mut before, mut most) = (before, FIRST_FOUND);
+        loop {
+            let found = self.with_log(|log| log.select(terms, before, most, &mut wants))?;
+            for found in &found {
+                if !each(self.read(found)) {
+                    return Ok(());
                 }
             }
-            Ok(())
-        })
+            if found.len() < most {
+                return Ok(());
+            }
+            before = found.last().map(|found| found.id);
+            most = (2 * most).min(MOST_FOUND);
+        }
+    }
+
+    /// The whole of a change, which is read from disk without holding anybody up.
+    fn read(&self, found: &Found) -> Record {
+        self.opened(found.read(|found| self.with_log(|log| log.before(found)).ok().flatten()))
     }
 
     /// A value as it is shown: without the record of who owns which field, and with hashes for what is secret. None if it is no JSON.
@@ -222,9 +240,10 @@ impl History {
         format!("hidden:{hex}")
     }
 
-    fn with_log<T>(&self, read: impl FnOnce(&Log) -> io::Result<T>) -> io::Result<T> {
+    /// Looks something up. Changes are recorded only afterwards: the disk is not to be read here.
+    fn with_log<T>(&self, look: impl FnOnce(&Log) -> T) -> io::Result<T> {
         let log = self.0.log.read();
-        read(log.as_ref().ok_or_else(|| io::Error::other("the history has not been loaded yet"))?)
+        log.as_ref().map(look).ok_or_else(|| io::Error::other("the history has not been loaded yet"))
     }
 
     /// Loads the log, unless that has been done.
@@ -353,3 +372,6 @@ impl Drop for Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ pub(crate) enum Verb {
     Created,
     Updated,
     Deleted,
-    /// Changes up to this revision were not recorded: the store had forgotten them.
+    /// Changes up to this revision are missing: the store had forgotten them, or a file was damaged.
     Missed,
 }
 
@@ -54,6 +54,9 @@ impl Verb {
         }
     }
 }
+
+/// Where the marks of gaps say that they are.
+const NOWHERE: &str = "/missed";
 
 /// What is known of a change without its values.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,16 +88,33 @@ impl Record {
     /// The mark of a gap: changes after `after` and up to `until` are missing.
     pub(crate) fn missed(after: u64, until: u64, at: i64) -> Option<Self> {
         let reason = format!("the changes after revision {after} and up to {until} were not recorded");
+        Some(Self::gap(Id { revision: until, number: 0 }, Key::new(NOWHERE).ok()?, reason, at))
+    }
+
+    /// The mark of a gap: changes after `after` and up to `until` were recorded, but are no longer to be found.
+    pub(super) fn lost(after: u64, until: u64, at: i64) -> Option<Self> {
+        let reason = format!(
+            "the changes after revision {after} and up to {until} are lost: a file of the history was damaged"
+        );
+        Some(Self::gap(Id { revision: until, number: 0 }, Key::new(NOWHERE).ok()?, reason, at))
+    }
+
+    /// What stands for a change that cannot be read.
+    pub(super) fn unreadable(id: Id, key: Key, at: i64) -> Self {
+        Self::gap(id, key, "the change cannot be read: a file of the history is damaged".into(), at)
+    }
+
+    fn gap(id: Id, key: Key, reason: String, at: i64) -> Self {
         let head = Head {
-            id: Id { revision: until, number: 0 },
+            id,
             verb: Verb::Missed,
-            key: Key::new("/missed").ok()?,
+            key,
             api_version: String::new(),
             kind: String::new(),
             origin: Origin { at, reason, ..Origin::default() },
             is_sensitive: false,
         };
-        Some(Self { head, before: None, after: None })
+        Self { head, before: None, after: None }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::record::Record;
 use super::rehearsal::{Rehearsed, check_size, rehearse};
+use super::sight::Sight;
 use super::stage::Asker;
 use super::{Spec, secrets, told};
 use crate::registry::{Answer, Call, Registry, insert};
@@ -37,7 +38,7 @@ pub(crate) async fn create(registry: &Registry, call: &Call) -> Result<Answer, S
     if is_kept {
         check_size(about, limits, &rehearsed.writes, 0)?;
     }
-    let foreseen = rehearsed.foresee(registry).await?;
+    let foreseen = Sight::of(registry, identity).narrow(rehearsed.foresee(registry).await?);
     let mut status = told(&rehearsed.changes, foreseen);
     status["phase"] = "Ready".into();
     status["user"] = call.identity.user.as_str().into();

@@ -1,18 +1,21 @@
 //! Plans: changes that are rehearsed when the plan is made, and made in one transaction when it is applied.
 //!
-//! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself.
+//! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself; `scene.rs`: what has become of everything
+//!   there.
 //! - `request.rs`: from changes to requests; `undo.rs` and `rollback.rs`: those that go back to what the history knows,
 //!   where `lineage.rs` tells which object of a name is which, `deletion.rs` what went with what, `owners.rs` whose objects are,
 //!   `order.rs` what is needed first, and `content.rs` what of an object is somebody's;
 //!   `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
 //! - `create.rs` makes a plan, `apply.rs` carries one out, `simulate` here answers what would be if.
-//! - `record.rs`: what is kept of a plan beside what it shows; `secrets.rs`: what it does not show.
+//! - `record.rs`: what is kept of a plan beside what it shows; `secrets.rs`: what it does not show; `sight.rs`: what it does not show of
+//!   what follows.
 //!
 //! # Invariants
 //!
 //! - A plan goes through what its changes would go through, one by one: rights, defaults, validation, policies.
 //! - Applying one is a single commit that states the revision of every object that the plan has read, so that nothing that it
 //!   was made from can have changed. Rights and policies are asked again, as they are then.
+//! - Of what follows, who makes a plan is shown what they may list. How much it is, is told of all.
 //! - Secrets are not in what a plan shows, and what it keeps is sealed as secrets are.
 
 mod apply;
@@ -26,12 +29,14 @@ mod record;
 mod rehearsal;
 mod request;
 mod rollback;
+mod scene;
 mod secrets;
+mod sight;
 mod stage;
 mod undo;
 
 use orch_api::plan::{BlastRadius, ChangeAction, ObjectChange, PlannedChange};
-use orch_api::{Attributes, FieldError, Foreseen, Kind, Params, Request, Status, Target, Verb};
+use orch_api::{Attributes, FieldError, Foreseen, Kind, Status, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -70,17 +75,18 @@ const MAX_CHANGES: usize = 128;
 
 /// What the `status` of a plan tells of its changes, and of what follows from them.
 fn told(changes: &[ObjectChange], mut foreseen: Foreseen) -> Value {
-    let all: Vec<&ObjectChange> = changes.iter().chain(&foreseen.changes).collect();
-    let count = |action: ChangeAction| {
-        let many = all.iter().filter(|change| change.action == action).count();
-        i32::try_from(many).unwrap_or(i32::MAX)
+    let count = |action: ChangeAction, follow: i32| {
+        let many = changes.iter().filter(|change| change.action == action).count();
+        follow.saturating_add(i32::try_from(many).unwrap_or(i32::MAX))
     };
+    let radius = &foreseen.blast_radius;
     let blast_radius = BlastRadius {
-        created: count(ChangeAction::Created),
-        changed: count(ChangeAction::Changed),
-        deleted: count(ChangeAction::Deleted),
-        ..foreseen.blast_radius.clone()
+        created: count(ChangeAction::Created, radius.created),
+        changed: count(ChangeAction::Changed, radius.changed),
+        deleted: count(ChangeAction::Deleted, radius.deleted),
+        ..radius.clone()
     };
+    let all: Vec<&ObjectChange> = changes.iter().chain(&foreseen.changes).collect();
     let (changes, many) = (changes.len(), [all.len(), foreseen.placements.len(), foreseen.evictions.len()]);
     let all: Vec<&ObjectChange> = all.into_iter().take(changes + TOLD).collect();
     let mut status = json!({"changes": all, "blastRadius": blast_radius});
@@ -112,8 +118,7 @@ pub(crate) async fn simulate(
 ) -> Result<Value, Status> {
     // What would be concerns everybody's pods: who may not see them is told nothing of them.
     for shown in registry.foresight.shows() {
-        let target = Target::all(&shown);
-        let request = Request { verb: Verb::List, target, params: Params::default(), body: None };
+        let request = sight::listing(Target::all(&shown));
         registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
     }
     let spec = Spec::of(asked)?;
@@ -150,6 +155,7 @@ mod tests {
         let foreseen = Foreseen {
             changes: vec![change.clone(); 700],
             placements: vec![Placement::default(); 600],
+            blast_radius: BlastRadius { created: 700, ..BlastRadius::default() },
             ..Foreseen::default()
         };
         let status = told(&[change], foreseen);

@@ -94,8 +94,11 @@ impl Rehearsed {
         &self,
         look: impl FnOnce(&dyn View, &dyn View) -> Result<Foreseen, Status> + Send + 'static,
     ) -> Result<Foreseen, Status> {
-        let (before, after) = (self.stage.before(), self.stage.after());
-        let looked = tokio::task::spawn_blocking(move || look(&*before, &*after));
+        let scene = self.stage.scene().await;
+        let looked = tokio::task::spawn_blocking(move || {
+            let (before, after) = scene.views();
+            look(&before, &after)
+        });
         looked.await.map_err(|_| Status::internal("what follows from the changes cannot be foreseen"))?
     }
 }

@@ -34,7 +34,8 @@ pub(super) async fn requests(
         return Ok(vec![of_delete(&kinds, delete)?]);
     }
     if let Some(drain) = &change.drain {
-        return stage.registry.foresight.drain(&drain.node, &*stage.after());
+        let (_, now) = stage.scene().await.views();
+        return stage.registry.foresight.drain(&drain.node, &now);
     }
     if let Some(rollback) = &change.rollback {
         return rollback::requests(stage, asker, rollback).await;

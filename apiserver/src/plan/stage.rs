@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use orch_api::plan::PlanTarget;
-use orch_api::{Kind, Object as _, Request, Status, Verb, View};
+use orch_api::{Object as _, Request, Status, Verb};
 use orch_store::{Key, Overlay, Revision};
 use tokio::sync::Mutex;
 
+use super::scene::Scene;
 use crate::authn::Identity;
 use crate::authz::Gate;
 use crate::cache::{Cache, Follower, Note};
@@ -142,14 +142,10 @@ impl Stage {
         Ok(())
     }
 
-    /// All objects as they were.
-    pub(super) fn before(&self) -> Arc<dyn View> {
-        Arc::new(Seen(self.before.clone()))
-    }
-
-    /// All objects as they have become.
-    pub(super) fn after(&self) -> Arc<dyn View> {
-        Arc::new(Seen(self.registry.kinds.now()))
+    /// What has happened so far, and what is there beside it.
+    pub(super) async fn scene(&self) -> Scene {
+        let changes = self.overlay.changes().await;
+        Scene { before: self.before.clone(), after: self.registry.kinds.now(), changes }
     }
 }
 
@@ -160,20 +156,5 @@ fn target(call: &Call) -> PlanTarget {
         namespace: call.namespace().unwrap_or_default().to_owned(),
         name: call.name().to_owned(),
         subresource: String::new(),
-    }
-}
-
-/// The objects of a table of kinds.
-struct Seen(Arc<Kinds>);
-
-impl View for Seen {
-    fn kinds(&self) -> Vec<Kind> {
-        let kept = self.0.all().iter().filter(|served| served.entry.form.is_none());
-        kept.map(|served| *served.kind()).collect()
-    }
-
-    fn objects(&self, kind: &Kind) -> Vec<Bytes> {
-        let Some(served) = self.0.of(kind) else { return Vec::new() };
-        served.window.all().into_iter().map(|object| object.stored.clone()).collect()
     }
 }

@@ -96,9 +96,13 @@ async fn wanted(stage: &Stage, undo: &PlannedUndo) -> Result<(History, Vec<Recor
         tokio::task::spawn_blocking(read).await.map_err(Status::internal)?.map_err(unreadable)?;
     // A plan is one commit; an older one may have had the same name.
     let revision = records.first().map(|record| record.head.id.revision);
-    records
-        .retain(|record| Some(record.head.id.revision) == revision && record.head.verb != Happened::Missed);
-    if records.is_empty() { Err(unknown(undo)) } else { Ok((history, records)) }
+    records.retain(|record| Some(record.head.id.revision) == revision);
+    let is_whole = records.iter().all(|record| record.head.verb != Happened::Missed);
+    if !is_whole && undo.change.is_empty() {
+        let what = "the history has lost some of what the plan changed";
+        return Err(invalid(&FieldError::invalid("undo.plan", undo.plan.as_str(), what)));
+    }
+    if !is_whole || records.is_empty() { Err(unknown(undo)) } else { Ok((history, records)) }
 }
 
 /// What is not in the history, or may not be seen, which is the same to who asks.

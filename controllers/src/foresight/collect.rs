@@ -1,39 +1,27 @@
-//! What goes along: what belonged to what is gone, what is in a namespace that goes, what ran on a node that is gone.
+//! What goes along: what belonged to what is gone, what is in a namespace or of a kind that goes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use orch_api::plan::ChangeAction;
 use orch_api::{Metadata, Resource as _, View, split_api_version};
 use orch_controller_runtime::{Action, ObjectKey, Write};
-use orch_ontology::{Event, Namespace, Node, Pod};
+use orch_ontology::{CustomResourceDefinition, Event, KINDS, Namespace, Pod, Workload};
 
 use super::future::{Future, Item, Touched, item};
 use crate::garbage::{Dependent, FOREGROUND, ORPHAN, Owner, OwnerState, World, plan};
-use crate::pod_gc;
 
-/// Lets everything go that goes along.
-pub(super) fn collect(future: &mut Future, after: &dyn View) {
-    let leaving: Vec<Item> = future.touched.iter().filter_map(leaving).collect();
-    if !leaving.is_empty() {
-        let mut heap = Heap::new(after);
-        // What is asked to go has gone in the end.
-        leaving.iter().filter(|item| item.kind == Pod::KIND).for_each(|item| heap.forget(&item.metadata.uid));
-        empty_namespaces(future, &mut heap, &leaving);
-        heap.collect(future, leaving);
-    }
-    leave_nodes(future);
-}
-
-/// Lets everything go that goes along with pods that others have deleted.
-pub(super) fn follow(future: &mut Future, after: &dyn View, pods: &[Arc<Pod>]) {
-    if pods.is_empty() {
+/// Lets everything go that goes along with what leaves. The heap is made of `after` when it is needed.
+pub(super) fn collect(future: &mut Future, heap: &mut Option<Heap>, after: &dyn View, leaving: Vec<Item>) {
+    if leaving.is_empty() {
         return;
     }
-    let mut heap = Heap::new(after);
-    pods.iter().for_each(|pod| heap.forget(&pod.metadata.uid));
-    let leaving = pods.iter().map(|pod| Item { kind: Pod::KIND, metadata: pod.metadata.clone() });
-    heap.collect(future, leaving.collect());
+    let heap = heap.get_or_insert_with(|| Heap::new(after));
+    heap.told.extend(leaving.iter().map(|item| item.metadata.uid.clone()));
+    // What is asked to go has gone in the end.
+    let pods = leaving.iter().filter(|item| item.kind == Pod::KIND);
+    pods.for_each(|item| drop(heap.forget(&item.metadata.uid)));
+    let contents = heap.empty(future, &leaving);
+    heap.collect(future, leaving.into_iter().chain(contents));
 }
 
 /// The object of a change, if it has gone or is about to.
@@ -48,46 +36,18 @@ pub(super) fn leaving((before, after): &Touched) -> Option<Item> {
     }
 }
 
-/// Pods whose node is gone go with it, as the pod collector decides.
-fn leave_nodes(future: &mut Future) {
-    let is_node = |item: &Option<Item>| item.as_ref().is_some_and(|item| item.kind == Node::KIND);
-    let nodes_touched = future.touched.iter().any(|(before, after)| is_node(before) || is_node(after));
-    if !nodes_touched && !future.supposes {
-        return;
-    }
-    let gone = |node: &str| !node.is_empty() && !future.nodes.contains_key(node);
-    let mut stray: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for pod in future.pods.values().filter(|pod| gone(pod.spec.node_name.as_str())) {
-        stray.entry(pod.spec.node_name.as_str().to_owned()).or_default().push(pod.clone());
-    }
-    for (node, pods) in stray {
-        for write in pod_gc::plan(&node, &pods).writes {
-            future.remove_pod(&write.key(), &format!("its node {node} is gone"));
-        }
-    }
-}
-
-/// What is in a namespace goes before it does.
-fn empty_namespaces(future: &mut Future, heap: &mut Heap, leaving: &[Item]) {
-    let gone: BTreeSet<&str> = leaving
-        .iter()
-        .filter(|item| item.kind == Namespace::KIND)
-        .map(|item| item.metadata.name.as_str())
-        .collect();
-    let inside = |item: &Item| item.kind != Event::KIND && gone.contains(item.metadata.namespace());
-    let uids: Vec<String> =
-        heap.items.values().filter(|item| inside(item)).map(|item| item.metadata.uid.clone()).collect();
-    for uid in uids {
-        let because = format!("its namespace {} is deleted", heap.items[&uid].metadata.namespace());
-        heap.remove(future, &uid, &because);
-    }
-}
+/// Where an object is: group and plural of its kind, and its key.
+type Place = (&'static str, &'static str, ObjectKey);
 
 /// The metadata of all objects, by uid, and who belongs to whom.
-struct Heap {
+pub(super) struct Heap {
     items: BTreeMap<String, Item>,
+    /// The uid of the object that is at a place.
+    places: HashMap<Place, String>,
     owned: BTreeMap<String, BTreeSet<String>>,
     kinds: BTreeSet<(&'static str, &'static str)>,
+    /// Of whom the changes themselves say that they go.
+    told: HashSet<String>,
 }
 
 impl Heap {
@@ -95,8 +55,10 @@ impl Heap {
         let kinds = after.kinds();
         let mut heap = Self {
             items: BTreeMap::new(),
+            places: HashMap::new(),
             owned: BTreeMap::new(),
             kinds: kinds.iter().map(|kind| (kind.group, kind.name)).collect(),
+            told: HashSet::new(),
         };
         for kind in kinds {
             let items = after.objects(&kind).into_iter().filter_map(|object| item(&kind, &object));
@@ -106,8 +68,10 @@ impl Heap {
     }
 
     /// An object is no longer there.
-    fn forget(&mut self, uid: &str) {
-        self.items.remove(uid);
+    fn forget(&mut self, uid: &str) -> Option<Item> {
+        let item = self.items.remove(uid)?;
+        self.places.remove(&place(&item));
+        Some(item)
     }
 
     fn put(&mut self, item: Item) {
@@ -115,27 +79,55 @@ impl Heap {
         for owner in &item.metadata.owner_references {
             self.owned.entry(owner.uid.clone()).or_default().insert(uid.clone());
         }
+        self.places.insert(place(&item), uid.clone());
         self.items.insert(uid, item);
     }
 
+    /// What is in a namespace that goes, or of a kind whose definition goes, goes before it does. Answers what that is.
+    fn empty(&mut self, future: &mut Future, leaving: &[Item]) -> Vec<Item> {
+        let all = leaving.iter().map(|item| (item.kind, item.metadata.name.as_str()));
+        let (definitions, namespaces): (Vec<_>, Vec<_>) = all
+            .filter(|(kind, _)| [Namespace::KIND, CustomResourceDefinition::KIND].contains(kind))
+            .partition(|(kind, _)| *kind == CustomResourceDefinition::KIND);
+        let namespaces: BTreeSet<&str> = namespaces.into_iter().map(|(_, name)| name).collect();
+        // A definition never had the names of what is compiled in.
+        let defined: BTreeSet<(&str, &str)> = definitions
+            .into_iter()
+            .filter_map(|(_, name)| name.split_once('.'))
+            .filter(|place| !KINDS.iter().any(|entry| (entry.kind.plural, entry.kind.group) == *place))
+            .collect();
+        if namespaces.is_empty() && defined.is_empty() {
+            return Vec::new();
+        }
+        let because = |Item { kind, metadata }: &Item| {
+            if *kind != Event::KIND && namespaces.contains(metadata.namespace()) {
+                return Some(format!("its namespace {} is deleted", metadata.namespace()));
+            }
+            let is_defined = defined.contains(&(kind.plural, kind.group));
+            is_defined.then(|| format!("its definition {}.{} is deleted", kind.plural, kind.group))
+        };
+        let going: Vec<(Item, String)> =
+            self.items.values().filter_map(|item| Some((item.clone(), because(item)?))).collect();
+        going.iter().for_each(|(item, because)| self.remove(future, &item.metadata.uid, because));
+        going.into_iter().map(|(item, _)| item).collect()
+    }
+
     /// Lets the garbage collector decide about whoever belongs to what leaves, and so on, until nothing is left to decide.
-    fn collect(&mut self, future: &mut Future, leaving: Vec<Item>) {
-        let mut queue: VecDeque<String> = VecDeque::new();
+    fn collect(&mut self, future: &mut Future, leaving: impl Iterator<Item = Item>) {
+        let mut queue = Queue::default();
         for item in leaving {
             queue.extend(self.dependents(&item.metadata.uid));
-            queue.push_back(item.metadata.uid);
+            queue.extend([item.metadata.uid]);
         }
         // Every decision takes something away: an object, an owner, a finalizer.
-        while let Some(uid) = queue.pop_front() {
+        while let Some(uid) = queue.pop() {
             let Some(world) = self.world(&uid) else { continue };
-            let owners: Vec<String> =
-                world.metadata.owner_references.iter().map(|owner| owner.uid.clone()).collect();
             let because = because(&world);
             for write in plan(&world).writes {
                 let Some(touched) = self.carry_out(future, &write, &because) else { continue };
                 queue.extend(self.dependents(&touched));
-                queue.push_back(touched);
-                queue.extend(owners.iter().cloned());
+                queue.extend([touched]);
+                queue.extend(world.metadata.owner_references.iter().map(|owner| owner.uid.clone()));
             }
         }
     }
@@ -174,11 +166,8 @@ impl Heap {
     /// Does what the garbage collector writes. Answers whom it was about.
     fn carry_out(&mut self, future: &mut Future, write: &Write, because: &str) -> Option<String> {
         let target = &write.target;
-        let is_meant = |item: &&Item| {
-            (item.kind.group, item.kind.plural) == (&*target.group, &*target.plural)
-                && ObjectKey::of(&item.metadata) == write.key()
-        };
-        let meant = self.items.values().find(is_meant)?.metadata.uid.clone();
+        let place = (&*target.group, &*target.plural, write.key());
+        let meant = self.places.get(&place)?.clone();
         match &write.action {
             Action::Delete { propagation, .. } => {
                 let held = propagation.and_then(|propagation| match propagation {
@@ -212,13 +201,15 @@ impl Heap {
             item.metadata.finalizers = serde_json::from_value(finalizers.clone()).unwrap_or_default();
         }
         if let Some(owners) = patch.get("ownerReferences") {
-            item.metadata.owner_references = serde_json::from_value(owners.clone()).unwrap_or_default();
-            let owners: BTreeSet<String> =
-                item.metadata.owner_references.iter().map(|owner| owner.uid.clone()).collect();
-            let lost = self.owned.iter_mut().filter(|(owner, _)| !owners.contains(*owner));
-            lost.for_each(|(_, owned)| {
-                owned.remove(uid);
-            });
+            let owners = serde_json::from_value(owners.clone()).unwrap_or_default();
+            let before = std::mem::replace(&mut item.metadata.owner_references, owners);
+            let owners = item.metadata.owner_references.iter().map(|owner| owner.uid.as_str());
+            let owners: BTreeSet<&str> = owners.collect();
+            for lost in before.iter().filter(|owner| !owners.contains(owner.uid.as_str())) {
+                if let Some(owned) = self.owned.get_mut(&lost.uid) {
+                    owned.remove(uid);
+                }
+            }
         }
         let Item { kind, metadata } = item.clone();
         match metadata.is_terminating() && metadata.finalizers.is_empty() {
@@ -232,16 +223,41 @@ impl Heap {
 
     /// The object goes. That the changes themselves say so is told already.
     fn remove(&mut self, future: &mut Future, uid: &str, because: &str) {
-        let Some(Item { kind, metadata }) = self.items.remove(uid) else { return };
+        let Some(Item { kind, metadata }) = self.forget(uid) else { return };
         let key = ObjectKey::of(&metadata);
-        let is_told = future.touched.iter().filter_map(leaving).any(|item| item.metadata.uid == uid);
-        future.workloads.retain(|_, workload| workload.metadata.uid != uid);
-        match kind == Pod::KIND {
-            true => future.remove_pod(&key, because),
-            false if !is_told => future.tell(&kind, &metadata, ChangeAction::Deleted, because),
-            false => {}
+        match kind {
+            Pod::KIND => future.remove_pod(&key, because),
+            _ if !self.told.contains(uid) => future.tell(&kind, &metadata, ChangeAction::Deleted, because),
+            _ => {}
+        }
+        if kind == Workload::KIND {
+            future.workloads.remove(&key);
         }
     }
+}
+
+/// Objects about which something is to be decided, each once, by uid.
+#[derive(Default)]
+struct Queue {
+    order: VecDeque<String>,
+    waiting: HashSet<String>,
+}
+
+impl Queue {
+    fn extend(&mut self, uids: impl IntoIterator<Item = String>) {
+        let waiting = &mut self.waiting;
+        self.order.extend(uids.into_iter().filter(|uid| waiting.insert(uid.clone())));
+    }
+
+    fn pop(&mut self) -> Option<String> {
+        let uid = self.order.pop_front()?;
+        self.waiting.remove(&uid);
+        Some(uid)
+    }
+}
+
+fn place(item: &Item) -> Place {
+    (item.kind.group, item.kind.plural, ObjectKey::of(&item.metadata))
 }
 
 /// Whether an object waits for its dependents to go.

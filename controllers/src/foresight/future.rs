@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use orch_api::plan::{ChangeAction, Eviction, ObjectChange, Placement, PlanTarget};
-use orch_api::{Kind, Metadata, Resource, View};
-use orch_controller_runtime::{ObjectKey, PartialObject};
+use orch_api::{Kind, Metadata, OwnerReference, Resource, Time, View};
+use orch_controller_runtime::ObjectKey;
 use orch_ontology::{Node, Pod, Service, Workload};
+use serde::Deserialize;
 
 /// All objects of a kind, as a type. One that cannot be read is nothing that a controller would see.
 pub(super) fn objects<K: Resource>(view: &dyn View, kind: &Kind) -> Vec<K> {
@@ -158,8 +159,35 @@ fn differing(kind: &Kind, these: &[Bytes], those: &[Bytes]) -> Vec<Item> {
     other.filter_map(|object| item(kind, object)).collect()
 }
 
-/// The metadata of an object of any kind.
+/// As much as an [`Item`] says of an object. Everything else, which is most of it, is not read.
+#[derive(Deserialize)]
+struct Sparse {
+    metadata: SparseMetadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SparseMetadata {
+    name: String,
+    namespace: Option<String>,
+    uid: String,
+    deletion_timestamp: Option<Time>,
+    finalizers: Vec<String>,
+    owner_references: Vec<OwnerReference>,
+}
+
+/// An object of any kind, as it is stored.
 pub(super) fn item(kind: &Kind, object: &[u8]) -> Option<Item> {
-    let PartialObject { metadata, .. } = serde_json::from_slice(object).ok()?;
+    let Sparse { metadata } = serde_json::from_slice(object).ok()?;
+    let SparseMetadata { name, namespace, uid, deletion_timestamp, finalizers, owner_references } = metadata;
+    let metadata = Metadata {
+        name,
+        namespace,
+        uid,
+        deletion_timestamp,
+        finalizers,
+        owner_references,
+        ..Metadata::default()
+    };
     Some(Item { kind: *kind, metadata })
 }

@@ -1,13 +1,14 @@
 //! What follows from changes: [`ControllersForesight`] lets the controllers' own decisions happen to a copy of the world.
 //!
-//! In order: what belonged to what is gone goes (`collect.rs`); workloads make and delete pods until they have what they
-//! want, and the scheduler places them (`settle.rs`), new pods being taken as ready as soon as they are placed; how far that
-//! reaches is counted (`radius.rs`). `future.rs` is the copy of the world.
+//! In order: what belonged to what is gone goes (`collect.rs`), and so do pods that nodes no longer bear (`nodes.rs`); workloads make
+//! and delete pods until they have what they want, and the scheduler places them (`settle.rs`), new pods being taken as ready as
+//! soon as they are placed; how far that reaches is counted (`radius.rs`). `future.rs` is the copy of the world.
 //!
 //! Everything here is pure. Each decision is the very function that the controller decides by.
 
 mod collect;
 mod future;
+mod nodes;
 mod radius;
 mod settle;
 mod suppose;
@@ -22,9 +23,10 @@ use orch_api::{
 use orch_ontology::{Node, Pod, Service, Workload};
 use serde_json::{Value, json};
 
-use future::{Future, Touched, objects, touched};
+use future::{Future, Item, Touched, objects, touched};
 
-/// Foresees by the decisions of the garbage collector, the workload controller, the pod collector and the scheduler.
+/// Foresees by the decisions of the garbage collector, the node, workload and custom resource controllers, the pod collector and the
+/// scheduler.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ControllersForesight;
 
@@ -76,11 +78,16 @@ fn concerns_controllers(touched: &[Touched]) -> bool {
 
 impl Future {
     fn unfold(&mut self, after: &dyn View, now: Timestamp) {
-        collect::collect(self, after);
+        let mut heap = None;
+        let leaving: Vec<Item> = self.touched.iter().filter_map(collect::leaving).collect();
+        collect::collect(self, &mut heap, after, leaving);
         let gone = self.gone.len();
+        nodes::leave(self);
+        nodes::drive_out(self, now);
         settle::settle(self, now);
-        let since = self.gone[gone..].to_vec();
-        collect::follow(self, after, &since);
+        let since = self.gone[gone..].iter();
+        let since = since.map(|pod| Item { kind: Pod::KIND, metadata: pod.metadata.clone() }).collect();
+        collect::collect(self, &mut heap, after, since);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orch_api::plan::BlastRadius;
+use orch_api::plan::{BlastRadius, ChangeAction};
 use orch_api::{Foreseen, Resource as _};
 use orch_ontology::{Node, Pod, Service};
 
@@ -12,13 +12,20 @@ impl Future {
     /// What has followed.
     pub(super) fn told(self) -> Foreseen {
         let blast_radius = BlastRadius {
+            created: self.count(ChangeAction::Created),
+            changed: self.count(ChangeAction::Changed),
+            deleted: self.count(ChangeAction::Deleted),
             replicas_lost: self.replicas_lost(),
             nodes_touched: self.nodes_touched(),
             services_affected: self.services_affected(),
-            ..BlastRadius::default()
         };
         let Self { changes, placements, evictions, .. } = self;
         Foreseen { changes, placements, evictions, blast_radius }
+    }
+
+    fn count(&self, action: ChangeAction) -> i32 {
+        let many = self.changes.iter().filter(|change| change.action == action).count();
+        i32::try_from(many).unwrap_or(i32::MAX)
     }
 
     /// Running pods that have gone, less those that have come in the place of others of the same owner.

@@ -1,10 +1,12 @@
 //! Workloads make and delete pods until they have what they want; the scheduler places them. A pod that has been placed is taken
 //! as ready.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use orch_api::Resource as _;
+use orch_api::labels::Labels;
 use orch_api::plan::{ChangeAction, Placement};
 use orch_controller_runtime::{Action, ObjectKey, Planner as _, Write};
 use orch_ontology::{Pod, Workload, labels};
@@ -37,16 +39,12 @@ pub(super) fn settle(future: &mut Future, now: Timestamp) {
 
 /// Pods that wait for a node: those that the changes make, and those for which there may be room now.
 fn place_waiting(future: &mut Future, snapshot: &mut Snapshot) {
-    let is_new = |pod: &Pod| {
-        let made = future
-            .touched
-            .iter()
-            .filter(|(before, _)| before.is_none())
-            .filter_map(|(_, after)| after.as_ref());
-        made.into_iter().any(|item| item.metadata.uid == pod.metadata.uid)
-    };
+    let made = future.touched.iter().filter(|(before, _)| before.is_none());
+    let made: HashSet<&str> =
+        made.filter_map(|(_, after)| Some(after.as_ref()?.metadata.uid.as_str())).collect();
+    let waiting = future.pods.values().filter(|pod| is_waiting(pod));
     let waiting: Vec<(Arc<Pod>, bool)> =
-        future.pods.values().filter(|pod| is_waiting(pod)).map(|pod| (pod.clone(), is_new(pod))).collect();
+        waiting.map(|pod| (pod.clone(), made.contains(pod.metadata.uid.as_str()))).collect();
     let nothing_moved = future.touched.is_empty() && future.gone.is_empty() && !future.supposes;
     for (pod, is_new) in waiting {
         if nothing_moved && !is_new {
@@ -104,36 +102,41 @@ struct Steps {
 
 impl Steps {
     fn take(mut self, future: &mut Future, snapshot: &mut Snapshot, now: Timestamp) {
+        let Some(workload) = future.workloads.get(&self.key).cloned() else { return };
+        let uid = &workload.metadata.uid;
+        let of_it = |pod: &&Arc<Pod>| pod.metadata.controller().is_some_and(|owner| owner.uid == *uid);
+        let pods = future.pods.values().filter(of_it).map(|pod| PodView::of(pod)).collect();
+        let mut world = World { workload, pods };
         for _ in 0..STEPS {
             if future.made >= MADE {
                 return;
             }
-            let Some(workload) = future.workloads.get(&self.key) else { return };
-            let uid = &workload.metadata.uid;
-            let of_it = |pod: &&Arc<Pod>| pod.metadata.controller().is_some_and(|owner| owner.uid == *uid);
-            let pods = future.pods.values().filter(of_it).map(|pod| PodView::of(pod)).collect();
-            let world = World { workload: workload.clone(), pods };
             let plan = Workloads::plan(&world, now);
-            let moves =
-                plan.writes.iter().filter(|write| self.carry_out(future, snapshot, &world, write)).count();
+            let moves = plan
+                .writes
+                .iter()
+                .filter(|write| self.carry_out(future, snapshot, &mut world, write))
+                .count();
             if moves == 0 {
                 return;
             }
         }
     }
 
-    /// Does what the controller writes. Answers whether pods have come or gone.
+    /// Does what the controller writes, in the future and in what the workload sees of it. Answers whether pods have come or gone.
     fn carry_out(
         &mut self,
         future: &mut Future,
         snapshot: &mut Snapshot,
-        world: &World,
+        world: &mut World,
         write: &Write,
     ) -> bool {
         match &write.action {
             Action::Create(object) => match serde_json::from_value::<Pod>(object.clone()) {
                 Ok(pod) => {
-                    self.make(future, snapshot, pod);
+                    let pod = PodView::of(&self.make(future, snapshot, pod));
+                    let place = world.pods.partition_point(|other| other.name < pod.name);
+                    world.pods.insert(place, pod);
                     true
                 }
                 Err(_) => false,
@@ -142,16 +145,14 @@ impl Steps {
                 snapshot.remove_pod(uid);
                 let because = why_deleted(&world.workload, future.pods.get(&write.key()));
                 future.remove_pod(&write.key(), &because);
+                world.pods.retain(|pod| pod.uid != *uid);
                 true
             }
             Action::Merge(patch) => {
-                if let (Some(workload), Ok(annotations)) = (
-                    future.workloads.get_mut(&self.key),
-                    serde_json::from_value::<orch_api::labels::Labels>(
-                        patch["metadata"]["annotations"].clone(),
-                    ),
-                ) {
-                    workload.metadata.annotations.extend(annotations);
+                let annotations = patch["metadata"]["annotations"].clone();
+                if let Ok(annotations) = serde_json::from_value::<Labels>(annotations) {
+                    world.workload.metadata.annotations.extend(annotations);
+                    future.workloads.insert(self.key.clone(), world.workload.clone());
                 }
                 false
             }
@@ -159,8 +160,9 @@ impl Steps {
         }
     }
 
-    /// A new pod of the workload, under a name that tells that it is one: its real name is given when it is made.
-    fn make(&mut self, future: &mut Future, snapshot: &mut Snapshot, mut pod: Pod) {
+    /// A new pod of the workload, under a name that tells that it is one: its real name is given when it is made. Answers what has
+    /// become of it.
+    fn make(&mut self, future: &mut Future, snapshot: &mut Snapshot, mut pod: Pod) -> Arc<Pod> {
         self.made += 1;
         future.made += 1;
         pod.metadata.name = format!("{}+{}", self.key.name, self.made);
@@ -168,9 +170,11 @@ impl Steps {
         pod.prepare(None);
         let because = format!("Workload {} wants it", self.key.name);
         future.tell(&Pod::KIND, &pod.metadata, ChangeAction::Created, &because);
+        let key = ObjectKey::of(&pod.metadata);
         let pod = Arc::new(pod);
-        future.pods.insert(ObjectKey::of(&pod.metadata), pod.clone());
-        put(future, snapshot, pod, true);
+        future.pods.insert(key.clone(), pod.clone());
+        put(future, snapshot, pod.clone(), true);
+        future.pods.get(&key).cloned().unwrap_or(pod)
     }
 }
 

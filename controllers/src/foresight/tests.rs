@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 
 use super::ControllersForesight;
 
+/// A kind that an object defines.
+const WIDGET: Kind = Kind::namespaced("test.dev", "v1", "Widget", "widgets", "widget");
+
 /// Objects by kind and name.
 #[derive(Clone, Default)]
 struct Things(BTreeMap<(&'static str, String), Bytes>);
 
 impl Things {
     fn put(&mut self, object: Value) {
-        let kind = KINDS.iter().find(|entry| entry.kind.name == object["kind"]).unwrap().kind.name;
+        let kind = self.kinds().into_iter().find(|kind| kind.name == object["kind"]).unwrap().name;
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         self.0.insert((kind, name), object.to_string().into());
     }
@@ -34,7 +37,8 @@ impl Things {
 
 impl View for Things {
     fn kinds(&self) -> Vec<Kind> {
-        KINDS.iter().filter(|entry| entry.form.is_none()).map(|entry| entry.kind).collect()
+        let own = KINDS.iter().filter(|entry| entry.form.is_none()).map(|entry| entry.kind);
+        own.chain([WIDGET]).collect()
     }
 
     fn objects(&self, kind: &Kind) -> Vec<Bytes> {
@@ -212,6 +216,57 @@ fn everything_in_a_namespace_goes_with_it() {
     assert_eq!(foreseen.changes.len(), 6);
     assert!(foreseen.changes.iter().all(|change| change.because == "its namespace default is deleted"));
     assert_eq!(foreseen.evictions.len(), 2);
+}
+
+#[test]
+fn a_taint_drives_out_those_that_do_not_tolerate_it_and_what_they_own_goes_along() {
+    let mut tolerant = pod("web-3", "n1");
+    tolerant["spec"]["tolerations"] = json!([{"key": "m", "operator": "Exists"}]);
+    let mut late = pod("web-4", "n1");
+    late["spec"]["tolerations"] = json!([{"key": "m", "operator": "Exists", "tolerationSeconds": 60}]);
+    let before = things().with(workload(4, "a")).with(node("n2", 9)).with(tolerant).with(late);
+    let mut tainted = node("n1", 3);
+    tainted["spec"] = json!({"taints": [{"key": "m", "effect": "NoExecute"}]});
+    let foreseen = foresee(&before, &before.with(tainted.clone()));
+    assert_eq!(evicted(&foreseen), ["web-1 n1: it does not tolerate a taint of its node n1"]);
+    assert_eq!(placed(&foreseen), ["web+1 n2"]);
+    assert_eq!(foreseen.blast_radius.replicas_lost, 0);
+    assert_eq!(foreseen.changes.last().unwrap().because, "its owner Pod web-1 is deleted");
+    tainted["spec"]["taints"][0]["effect"] = "NoSchedule".into();
+    assert_eq!(foresee(&before, &before.with(tainted)).evictions, []);
+}
+
+#[test]
+fn the_objects_of_a_kind_go_with_its_definition_and_what_they_own_goes_along() {
+    let definition = |plural: &str, group: &str| {
+        let name = format!("{plural}.{group}");
+        json!({"kind": "CustomResourceDefinition", "metadata": {"name": name, "uid": name}})
+    };
+    let owned = json!({
+        "kind": "ConfigMap", "metadata": {"name": "of-widget", "namespace": "default", "uid": "of-widget",
+            "ownerReferences": [{"apiVersion": "test.dev/v1", "kind": "Widget", "name": "a", "uid": "a"}]},
+    });
+    let widget = json!({"kind": "Widget", "metadata": {"name": "a", "namespace": "default", "uid": "a"}});
+    let (widgets, pods) = (definition("widgets", "test.dev"), definition("workloads", "orch.dev"));
+    let before = things().with(widget).with(owned).with(widgets.clone()).with(pods.clone());
+    let going = |mut definition: Value| {
+        definition["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
+        foresee(&before, &before.with(definition))
+    };
+    let foreseen = going(widgets);
+    let told: Vec<String> = foreseen
+        .changes
+        .iter()
+        .map(|change| format!("{} {}: {}", change.target.kind, change.target.name, change.because))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Widget a: its definition widgets.test.dev is deleted",
+            "ConfigMap of-widget: its owner Widget a is deleted"
+        ]
+    );
+    assert_eq!(going(pods).changes, [], "it never defined what is compiled in");
 }
 
 #[test]

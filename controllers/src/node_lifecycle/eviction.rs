@@ -7,7 +7,7 @@ use orch_ontology::{Pod, Taint, TaintEffect, labels};
 use super::{STAY, World, until};
 
 /// Deletes the pods whose time on the node is over, and plans again for when the next one's is.
-pub(super) fn evict(world: &World, now: Timestamp, plan: &mut Plan) {
+pub(crate) fn evict(world: &World, now: Timestamp, plan: &mut Plan) {
     let drives_out = |taint: &&Taint| taint.effect == TaintEffect::NoExecute;
     let taints: Vec<_> = world.node.spec.taints.iter().filter(drives_out).collect();
     for pod in world.pods.iter().filter(|pod| !pod.is_terminating() && !pod.is_terminal()) {

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use eviction::evict;
+pub(crate) use eviction::evict;
 use health::{Health, mark_pods, set_taints};
 
 /// A node of which nothing has been heard for so long is not at work.

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::plane::Plane;
 
-const WIDGETS: Kind = Kind::namespaced("test.dev", "v1", "Widget", "widgets", "widget");
+pub(crate) const WIDGETS: Kind = Kind::namespaced("test.dev", "v1", "Widget", "widgets", "widget");
 
-fn definition() -> Value {
+pub(crate) fn definition() -> Value {
     json!({
         "metadata": {"name": "widgets.test.dev"},
         "spec": {
@@ -22,7 +22,7 @@ fn definition() -> Value {
     })
 }
 
-fn widget(name: &str, owners: Value) -> Value {
+pub(crate) fn widget(name: &str, owners: Value) -> Value {
     json!({
         "apiVersion": "test.dev/v1", "kind": "Widget",
         "metadata": {"name": name, "namespace": "default", "ownerReferences": owners},

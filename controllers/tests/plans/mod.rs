@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use orch_api::Params;
-use orch_ontology::{ClusterRole, ClusterRoleBinding, Node, Pod, Workload};
+use orch_ontology::{
+    ClusterRole, ClusterRoleBinding, CustomResourceDefinition, Namespace, Node, Pod, Role, RoleBinding,
+    Workload,
+};
 use serde_json::{Value, json};
 
+use crate::garbage::{WIDGETS, definition, widget};
 use crate::plane::{self, Plane};
 
 const PLANS: &str = "/apis/orch.dev/v1/plans";
@@ -26,11 +30,18 @@ async fn settled(plane: &Plane, replicas: usize) {
     plane.until_count::<Pod>(replicas).await;
 }
 
+fn plan(changes: Value) -> Value {
+    json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": changes}})
+}
+
+async fn planned(plane: &Plane, changes: Value) -> Value {
+    plane.post(PLANS, plan(changes)).await.unwrap()
+}
+
 /// Makes a plan, applies it, and waits until the workload has settled. Answers with the plan, and the pods before and after.
 async fn carried_out(plane: &Plane, changes: Value, replicas: usize) -> (Value, Vec<Value>, Vec<Value>) {
     let before = plane.list::<Pod>().await;
-    let plan = json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": changes}});
-    let plan = plane.post(PLANS, plan).await.unwrap();
+    let plan = planned(plane, changes).await;
     let name = plan["metadata"]["name"].as_str().unwrap();
     let applied = plane.post(&format!("{PLANS}/{name}/apply"), json!({})).await.unwrap();
     assert_eq!(applied["status"]["phase"], "Applied");
@@ -109,13 +120,43 @@ async fn what_a_plan_foresees_is_what_the_controllers_do() {
 }
 
 #[tokio::test]
+async fn a_taint_drives_out_the_pods_that_the_plan_names() {
+    let plane = Plane::start().await;
+    plane.nodes(2).await;
+    plane.create::<Workload>(plane::workload("web", 2)).await;
+    settled(&plane, 2).await;
+    let node = json!({"apiVersion": "v1", "kind": "Node", "name": "node-0"});
+    let taints = json!({"spec": {"taints": [{"key": "maintenance", "effect": "NoExecute"}]}});
+    let (plan, before, after) =
+        carried_out(&plane, json!([{"patch": {"target": node, "patch": taints}}]), 2).await;
+    is_foreseen(&plan, &before, &after);
+    assert_eq!(plan["status"]["evictions"].as_array().unwrap().len(), 1);
+    assert!(after.iter().all(|pod| pod["spec"]["nodeName"] == "node-1"));
+}
+
+#[tokio::test]
+async fn a_plan_names_the_objects_that_go_with_their_definition() {
+    let plane = Plane::start().await;
+    plane.create::<CustomResourceDefinition>(definition()).await;
+    plane.create_of(&WIDGETS, widget("w", json!([]))).await;
+    let target = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "name": "widgets.test.dev"});
+    let plan = planned(&plane, json!([{"delete": {"target": target}}])).await;
+    let follows = &plan["status"]["changes"][1];
+    assert_eq!((&follows["target"]["kind"], &follows["target"]["name"]), (&json!("Widget"), &json!("w")));
+    assert_eq!(follows["because"], "its definition widgets.test.dev is deleted");
+    assert_eq!(plan["status"]["blastRadius"]["deleted"], 2);
+    let name = plan["metadata"]["name"].as_str().unwrap();
+    plane.post(&format!("{PLANS}/{name}/apply"), json!({})).await.unwrap();
+    plane.until_count::<CustomResourceDefinition>(0).await;
+}
+
+#[tokio::test]
 async fn a_pod_that_comes_to_a_node_after_its_draining_was_planned_makes_the_plan_stale() {
     let plane = Plane::start().await;
     plane.nodes(1).await;
     plane.create::<Workload>(plane::workload("web", 1)).await;
     settled(&plane, 1).await;
-    let plan = json!({"apiVersion": "orch.dev/v1", "kind": "Plan", "spec": {"changes": [{"drain": {"node": "node-0"}}]}});
-    let plan = plane.post(PLANS, plan).await.unwrap();
+    let plan = planned(&plane, json!([{"drain": {"node": "node-0"}}])).await;
     plane.merge::<Workload>("web", json!({"spec": {"replicas": 2}})).await;
     settled(&plane, 2).await;
     let name = plan["metadata"]["name"].as_str().unwrap();
@@ -163,4 +204,62 @@ async fn who_may_not_see_all_pods_is_not_told_what_would_become_of_them() {
     let asked = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"nodesLost": ["node-0"]}});
     let refusal = Plane::post_as(&*ann, "/apis/orch.dev/v1/simulations", asked).await.unwrap_err();
     assert!(refusal.message.contains("User \"ann\" cannot list resource \"pods\""), "{refusal}");
+}
+
+/// Lets ann and bob plan changes of workloads, and ann see the pods in `default`.
+async fn let_ann_and_bob_plan(plane: &Plane) {
+    let group = "rbac.authorization.k8s.io";
+    let rules = json!([{"apiGroups": ["orch.dev"], "resources": ["plans"], "verbs": ["create"]},
+                       {"apiGroups": ["orch.dev"], "resources": ["workloads"], "verbs": ["get", "patch", "delete"]}]);
+    plane.create::<ClusterRole>(json!({"metadata": {"name": "planning"}, "rules": rules})).await;
+    let people = json!([{"kind": "Group", "apiGroup": group, "name": "people"}]);
+    let role = json!({"apiGroup": group, "kind": "ClusterRole", "name": "planning"});
+    let binding = json!({"metadata": {"name": "planning"}, "roleRef": role, "subjects": people});
+    plane.create::<ClusterRoleBinding>(binding).await;
+    let place = json!({"name": "seeing", "namespace": "default"});
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]);
+    plane.create::<Role>(json!({"metadata": place, "rules": rules})).await;
+    let role = json!({"apiGroup": group, "kind": "Role", "name": "seeing"});
+    let ann = json!([{"kind": "User", "apiGroup": group, "name": "ann"}]);
+    plane.create::<RoleBinding>(json!({"metadata": place, "roleRef": role, "subjects": ann})).await;
+}
+
+#[tokio::test]
+async fn a_plan_tells_its_maker_of_nothing_that_they_may_not_see_and_of_everything_how_much() {
+    let plane = Plane::start().await;
+    plane.node("node-0", json!({"cpu": "32", "memory": "64Gi", "pods": "1"})).await;
+    plane.create::<Workload>(plane::workload("web", 1)).await;
+    settled(&plane, 1).await;
+    plane.create::<Namespace>(json!({"metadata": {"name": "other"}})).await;
+    let mut theirs = plane::workload("theirs", 1);
+    theirs["metadata"]["namespace"] = "other".into();
+    plane.create::<Workload>(theirs).await;
+    plane.until_count::<Pod>(2).await;
+    let_ann_and_bob_plan(&plane).await;
+    let [ann, bob] = ["ann", "bob"].map(|user| plane.client_of(user, "people"));
+    let many = |status: &Value, list: &str| status[list].as_array().map_or(0, Vec::len);
+
+    let gone = json!([{"delete": {"target": web()}}]);
+    let all = planned(&plane, gone.clone()).await["status"].clone();
+    assert_eq!(
+        (&all["placements"][0]["namespace"], &all["placements"][0]["node"]),
+        (&json!("other"), &json!("node-0"))
+    );
+    for (client, sees) in [(&ann, 1), (&bob, 0)] {
+        let status = Plane::post_as(&**client, PLANS, plan(gone.clone())).await.unwrap()["status"].clone();
+        let lists = ["changes", "evictions", "placements"].map(|list| many(&status, list));
+        assert_eq!(lists, [1 + sees, sees, 0], "{status:#}");
+        assert_eq!(many(&status["blastRadius"], "nodesTouched"), sees);
+        for number in ["deleted", "replicasLost"] {
+            assert_eq!(status["blastRadius"][number], all["blastRadius"][number], "{number}");
+        }
+    }
+
+    let more = json!([{"patch": {"target": web(), "patch": {"spec": {"replicas": 2}}}}]);
+    let all = planned(&plane, more.clone()).await;
+    assert_eq!(all["status"]["placements"][0]["reasons"]["node-0"], json!(["Too many pods"]));
+    let told = Plane::post_as(&*ann, PLANS, plan(more)).await.unwrap();
+    let placement = &told["status"]["placements"][0];
+    assert_eq!(placement["message"], "0/1 nodes are available: 1 Too many pods.");
+    assert_eq!(placement["reasons"], Value::Null);
 }

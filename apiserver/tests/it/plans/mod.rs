@@ -1,6 +1,7 @@
 //! Plans: changes that are shown before they are made, and made together or not at all.
 
 mod definitions;
+mod foresight;
 mod history;
 mod inverse;
 mod owners;

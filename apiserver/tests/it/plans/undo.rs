@@ -43,6 +43,28 @@ async fn a_change_is_undone_and_what_was_changed_beside_it_stays() {
 }
 
 #[tokio::test]
+async fn a_plan_that_the_history_has_lost_some_of_is_not_undone() {
+    let (host, directory) = host().await;
+    let made = host.plan(json!([applied(map("a", json!({}))), applied(map("b", json!({})))])).await;
+    host.apply_plan(&made).await.is(200);
+    let undoing = || plan(json!([{"undo": {"plan": name(&made)}}]));
+    let change = newest(&host, "a").await;
+    host.post(PLANS, undoing()).await.is(201);
+    let file = directory.path().join("history/changes-0000000000");
+    let mut content = std::fs::read(&file).unwrap();
+    content.iter_mut().for_each(|byte| *byte = !*byte);
+    std::fs::write(&file, content).unwrap();
+    // What has just been read is still at hand.
+    for number in 0..16 {
+        host.post(MAPS, map(&format!("m{number}"), json!({}))).await.is(201);
+        changes(&host, &format!("fieldSelector=object.name=m{number}")).await;
+    }
+    let lost = "the history has lost some of what the plan changed";
+    host.post(PLANS, undoing()).await.fails(422, "Invalid", lost);
+    host.post(PLANS, undone(&change)).await.fails(422, "Invalid", "no such change is in the history");
+}
+
+#[tokio::test]
 async fn what_has_been_changed_since_is_named_and_not_undone() {
     let (host, _directory) = host().await;
     host.post(MAPS, map("page", json!({"a": "1", "b": "1"}))).await.is(201);
