@@ -10,7 +10,10 @@ use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may, must};
 use super::{Effect, Entry, summary};
 use crate::answer::{Answer, Page, expired};
 use crate::ask::{Ask, PAGE_OBJECTS, at_revision};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
+
+/// How many paths are followed in each object: every one may lead to the whole of it.
+const MOST_FIELDS: usize = 64;
 
 pub(super) const GET: Entry = Entry {
     name: "get",
@@ -100,7 +103,7 @@ async fn list(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
             .list("items", summary::columns(&rows)));
     }
     if let Some(path) = list.group_by {
-        let path = parse_path(&path)?;
+        let path = args::path(&path)?;
         let (objects, more) = ask.all(&target, &params, Accept::Json, summary::MOST).await?;
         let mut shown = Vec::new();
         for object in objects {
@@ -144,7 +147,11 @@ impl Fields {
         if fields.iter().any(|field| field == "*") {
             return Ok(Self(None));
         }
-        let parsed = fields.into_iter().map(|field| Ok((field.clone(), parse_path(&field)?)));
+        if fields.len() > MOST_FIELDS {
+            let message = format!("`fields` has {} paths; {MOST_FIELDS} is the most", fields.len());
+            return Err(Failure::argument(message).fix("leave `fields` out to see all of them"));
+        }
+        let parsed = fields.into_iter().map(|field| Ok((field.clone(), args::path(&field)?)));
         Ok(Self(Some(parsed.collect::<Result<_, Failure>>()?)))
     }
 
@@ -164,17 +171,10 @@ impl Fields {
     }
 }
 
-fn parse_path(path: &str) -> Result<JsonPath, Failure> {
-    let bare = path.trim().trim_start_matches('{').trim_end_matches('}');
-    JsonPath::parse(bare).map_err(|problem| {
-        Failure::new(Code::InvalidArgument, problem)
-            .fix("write a path such as status.phase or spec.containers[*].image")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Code;
 
     #[test]
     fn an_object_is_reduced_to_the_fields_that_are_wanted() {
@@ -187,6 +187,8 @@ mod tests {
             json!({"metadata.name": "web", "spec.containers[*].image": ["a", "b"]})
         );
         assert_eq!(fields(&["*"]).of(pod.clone()), pod);
-        assert_eq!(Fields::parse(Some(vec!["a..b".into()])).err().unwrap().code, Code::InvalidArgument);
+        for refused in [vec!["a..b".into()], vec!["a".into(); 65]] {
+            assert_eq!(Fields::parse(Some(refused)).err().unwrap().code, Code::InvalidArgument);
+        }
     }
 }

@@ -119,8 +119,7 @@ impl Goal {
             ("create", None) => Self::Created,
             ("delete", None) => Self::Deleted,
             (path, Some(value)) if path.contains('.') => {
-                let path = JsonPath::parse(path).map_err(Failure::argument)?;
-                Self::Value { path, value: value.to_owned() }
+                Self::Value { path: args::path(path)?, value: value.to_owned() }
             }
             (name, value) if !name.is_empty() && !name.contains('.') => {
                 Self::Condition { name: name.to_owned(), status: value.unwrap_or("True").to_owned() }
