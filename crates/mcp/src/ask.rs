@@ -74,7 +74,7 @@ impl Ask {
         })
     }
 
-    /// One object's place.
+    /// One object's place. A kind before the name, as in `pod/web`, is the one that counts.
     pub(crate) async fn object(
         &self,
         kind: &str,
@@ -85,7 +85,10 @@ impl Ask {
             Some((kind, name)) => (kind, name),
             None => (kind, name),
         };
-        Ok(self.kind(kind).await?.collection(Some(namespace.unwrap_or(DEFAULT_NAMESPACE))).named(name))
+        let target =
+            self.kind(kind).await?.collection(Some(namespace.unwrap_or(DEFAULT_NAMESPACE))).named(name);
+        target.check()?;
+        Ok(target)
     }
 
     /// The kind that a front door for it needs, such as `Plan`.
