@@ -29,6 +29,7 @@ mod prompts;
 mod resources;
 mod secrets;
 mod server;
+mod sessions;
 mod subscriptions;
 mod tools;
 
