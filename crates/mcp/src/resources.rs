@@ -4,7 +4,7 @@
 //! - `orch://schema/KIND`: the JSON schema of a kind.
 //! - `orch://object/KIND/NAME` or `orch://object/KIND/NAMESPACE/NAME`: an object. Secret values are never in it.
 
-use futures::StreamExt as _;
+use futures::{StreamExt, future, stream};
 use orch_api::{Client as _, Params, Request, Target, Verb, WatchStream};
 use orch_client::Accept;
 use rmcp::model::{Resource, ResourceTemplate};
@@ -204,9 +204,17 @@ pub(crate) async fn watch(ask: &Ask, uri: &str) -> Result<WatchStream, Failure> 
                         .await?,
                 );
             }
-            Ok(futures::stream::select_all(all).boxed())
+            Ok(joined(all))
         }
     }
+}
+
+/// Several watches as one, which ends when the first of them does: what goes on would be deaf to what that one watched.
+fn joined(watches: Vec<WatchStream>) -> WatchStream {
+    let ended = |watch: WatchStream| watch.map(Some).chain(stream::once(async { None }));
+    stream::select_all(watches.into_iter().map(ended).map(StreamExt::boxed))
+        .scan((), |(), event| future::ready(event))
+        .boxed()
 }
 
 /// A list that is asked for its revision.
@@ -217,6 +225,14 @@ fn one() -> Params {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn watches_that_are_joined_end_together() {
+        let silent = || stream::pending().boxed();
+        let failing = || stream::iter([Err(orch_api::Status::internal("cut off"))]).boxed();
+        let heard: Vec<_> = joined(vec![silent(), failing(), silent()]).collect().await;
+        assert_eq!(heard.len(), 1);
+    }
 
     #[test]
     fn uris_name_places() {
