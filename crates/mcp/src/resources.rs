@@ -110,8 +110,8 @@ async fn value(ask: &Ask, uri: &str) -> Result<Value, Failure> {
         Place::Cluster => cluster(ask).await,
         Place::Schema(kind) => Ok(reachable(ask.schema_document(ask.kind(&kind).await?).await?)),
         Place::Object { kind, namespace, name } => {
-            let object = ask.get(ask.object(&kind, &name, namespace.as_deref()).await?).await?;
-            ask.shown(ask.kind(&kind).await?, object, false).await
+            let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
+            ask.shown(resource, ask.get(target).await?, false).await
         }
     }
 }

@@ -67,9 +67,9 @@ struct Get {
 async fn get(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
     let Get { kind, name, namespace, fields, reveal } = args::read(arguments)?;
     let fields = Fields::parse(fields)?;
-    let target = ask.object(&kind, &name, namespace.as_deref()).await?;
+    let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
     let object = ask.get(target).await?;
-    let object = ask.shown(ask.kind(&kind).await?, object, reveal.unwrap_or(false)).await?;
+    let object = ask.shown(resource, object, reveal.unwrap_or(false)).await?;
     Ok(Answer::default().list("objects", vec![fields.of(object)]))
 }
 
