@@ -144,8 +144,9 @@ impl ServerHandler for Mcp {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let text =
-            resources::read(&self.ask(&context)?, &request.uri).await.map_err(|failure| refused(&failure))?;
+        let ask = self.ask(&context)?;
+        let read = tools::caught("resources/read", resources::read(&ask, &request.uri)).await;
+        let text = read.map_err(|failure| refused(&failure))?;
         let contents = ResourceContents::text(text, request.uri).with_mime_type("application/json");
         // What one caller may see another may not.
         Ok(ReadResourceResult::new(vec![contents])

@@ -57,8 +57,7 @@ async fn events(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         name.map(|name| format!("involvedObject.name={}", name.rsplit('/').next().unwrap_or_default())),
     );
     let since = since.map(|since| duration(&since)).transpose()?;
-    let oldest =
-        since.map(|since| Timestamp::now() - jiff::SignedDuration::try_from(since).unwrap_or_default());
+    let oldest = since.map(|since| before(Timestamp::now(), since));
     let target = ask.kind("events").await?.collection(namespace.as_deref().filter(|_| !everywhere));
     let field_selector = Some(about.join(",")).filter(|selector| !selector.is_empty());
     let params = Params { field_selector, ..Params::default() };
@@ -71,6 +70,12 @@ async fn events(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
     events.sort_by(|a, b| last_seen(b).cmp(last_seen(a)));
     let told: Vec<Value> = events.iter().map(told).collect();
     Ok(Answer::default().list("events", told))
+}
+
+/// A moment so long before another; the first that there is if that is longer ago.
+fn before(now: Timestamp, long: Duration) -> Timestamp {
+    let long = jiff::SignedDuration::try_from(long).unwrap_or(jiff::SignedDuration::MAX);
+    now.checked_sub(long).unwrap_or(Timestamp::MIN)
 }
 
 /// When an event was last seen; all forms of time that events have sort as text.
@@ -121,6 +126,15 @@ mod tests {
             "involvedObject": {"kind": "Pod", "namespace": "a", "name": "web"}});
         assert_eq!(told(&old), told(&new));
         assert_eq!(told(&old)["object"], "Pod a/web");
+    }
+
+    #[test]
+    fn longer_ago_than_there_is_time_is_always() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(before(now, Duration::from_secs(60)).to_string(), "2025-12-31T23:59:00Z");
+        for seconds in [999_999_999_999, u64::MAX] {
+            assert_eq!(before(now, Duration::from_secs(seconds)), Timestamp::MIN);
+        }
     }
 
     #[test]

@@ -15,8 +15,10 @@ mod summary;
 mod wait;
 mod write;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use orch_api::Params;
 use orch_client::Accept;
@@ -100,11 +102,25 @@ pub(crate) fn published(may_exec: bool) -> Vec<Tool> {
 /// Calls a tool. What goes wrong is an answer too, for the model to read; only a tool that there is not is none.
 pub(crate) async fn call(ask: &Ask, name: &str, arguments: JsonObject) -> Option<CallToolResult> {
     let entry = ALL.iter().find(|entry| entry.name == name)?;
-    let answered = match run(ask, entry, arguments).await {
+    let answered = match caught(name, run(ask, entry, arguments)).await {
         Ok(answer) => (answer, false),
         Err(failure) => (failure.to_value(), true),
     };
     Some(result(answered))
+}
+
+/// What comes of something, though it may panic: then it is that alone that has failed.
+pub(crate) async fn caught<T>(
+    what: &str,
+    outcome: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    AssertUnwindSafe(outcome).catch_unwind().await.unwrap_or_else(|panic| {
+        let texts =
+            [panic.downcast_ref::<&str>().copied(), panic.downcast_ref::<String>().map(String::as_str)];
+        let why = texts.into_iter().flatten().next().unwrap_or("for no reason that it gave");
+        tracing::error!(what, why, "an answer to an agent has panicked");
+        Err(Failure::internal("the server has failed in the middle of this"))
+    })
 }
 
 async fn run(ask: &Ask, entry: &Entry, mut arguments: JsonObject) -> Result<Value, Failure> {
@@ -159,6 +175,13 @@ mod tests {
             assert_eq!(tool.output_schema.as_ref().unwrap()["type"], "object", "{}", tool.name);
             assert!(tool.annotations.as_ref().unwrap().read_only_hint.is_some(), "{}", tool.name);
         }
+    }
+
+    #[tokio::test]
+    async fn what_panics_is_answered() {
+        let panics = async { if published(true).is_empty() { Ok(()) } else { panic!("out of time") } };
+        assert_eq!(caught("events", panics).await.unwrap_err().code, Code::Internal);
+        assert_eq!(caught("events", async { Ok(1) }).await, Ok(1));
     }
 
     #[test]
