@@ -185,28 +185,36 @@ fn results(mut plan: Value) -> Answer {
 fn shown(mut plan: Value) -> Answer {
     let name = plan.name().to_owned();
     let mut head = Map::from_iter([("plan".to_owned(), name.clone().into())]);
-    let short = ["phase", "expiresAt", "blastRadius"].map(|field| (field, plan["status"][field].take()));
+    let effects = effects(&mut plan["status"]);
+    let short = ["phase", "message", "expiresAt", "blastRadius", "omitted"];
+    let short = short.map(|field| (field, plan["status"][field].take()));
     head.extend(
         short
             .into_iter()
             .filter(|(_, value)| !value.is_null())
             .map(|(field, value)| (field.to_owned(), value)),
     );
-    Answer::of(Value::Object(head)).list("effects", effects(&mut plan["status"])).page(Some(name), None)
+    Answer::of(Value::Object(head)).list("effects", effects).page(Some(name), None)
 }
 
-/// What follows from changes: each under what it is.
+/// What follows from changes: each under what it is. What is too long for a head is among them, and counted there.
 fn effects(status: &mut Value) -> Vec<Value> {
-    let kinds = [
-        ("changes", "change"),
-        ("placements", "placement"),
-        ("evictions", "eviction"),
-        ("unplaced", "unplaced"),
-    ];
-    let each = kinds.into_iter().flat_map(|(field, word)| {
-        list(status, field).into_iter().map(move |item| json!({word: item})).collect::<Vec<_>>()
-    });
-    each.collect()
+    let kinds = [("changes", "change"), ("placements", "placement"), ("evictions", "eviction")];
+    let reached = [("nodesTouched", "node"), ("servicesAffected", "service")];
+    let named = |word: &'static str| move |item: Value| json!({word: item});
+    let mut effects = Vec::new();
+    for (field, word) in kinds {
+        effects.extend(list(status, field).into_iter().map(named(word)));
+    }
+    for (field, word) in reached {
+        let Some(radius) = status.get_mut("blastRadius").filter(|radius| radius[field].is_array()) else {
+            continue;
+        };
+        let names = list(radius, field);
+        radius[field] = names.len().into();
+        effects.extend(names.into_iter().map(named(word)));
+    }
+    effects
 }
 
 fn list(value: &mut Value, field: &str) -> Vec<Value> {
@@ -290,4 +298,24 @@ fn told(mut change: Value) -> Value {
         fields.insert("name".into(), name.into());
     }
     change
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_says_how_much_of_it_is_not_told() {
+        let nodes: Vec<String> = (0..300).map(|n| format!("node-{n}")).collect();
+        let plan = json!({"metadata": {"name": "plan-1"}, "status": {"phase": "Ready", "omitted": 40, "changes": [{"action": "Created"}],
+            "blastRadius": {"created": 1, "nodesTouched": nodes, "servicesAffected": ["shop/web"]}}});
+        let page = Page::read("plan", None, None).unwrap();
+        let shown = shown(plan).cut("plan", &page);
+        assert_eq!((&shown["omitted"], &shown["blastRadius"]["nodesTouched"]), (&json!(40), &json!(300)));
+        let effects = shown["effects"].as_array().unwrap();
+        assert_eq!(
+            (effects.len(), &effects[1], &effects[301]),
+            (302, &json!({"node": "node-0"}), &json!({"service": "shop/web"}))
+        );
+    }
 }
