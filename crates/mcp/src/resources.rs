@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{BYTES_PER_TOKEN, MOST_TOKENS};
 use crate::ask::{Ask, DEFAULT_NAMESPACE};
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, MAYBE_UNTRUSTED};
 use crate::tools::summarized;
 
 const SCHEME: &str = "orch://";
@@ -111,7 +111,8 @@ async fn value(ask: &Ask, uri: &str) -> Result<Value, Failure> {
         Place::Schema(kind) => Ok(reachable(ask.schema_document(ask.kind(&kind).await?).await?)),
         Place::Object { kind, namespace, name } => {
             let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
-            ask.shown(resource, ask.get(target).await?, false).await
+            let object = ask.shown(resource, ask.get(target).await?, false).await?;
+            Ok(json!({"untrusted": MAYBE_UNTRUSTED, "object": object}))
         }
     }
 }

@@ -25,7 +25,7 @@ use orch_client::Accept;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Page};
+use crate::answer::{Answer, Page, budget_bytes, failed};
 use crate::ask::Ask;
 use crate::failure::{Code, Failure};
 use args::Arg;
@@ -102,9 +102,11 @@ pub(crate) fn published(may_exec: bool) -> Vec<Tool> {
 /// Calls a tool. What goes wrong is an answer too, for the model to read; only a tool that there is not is none.
 pub(crate) async fn call(ask: &Ask, name: &str, arguments: JsonObject) -> Option<CallToolResult> {
     let entry = ALL.iter().find(|entry| entry.name == name)?;
-    let answered = match caught(name, run(ask, entry, arguments)).await {
+    let max_tokens = arguments.get("max_tokens").and_then(Value::as_u64);
+    let max_tokens = max_tokens.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let answered = match caught(name, run(ask, entry, arguments, max_tokens)).await {
         Ok(answer) => (answer, false),
-        Err(failure) => (failure.to_value(), true),
+        Err(failure) => (failed(&failure, budget_bytes(max_tokens)), true),
     };
     Some(result(answered))
 }
@@ -123,14 +125,18 @@ pub(crate) async fn caught<T>(
     })
 }
 
-async fn run(ask: &Ask, entry: &Entry, mut arguments: JsonObject) -> Result<Value, Failure> {
+async fn run(
+    ask: &Ask,
+    entry: &Entry,
+    mut arguments: JsonObject,
+    max_tokens: Option<usize>,
+) -> Result<Value, Failure> {
     args::check(entry.takes, &arguments)?;
-    let max_tokens = arguments.remove("max_tokens").and_then(|value| value.as_u64());
+    arguments.remove("max_tokens");
     let cursor = arguments.remove("cursor");
-    let max_tokens = max_tokens.and_then(|number| usize::try_from(number).ok());
     let page = Page::read(entry.name, max_tokens, cursor.as_ref().and_then(Value::as_str))?;
     let answer = (entry.run)(ask, arguments, &page).await?;
-    Ok(answer.cut(entry.name, &page))
+    answer.cut(entry.name, &page)
 }
 
 /// The same twice: for programs, and as text for clients that know no better.
@@ -182,6 +188,14 @@ mod tests {
         let panics = async { if published(true).is_empty() { Ok(()) } else { panic!("out of time") } };
         assert_eq!(caught("events", panics).await.unwrap_err().code, Code::Internal);
         assert_eq!(caught("events", async { Ok(1) }).await, Ok(1));
+    }
+
+    #[test]
+    fn what_is_done_is_not_done_again_for_the_rest_of_the_answer() {
+        let is_repeatable = |entry: &&Entry| matches!(entry.effect, Effect::Changes | Effect::Anything);
+        for entry in ALL.iter().filter(is_repeatable) {
+            assert!(entry.takes.iter().all(|arg| arg.name != "cursor"), "{}", entry.name);
+        }
     }
 
     #[test]

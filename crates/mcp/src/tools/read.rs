@@ -10,7 +10,7 @@ use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may, must};
 use super::{Effect, Entry, summary};
 use crate::answer::{Answer, Page, expired};
 use crate::ask::{Ask, PAGE_OBJECTS, at_revision};
-use crate::failure::Failure;
+use crate::failure::{Failure, MAYBE_UNTRUSTED};
 
 /// How many paths are followed in each object: every one may lead to the whole of it.
 const MOST_FIELDS: usize = 64;
@@ -28,7 +28,7 @@ pub(super) const GET: Entry = Entry {
         MAX_TOKENS,
         CURSOR,
     ],
-    gives: &[("objects", "array"), ("cursor", "string")],
+    gives: &[("objects", "array"), ("untrusted", "string"), ("cursor", "string")],
     run: |ask, arguments, _| Box::pin(get(ask, arguments)),
 };
 
@@ -70,7 +70,7 @@ async fn get(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
     let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
     let object = ask.get(target).await?;
     let object = ask.shown(resource, object, reveal.unwrap_or(false)).await?;
-    Ok(Answer::default().list("objects", vec![fields.of(object)]))
+    Ok(Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("objects", vec![fields.of(object)]))
 }
 
 #[derive(Deserialize)]
@@ -96,7 +96,7 @@ async fn list(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
         limit: Some(list.limit.unwrap_or(PAGE_OBJECTS).clamp(1, PAGE_OBJECTS)),
         ..Params::default()
     };
-    let head = json!({"kind": resource.kind});
+    let head = json!({"kind": resource.kind, "untrusted": MAYBE_UNTRUSTED});
     if list.summarize.unwrap_or(false) {
         let (rows, more) = ask.all(&target, &params, Accept::Table, summary::MOST).await?;
         return Ok(Answer::of(json!({"kind": resource.kind, "total": rows.len(), "more": more}))
@@ -110,8 +110,9 @@ async fn list(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
             shown.push(ask.shown(resource, object, list.reveal.unwrap_or(false)).await?);
         }
         let groups = summary::groups(&shown, &path);
-        return Ok(Answer::of(json!({"kind": resource.kind, "total": shown.len(), "more": more}))
-            .list("items", groups));
+        let counted =
+            json!({"kind": resource.kind, "total": shown.len(), "more": more, "untrusted": MAYBE_UNTRUSTED});
+        return Ok(Answer::of(counted).list("items", groups));
     }
     let accept = if list.fields.is_some() { Accept::Json } else { Accept::Table };
     let fields = Fields::parse(list.fields)?;
