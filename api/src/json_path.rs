@@ -29,6 +29,9 @@ enum Comparison {
     GreaterOrEqual,
 }
 
+/// How deeply filters may stand within filters: each is read by a call within the call that reads the one around it.
+const MOST_NESTED: usize = 16;
+
 /// In the order in which they are looked for: the longer ones first.
 const COMPARISONS: [(&str, Comparison); 6] = [
     ("==", Comparison::Equal),
@@ -43,8 +46,13 @@ impl JsonPath {
     /// Reads a path without its braces.
     ///
     /// # Errors
-    /// A sentence that says what is not understood.
+    /// A sentence that says what is not understood. Filters within more than 15 others are refused.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_within(text, MOST_NESTED)
+    }
+
+    /// Reads a path in which filters may stand as deeply within each other as `room` says.
+    fn parse_within(text: &str, room: usize) -> Result<Self, String> {
         let mut rest = text.trim_start_matches('$').trim_start_matches('@');
         let mut steps = Vec::new();
         while !rest.is_empty() {
@@ -54,7 +62,7 @@ impl JsonPath {
             if let Some(after) = rest.strip_prefix('[') {
                 let (inside, after) =
                     split_bracket(after).ok_or_else(|| format!("`[` without `]` in {text:?}"))?;
-                steps.push(bracket(inside.trim(), text)?);
+                steps.push(bracket(inside.trim(), text, room)?);
                 rest = after;
                 continue;
             }
@@ -124,7 +132,7 @@ fn key(text: &str) -> (String, &str) {
     (key, "")
 }
 
-fn bracket(inside: &str, text: &str) -> Result<Step, String> {
+fn bracket(inside: &str, text: &str, room: usize) -> Result<Step, String> {
     if inside == "*" {
         return Ok(Step::All);
     }
@@ -132,7 +140,10 @@ fn bracket(inside: &str, text: &str) -> Result<Step, String> {
         return Ok(Step::Index(index));
     }
     if let Some(condition) = inside.strip_prefix("?(").and_then(|rest| rest.strip_suffix(')')) {
-        return filter(condition.trim(), text);
+        let Some(room) = room.checked_sub(1) else {
+            return Err(format!("filters stand within each other more than {MOST_NESTED} deep"));
+        };
+        return filter(condition.trim(), text, room);
     }
     if let Some(key) = json_text(inside) {
         return Ok(Step::Key(key));
@@ -170,15 +181,15 @@ fn literal(written: &str, text: &str) -> Result<Value, String> {
     quoted.ok_or_else(|| format!("`{written}` in {text:?} is neither a quoted text, a number nor a boolean"))
 }
 
-fn filter(condition: &str, text: &str) -> Result<Step, String> {
+fn filter(condition: &str, text: &str, room: usize) -> Result<Step, String> {
     let found = COMPARISONS.iter().find_map(|(sign, comparison)| {
         let (left, right) = condition.split_once(sign)?;
         Some((left.trim(), *comparison, right.trim()))
     });
     let Some((left, comparison, right)) = found else {
-        return Ok(Step::Filter(JsonPath::parse(condition)?, Comparison::Exists, None));
+        return Ok(Step::Filter(JsonPath::parse_within(condition, room)?, Comparison::Exists, None));
     };
-    Ok(Step::Filter(JsonPath::parse(left)?, comparison, Some(literal(right, text)?)))
+    Ok(Step::Filter(JsonPath::parse_within(left, room)?, comparison, Some(literal(right, text)?)))
 }
 
 fn take<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
@@ -266,6 +277,16 @@ mod tests {
         ] {
             let error = JsonPath::parse(path).unwrap_err();
             assert!(error.contains(problem), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn filters_within_filters_are_read_to_a_depth() {
+        let nested = |depth: usize| format!("{}a{}", "[?(@.".repeat(depth), ")]".repeat(depth));
+        assert!(JsonPath::parse(&nested(16)).is_ok());
+        for depth in [17, 20_000] {
+            let error = JsonPath::parse(&nested(depth)).unwrap_err();
+            assert!(error.contains("more than 16 deep"), "{error}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::{Kind, Scope};
+use crate::{Kind, Scope, Status, names};
 
 /// Which object or collection a request is about.
 ///
@@ -55,6 +55,28 @@ impl Target {
     /// A subresource of the object.
     pub fn subresource(self, subresource: impl Into<Cow<'static, str>>) -> Self {
         Self { subresource: Some(subresource.into()), ..self }
+    }
+
+    /// Whether a path can say this. An empty name would mean the whole collection, and whoever reads an address takes `.` and
+    /// `..` out of it, however they are written: what is left is something else.
+    ///
+    /// # Errors
+    /// 400 with the name that no path can carry, and why.
+    pub fn check(&self) -> Result<(), Status> {
+        let subresource = self.subresource.as_deref();
+        let segments = [
+            ("namespace", self.namespace.as_deref()),
+            ("name", self.name.as_deref()),
+            ("subresource", subresource),
+        ];
+        for (what, segment) in segments {
+            let Some(segment) = segment else { continue };
+            let empty = segment.is_empty().then(|| "may not be empty".to_owned());
+            if let Some(problem) = empty.into_iter().chain(names::path_segment(segment)).next() {
+                return Err(Status::bad_request(format!("the {what} {segment:?} {problem}")));
+            }
+        }
+        Ok(())
     }
 
     /// Reads a path. Answers none if it is not the path of a resource (but of discovery, say). A trailing slash is
@@ -161,6 +183,20 @@ mod tests {
         assert_eq!((object.namespace, object.name.as_deref()), (None, Some("default")));
         let place = parse("/api/v1/namespaces/default/pods/").unwrap();
         assert_eq!((place.namespace.as_deref(), &*place.plural, place.name), (Some("default"), "pods", None));
+    }
+
+    #[test]
+    fn names_that_would_lead_elsewhere_are_refused() {
+        let pods = || parse("/api/v1/namespaces/default/pods").unwrap();
+        for name in ["", ".", "..", "a/b", "%2e%2e"] {
+            let status = pods().named(name).check().unwrap_err();
+            assert!(status.message.contains(&format!("the name {name:?} may not")), "{}", status.message);
+            let elsewhere = Target { namespace: Some(name.to_owned()), ..pods() };
+            assert!(elsewhere.check().unwrap_err().message.contains("the namespace"), "{name}");
+            assert!(pods().named("web").subresource(name).check().is_err(), "{name}");
+        }
+        assert!(pods().named("system:..:a.b").subresource("log").check().is_ok());
+        assert!(pods().check().is_ok());
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl HttpClient {
     /// # Errors
     /// As [`Client::send`].
     pub async fn send_as(&self, request: Request, accept: Accept) -> Result<Bytes, Status> {
-        let response = self.answer(self.prepare(&request), accept).await?;
+        let response = self.answer(self.prepare(&request)?, accept).await?;
         self.whole(response).await
     }
 
@@ -171,7 +171,7 @@ impl HttpClient {
     /// # Errors
     /// As [`Client::watch`].
     pub async fn watch_as(&self, request: Request, accept: Accept) -> Result<WatchStream, Status> {
-        let request = self.prepare(&request).query(&[("watch", "true")]);
+        let request = self.prepare(&request)?.query(&[("watch", "true")]);
         let response = self.answer(request, accept).await?;
         Ok(stream::events(response.bytes_stream(), self.server.clone()))
     }
@@ -193,7 +193,7 @@ impl HttpClient {
         &self,
         request: Request,
     ) -> Result<BoxStream<'static, Result<Bytes, Status>>, Status> {
-        let response = self.answer(self.prepare(&request), Accept::Any).await?;
+        let response = self.answer(self.prepare(&request)?, Accept::Any).await?;
         let server = self.server.clone();
         Ok(response
             .bytes_stream()
@@ -205,19 +205,21 @@ impl HttpClient {
         self.http.get(format!("{}{path}", self.server))
     }
 
-    fn prepare(&self, request: &Request) -> RequestBuilder {
-        let prepared =
-            self.http.request(method(request.verb), self.url(&request.target)).query(&request.params.pairs());
-        match &request.body {
+    fn prepare(&self, request: &Request) -> Result<RequestBuilder, Status> {
+        let url = self.url(&request.target)?;
+        let prepared = self.http.request(method(request.verb), url).query(&request.params.pairs());
+        Ok(match &request.body {
             Some(Body { media_type, bytes }) => {
                 prepared.header(CONTENT_TYPE, media_type.as_str()).body(bytes.clone())
             }
             None => prepared,
-        }
+        })
     }
 
-    pub(crate) fn url(&self, target: &Target) -> String {
-        format!("{}{target}", self.server)
+    /// The address of what a target names; 400 if no address can name it.
+    pub(crate) fn url(&self, target: &Target) -> Result<String, Status> {
+        target.check()?;
+        Ok(format!("{}{target}", self.server))
     }
 
     /// Sends, and answers with a response whose code says success.
@@ -362,6 +364,21 @@ fn reason(code: u16) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_sent_about_a_name_that_leads_elsewhere() {
+        let asked = |_: http::Request<reqwest::Body>| -> BoxFuture<'static, http::Response<reqwest::Body>> {
+            panic!("a request was sent")
+        };
+        let client = HttpClient::local(Arc::new(asked)).unwrap();
+        const PODS: orch_api::Kind = orch_api::Kind::namespaced("", "v1", "Pod", "pods", "pod");
+        for name in ["", ".", "..", "a/b", "%2E"] {
+            let target = Target::in_namespace(&PODS, "default").named(name);
+            let request =
+                Request { verb: Verb::Delete, target, params: orch_api::Params::default(), body: None };
+            assert!(client.send(request).await.unwrap_err().is(&Reason::BadRequest), "{name:?}");
+        }
+    }
 
     #[test]
     fn a_status_body_is_the_error() {

@@ -35,7 +35,7 @@ impl HttpClient {
         query: &[(&'static str, &str)],
         protocol: &str,
     ) -> Result<Socket, Status> {
-        let url = reqwest::Url::parse_with_params(&self.url(target), query)
+        let url = reqwest::Url::parse_with_params(&self.url(target)?, query)
             .map_err(|error| Status::bad_request(format!("{} is not an address: {error}", self.server())))?;
         let stream = self.dial(&url).await?;
         let mut request = ClientRequestBuilder::new(websocket_uri(&url)?).with_sub_protocol(protocol);

@@ -1,22 +1,28 @@
 //! [`Answer`]: what a tool answers, cut to what the caller has room for; the rest is behind a cursor.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::failure::{Code, Failure};
+use crate::fit::{fit, size};
 
 /// What an answer is cut to unless the caller says otherwise.
 const USUAL_TOKENS: usize = 4_000;
 /// What no answer exceeds, whatever the caller says.
 pub(crate) const MOST_TOKENS: usize = 20_000;
-/// What every answer may have: below this there is no room for one item and a cursor.
-const LEAST_TOKENS: usize = 200;
+/// What every answer may have: below this there is no room for the longest cursor and a part of an item.
+const LEAST_TOKENS: usize = 300;
 /// JSON has more bytes than this to a token with every model that is known.
 pub(crate) const BYTES_PER_TOKEN: f64 = 3.5;
-/// Room for the cursor and the braces.
-const RESERVED_BYTES: usize = 220;
+/// The item of which a part is given says so, and where the part stands.
+const PART_BYTES: usize = 80;
+/// What is given of a list at least, whatever stands beside it.
+const LEAST_ROOM_BYTES: usize = 2 * PART_BYTES;
 
 /// How much of an answer is wanted, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,10 +45,19 @@ struct Cursor {
     /// How many bytes of the next item have been given.
     #[serde(default, skip_serializing_if = "is_zero")]
     b: usize,
+    /// Of a list that nothing else finds again: what its items were as far as they have been given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    h: Option<u32>,
 }
 
 fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+/// How many bytes an answer may have to which a caller gives so many tokens.
+pub(crate) fn budget_bytes(max_tokens: Option<usize>) -> usize {
+    let tokens = max_tokens.unwrap_or(USUAL_TOKENS).clamp(LEAST_TOKENS, MOST_TOKENS);
+    (tokens as f64 * BYTES_PER_TOKEN) as usize
 }
 
 impl Page {
@@ -68,9 +83,13 @@ impl Page {
         self.cursor.as_ref()?.p.as_deref()
     }
 
+    /// Whether only a part of the item at the place has been given: of items with marks, it comes first again.
+    pub(crate) fn is_within_an_item(&self) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.b > 0)
+    }
+
     fn budget_bytes(&self) -> usize {
-        let tokens = self.max_tokens.unwrap_or(USUAL_TOKENS).clamp(LEAST_TOKENS, MOST_TOKENS);
-        (tokens as f64 * BYTES_PER_TOKEN) as usize
+        budget_bytes(self.max_tokens)
     }
 }
 
@@ -79,14 +98,23 @@ impl Page {
 pub(crate) struct Answer {
     /// What is said with every part: short.
     pub(crate) head: Map<String, Value>,
-    /// The name of the list, and the list.
-    list: Option<(&'static str, Vec<Value>)>,
-    /// What finds this list again.
+    list: List,
+}
+
+/// The list of an answer, and how it is found again.
+#[derive(Debug, Default)]
+struct List {
+    /// Its name; none if the answer has no list.
+    name: Option<&'static str>,
+    items: Vec<Value>,
+    /// What finds this list again, as it is now.
     here: Option<String>,
     /// What finds the list that follows, if one does.
     next: Option<String>,
     /// Of each item, what finds those after it; in place of `here` and a number.
     marks: Vec<String>,
+    /// Whether it cannot be found again: there is no cursor, and it is said how much is left out.
+    is_once: bool,
 }
 
 impl Answer {
@@ -96,68 +124,148 @@ impl Answer {
         Self { head, ..Self::default() }
     }
 
-    /// The same with a list, which is cut if need be.
+    /// The same with a list, which is cut if need be. Where it goes on it is made anew: the answer has expired if what was given of
+    /// it would be another then.
     pub(crate) fn list(self, name: &'static str, items: Vec<Value>) -> Self {
-        Self { list: Some((name, items)), ..self }
+        Self { list: List { name: Some(name), items, ..self.list }, ..self }
     }
 
-    /// The same, where the list is one page of many.
+    /// The same, where the list is one page of many, and found again as it is now.
     pub(crate) fn page(self, here: Option<String>, next: Option<String>) -> Self {
-        Self { here, next, ..self }
+        Self { list: List { here, next, ..self.list }, ..self }
     }
 
     /// The same, where each item knows how to go on after it.
     pub(crate) fn marked(self, marks: Vec<String>) -> Self {
-        Self { marks, ..self }
+        Self { list: List { marks, ..self.list }, ..self }
+    }
+
+    /// The same, where the list is of what has been done, which is not done again to see the rest: `left_out` says how much that is.
+    pub(crate) fn once(self) -> Self {
+        Self { list: List { is_once: true, ..self.list }, ..self }
     }
 
     /// The answer as it is given: no longer than the page says, with a cursor if there is more.
-    pub(crate) fn cut(self, tool: &str, page: &Page) -> Value {
-        let Self { mut head, list, here, next, marks } = self;
-        let Some((name, items)) = list else { return Value::Object(head) };
-        let from = page.cursor.clone().unwrap_or_default();
-        let skipped = if marks.is_empty() { from.i.min(items.len()) } else { 0 };
-        let mut room = page.budget_bytes().saturating_sub(RESERVED_BYTES + name.len() + size(&head));
-        let (mut given, mut part) = (Vec::new(), None);
-        for item in items.iter().skip(skipped) {
-            let begun = if given.is_empty() { from.b } else { 0 };
-            let text = item.to_string();
-            if begun == 0 && text.len() < room {
-                room -= text.len() + 1;
-                given.push(item.clone());
-                continue;
-            }
-            if given.is_empty() {
-                let (chunk, end) = chunk(&text, begun, room);
-                part = (end < text.len()).then_some(end);
-                given.push(
-                    serde_json::json!({"part_of_json": chunk, "from_byte": begun, "of_bytes": text.len()}),
-                );
-            }
-            break;
-        }
-        let done = skipped + given.len() - usize::from(part.is_some());
-        let cursor = match (part, done < items.len()) {
-            (None, false) => next.map(|next| Cursor { t: tool.into(), p: Some(next), ..Cursor::default() }),
-            (part, _) => {
-                Some(Cursor { t: tool.into(), b: part.unwrap_or(0), ..place(here, &marks, done, page) })
-            }
+    ///
+    /// # Errors
+    /// `expired` if the cursor is one of a list that has become another.
+    pub(crate) fn cut(self, tool: &str, page: &Page) -> Result<Value, Failure> {
+        let Self { mut head, list } = self;
+        let budget = page.budget_bytes();
+        let Some(name) = list.name else {
+            fit(&mut head, budget);
+            return Ok(Value::Object(head));
         };
+        let from = page.cursor.clone().unwrap_or_default();
+        let skipped = list.given_before(&from)?;
+        let beside = list.longest_end_bytes(tool, page) + name.len() + ",\"\":[]".len();
+        fit(&mut head, budget.saturating_sub(beside + LEAST_ROOM_BYTES).min(budget / 2));
+        let room = budget.saturating_sub(beside + size(&head));
+        let (given, part) = taken(&list.items[skipped..], from.b, room);
+        let done = skipped + given.len() - usize::from(part.is_some());
         head.insert(name.to_owned(), given.into());
-        if let Some(cursor) = cursor {
+        if list.is_once {
+            match list.items.len() - done {
+                0 => {}
+                left_out => drop(head.insert("left_out".into(), left_out.into())),
+            }
+        } else if let Some(cursor) = list.cursor(tool, page, done, part) {
             head.insert("cursor".into(), encode(&cursor).into());
         }
-        Value::Object(head)
+        Ok(Value::Object(head))
     }
 }
 
-/// What finds the items after the first `done` of a list.
-fn place(here: Option<String>, marks: &[String], done: usize, page: &Page) -> Cursor {
-    match (marks.is_empty(), done) {
-        (true, done) => Cursor { p: here, i: done, ..Cursor::default() },
-        (false, 0) => Cursor { p: page.place().map(str::to_owned), ..Cursor::default() },
-        (false, done) => Cursor { p: marks.get(done - 1).cloned(), ..Cursor::default() },
+impl List {
+    /// How many of the items have been given.
+    fn given_before(&self, from: &Cursor) -> Result<usize, Failure> {
+        let is_same = match (self.marks.is_empty(), from.h) {
+            // The tool itself has left out what was given.
+            (false, _) => from.b == 0 || self.marks.first() == from.p.as_ref(),
+            (true, Some(hash)) => self.items.len() >= from.i && self.hash(from.i, from.b > 0) == hash,
+            (true, None) => true,
+        };
+        match is_same {
+            true if self.marks.is_empty() => Ok(from.i.min(self.items.len())),
+            true => Ok(0),
+            false => {
+                let failure =
+                    Failure::new(Code::Expired, "what the cursor goes on from has become something else");
+                Err(failure.fix("begin again without the cursor; a larger max_tokens shows more at once"))
+            }
+        }
     }
+
+    /// What finds the items after the first `done`, and after a part of the one that follows them; none if there are none.
+    fn cursor(&self, tool: &str, page: &Page, done: usize, part: Option<usize>) -> Option<Cursor> {
+        let cursor = Cursor { t: tool.to_owned(), b: part.unwrap_or(0), ..Cursor::default() };
+        if done >= self.items.len() {
+            return self.next.clone().map(|next| Cursor { p: Some(next), ..cursor });
+        }
+        if self.marks.is_empty() {
+            let hash = self.here.is_none().then(|| self.hash(done, part.is_some()));
+            return Some(Cursor { p: self.here.clone(), i: done, h: hash, ..cursor });
+        }
+        let mark = match (part, done) {
+            (Some(_), _) => self.marks.get(done).cloned(),
+            (None, 0) => page.place().map(str::to_owned),
+            (None, _) => self.marks.get(done - 1).cloned(),
+        };
+        Some(Cursor { p: mark, ..cursor })
+    }
+
+    /// What the first items are, and the one after them if that is meant too.
+    fn hash(&self, many: usize, and_next: bool) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        self.items
+            .iter()
+            .take(many + usize::from(and_next))
+            .for_each(|item| item.to_string().hash(&mut hasher));
+        hasher.finish() as u32
+    }
+
+    /// How long what stands at the end of the answer may become.
+    fn longest_end_bytes(&self, tool: &str, page: &Page) -> usize {
+        if self.is_once {
+            return ",\"left_out\":".len() + digits(self.items.len());
+        }
+        let places = self.marks.iter().map(String::as_str);
+        let places = places.chain(self.here.as_deref()).chain(self.next.as_deref()).chain(page.place());
+        let longest = places.max_by_key(|place| place.len()).map(str::to_owned);
+        let cursor = Cursor {
+            t: tool.to_owned(),
+            p: longest,
+            i: self.items.len(),
+            b: usize::MAX >> 16,
+            h: Some(u32::MAX),
+        };
+        ",\"cursor\":\"\"".len() + encode(&cursor).len()
+    }
+}
+
+/// As many items as there is room for, the first of which has been given up to a byte. If not even one fits, a part of it, and where
+/// that ends.
+fn taken(items: &[Value], begun: usize, room: usize) -> (Vec<Value>, Option<usize>) {
+    let (mut given, mut left) = (Vec::new(), room);
+    for item in items {
+        let text = item.to_string();
+        let is_begun = given.is_empty() && begun > 0;
+        if !is_begun && text.len() < left {
+            left -= text.len() + 1;
+            given.push(item.clone());
+            continue;
+        }
+        if !given.is_empty() {
+            break;
+        }
+        let (chunk, end) = chunk(&text, begun, room.saturating_sub(PART_BYTES).max(PART_BYTES));
+        given.push(json!({"part_of_json": chunk, "from_byte": begun, "of_bytes": text.len()}));
+        if end < text.len() {
+            return (given, Some(end));
+        }
+        left = left.saturating_sub(given[0].to_string().len() + 1);
+    }
+    (given, None)
 }
 
 fn encode(cursor: &Cursor) -> String {
@@ -165,8 +273,8 @@ fn encode(cursor: &Cursor) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).unwrap_or_default())
 }
 
-fn size(head: &Map<String, Value>) -> usize {
-    head.iter().map(|(name, value)| name.len() + value.to_string().len() + 4).sum()
+fn digits(number: usize) -> usize {
+    number.to_string().len()
 }
 
 /// As much of a text from a byte on as takes no more than `room` within JSON, and where it ends. At least one character.
@@ -179,12 +287,21 @@ fn chunk(text: &str, from: usize, room: usize) -> (&str, usize) {
             c if c.is_control() => 6,
             c => c.len_utf8(),
         };
-        if taken > room.saturating_sub(80) && end > from {
+        if taken > room && end > from {
             break;
         }
         end += c.len_utf8();
     }
     (&text[from..end], end)
+}
+
+/// A failure as it is given: no longer than an answer may be.
+pub(crate) fn failed(failure: &Failure, budget_bytes: usize) -> Value {
+    let mut value = failure.to_value();
+    if let Value::Object(object) = &mut value {
+        fit(object, budget_bytes);
+    }
+    value
 }
 
 /// The failure of a list whose pages are gone.
@@ -205,7 +322,8 @@ mod tests {
         let (mut cursor, mut answers) = (None::<String>, Vec::new());
         loop {
             let page = Page::read("list", Some(max_tokens), cursor.as_deref()).unwrap();
-            let answer = Answer::of(json!({"kind": "Pod"})).list("items", items.to_vec()).cut("list", &page);
+            let answer =
+                Answer::of(json!({"kind": "Pod"})).list("items", items.to_vec()).cut("list", &page).unwrap();
             cursor = answer["cursor"].as_str().map(str::to_owned);
             answers.push(answer);
             assert!(answers.len() < 1_000, "the cursor leads nowhere");
@@ -219,7 +337,7 @@ mod tests {
     fn no_answer_exceeds_what_was_asked_for() {
         let items: Vec<Value> =
             (0..500).map(|n| json!({"name": format!("pod-{n}"), "note": "\"x\"\n"})).collect();
-        for max_tokens in [200, 777, 5_000] {
+        for max_tokens in [LEAST_TOKENS, 777, 5_000] {
             let answers = all(&items, max_tokens);
             for answer in &answers {
                 assert!(answer.to_string().len() as f64 / BYTES_PER_TOKEN <= max_tokens as f64);
@@ -239,7 +357,7 @@ mod tests {
             text.push_str(item["part_of_json"].as_str().unwrap_or_default());
         }
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), items[1]);
-        assert_eq!(answers.last().unwrap()["items"][0], items[2]);
+        assert_eq!(answers.last().unwrap()["items"].as_array().unwrap().last(), Some(&items[2]));
         for answer in answers {
             assert!(answer.to_string().len() as f64 / BYTES_PER_TOKEN <= 300.0);
         }
@@ -247,9 +365,9 @@ mod tests {
 
     #[test]
     fn a_cursor_is_good_for_its_own_tool_only() {
-        let page = Page::read("list", Some(200), None).unwrap();
+        let page = Page::read("list", Some(300), None).unwrap();
         let items = vec![json!("x".repeat(400)); 4];
-        let answer = Answer::default().list("items", items).cut("list", &page);
+        let answer = Answer::default().list("items", items).cut("list", &page).unwrap();
         let cursor = answer["cursor"].as_str();
         assert!(Page::read("list", None, cursor).is_ok());
         assert_eq!(Page::read("get", None, cursor).unwrap_err().code, Code::InvalidArgument);
@@ -258,12 +376,89 @@ mod tests {
 
     #[test]
     fn marks_lead_on_from_the_last_item_that_was_given() {
-        let page = Page::read("logs", Some(200), None).unwrap();
-        let items: Vec<Value> = (0..9).map(|n| json!(format!("{n}{}", "x".repeat(100)))).collect();
-        let marks = (0..9).map(|n| n.to_string()).collect();
-        let answer = Answer::default().list("lines", items).marked(marks).cut("logs", &page);
+        let page = Page::read("logs", Some(300), None).unwrap();
+        let items: Vec<Value> = (0..20).map(|n| json!(format!("{n}{}", "x".repeat(100)))).collect();
+        let marks = (0..20).map(|n| n.to_string()).collect();
+        let answer = Answer::default().list("lines", items).marked(marks).cut("logs", &page).unwrap();
         let given = answer["lines"].as_array().unwrap().len();
         let next = Page::read("logs", None, answer["cursor"].as_str()).unwrap();
         assert_eq!(next.place(), Some((given - 1).to_string().as_str()));
+    }
+
+    #[test]
+    fn a_list_that_has_become_another_is_not_gone_on_with() {
+        let read = |cursor: Option<&str>| Page::read("get", Some(300), cursor).unwrap();
+        let cut =
+            |text: &str, page: &Page| Answer::default().list("objects", vec![json!(text)]).cut("get", page);
+        let text = "a".repeat(2_000);
+        let first = cut(&text, &read(None)).unwrap();
+        let page = read(first["cursor"].as_str());
+        assert!(cut(&text, &page).is_ok());
+        assert_eq!(cut(&"b".repeat(2_000), &page).unwrap_err().code, Code::Expired);
+        assert_eq!(
+            Answer::default().list("objects", Vec::new()).cut("get", &page).unwrap_err().code,
+            Code::Expired
+        );
+    }
+
+    #[test]
+    fn an_item_with_a_mark_that_comes_in_parts_is_the_same_in_all_of_them() {
+        let cut = |mark: &str, page: &Page| {
+            let items = vec![json!("a".repeat(2_000)), json!("b")];
+            Answer::default()
+                .list("events", items)
+                .marked(vec![mark.to_owned(), "end".to_owned()])
+                .cut("events", page)
+        };
+        let read = |cursor: Option<&str>| Page::read("events", Some(300), cursor).unwrap();
+        let first = cut("one", &read(None)).unwrap();
+        let page = read(first["cursor"].as_str());
+        assert_eq!((page.place(), page.is_within_an_item()), (Some("one"), true));
+        assert!(cut("one", &page).unwrap()["events"][0]["from_byte"].as_u64() > Some(0));
+        assert_eq!(cut("other", &page).unwrap_err().code, Code::Expired);
+    }
+
+    #[test]
+    fn what_has_been_done_has_no_cursor_but_says_what_is_left_out() {
+        let page = Page::read("apply", Some(300), None).unwrap();
+        let answer = Answer::default().list("results", vec![json!("x".repeat(100)); 50]).once();
+        let answer = answer.cut("apply", &page).unwrap();
+        let given = answer["results"].as_array().unwrap().len();
+        assert!(answer["cursor"].is_null() && given > 0);
+        assert_eq!(answer["left_out"], 50 - given);
+    }
+
+    #[test]
+    fn neither_a_long_head_nor_a_long_cursor_keeps_items_from_being_given() {
+        let read = |cursor: Option<&str>| Page::read("list", Some(300), cursor).unwrap();
+        let (mut cursor, mut parts) = (None::<String>, 0);
+        loop {
+            let head =
+                json!({"relations": vec!["references ConfigMap spec.containers[]"; 100], "kind": "Pod"});
+            let answer = Answer::of(head)
+                .list("items", vec![json!("x".repeat(1_000))])
+                .page(Some("c".repeat(512)), None);
+            let answer = answer.cut("list", &read(cursor.as_deref())).unwrap();
+            assert!(
+                answer.to_string().len() <= budget_bytes(Some(300)),
+                "{} bytes",
+                answer.to_string().len()
+            );
+            parts += 1;
+            cursor = answer["cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert!(parts <= 13, "{parts} parts");
+    }
+
+    #[test]
+    fn failures_are_no_longer_than_answers() {
+        let failure =
+            Failure::new(Code::TimedOut, "m".repeat(90_000)).seen(vec!["x".repeat(1 << 20); 20].into());
+        let value = failed(&failure, budget_bytes(Some(1)));
+        assert!(value.to_string().len() <= budget_bytes(None), "{} bytes", value.to_string().len());
+        assert_eq!(value["error"]["code"], "timed_out");
     }
 }

@@ -81,11 +81,24 @@ impl Ask {
         name: &str,
         namespace: Option<&str>,
     ) -> Result<Target, Failure> {
+        Ok(self.located(kind, name, namespace).await?.1)
+    }
+
+    /// One object's kind and place. A kind before the name, as in `pod/web`, is the one that counts.
+    pub(crate) async fn located(
+        &self,
+        kind: &str,
+        name: &str,
+        namespace: Option<&str>,
+    ) -> Result<(&ApiResource, Target), Failure> {
         let (kind, name) = match name.split_once('/') {
             Some((kind, name)) => (kind, name),
             None => (kind, name),
         };
-        Ok(self.kind(kind).await?.collection(Some(namespace.unwrap_or(DEFAULT_NAMESPACE))).named(name))
+        let resource = self.kind(kind).await?;
+        let target = resource.collection(Some(namespace.unwrap_or(DEFAULT_NAMESPACE))).named(name);
+        target.check()?;
+        Ok((resource, target))
     }
 
     /// The kind that a front door for it needs, such as `Plan`.

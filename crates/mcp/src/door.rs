@@ -13,16 +13,12 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use ring::hmac;
 use rmcp::ServerHandler;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
+use crate::sessions::{Crowded, Sessions, visited};
+
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// The first revision without sessions.
-const WITHOUT_SESSIONS: &str = "2026-07-28";
-/// Sessions of all callers together; more are answered with 503.
-const MOST_SESSIONS: usize = 2_000;
 /// The largest request: that of the API.
 const MOST_BYTES: usize = 3 << 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -42,8 +38,7 @@ pub type DoorBody = BoxBody<Bytes, std::convert::Infallible>;
 
 /// Serves a handler of the protocol over HTTP.
 pub struct Door<S> {
-    service: StreamableHttpService<S, LocalSessionManager>,
-    sessions: Arc<LocalSessionManager>,
+    service: StreamableHttpService<S, Sessions>,
     /// Seals the ids of sessions. Nobody outside of this process needs it.
     key: hmac::Key,
 }
@@ -59,7 +54,6 @@ impl<S: ServerHandler + Send + 'static> Door<S> {
         options: &DoorOptions,
         stop: CancellationToken,
     ) -> Result<Self, std::io::Error> {
-        let sessions = Arc::new(LocalSessionManager::default());
         let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let config = StreamableHttpServerConfig::default()
             .with_allowed_hosts(loopback.into_iter().chain(options.hosts.iter().cloned()))
@@ -69,10 +63,10 @@ impl<S: ServerHandler + Send + 'static> Door<S> {
             .with_sse_keep_alive(Some(KEEP_ALIVE))
             .with_json_response(true)
             .with_cancellation_token(stop);
-        let service = StreamableHttpService::new(move || Ok(handler()), sessions.clone(), config);
+        let service = StreamableHttpService::new(move || Ok(handler()), Arc::default(), config);
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &ring::rand::SystemRandom::new());
         let key = key.map_err(|_| std::io::Error::other("no random numbers"))?;
-        Ok(Self { service, sessions, key })
+        Ok(Self { service, key })
     }
 
     /// Answers a request of a caller. What is in its extensions reaches the handler.
@@ -85,14 +79,12 @@ impl<S: ServerHandler + Send + 'static> Door<S> {
             Some(Some(id)) => drop(request.headers_mut().insert(SESSION, id)),
             // Somebody else's session is no session, as one that has ended.
             Some(None) => return refused(StatusCode::NOT_FOUND, "Not Found: Session not found"),
-            None if has_sessions(&request) && self.sessions.sessions.read().await.len() >= MOST_SESSIONS => {
-                let mut answer = refused(StatusCode::SERVICE_UNAVAILABLE, "too many sessions; try again");
-                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-                return answer;
-            }
             None => {}
         }
-        let mut response = self.service.handle(request).await;
+        let mut response = match visited(caller, self.service.handle(request)).await {
+            Ok(response) => response,
+            Err(crowded) => return crowded_out(crowded),
+        };
         if let Some(id) = response.headers().get(SESSION)
             && let Some(sealed) = self.seal(caller, id)
         {
@@ -128,13 +120,62 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
-fn has_sessions<B>(request: &Request<B>) -> bool {
-    let revision = request.headers().get(REVISION).and_then(|value| value.to_str().ok());
-    revision.is_none_or(|revision| revision < WITHOUT_SESSIONS)
+fn crowded_out(crowded: Crowded) -> Response<DoorBody> {
+    let mut answer = match crowded {
+        Crowded::All => refused(StatusCode::SERVICE_UNAVAILABLE, "too many sessions; try again"),
+        Crowded::Caller => refused(
+            StatusCode::TOO_MANY_REQUESTS,
+            "you have too many sessions: end one (DELETE), or try again",
+        ),
+    };
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    answer
 }
 
 fn refused(code: StatusCode, why: &'static str) -> Response<DoorBody> {
     let mut response = Response::new(Full::new(Bytes::from_static(why.as_bytes())).boxed());
     *response.status_mut() = code;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Silent;
+
+    impl ServerHandler for Silent {}
+
+    fn begin(revision: &str) -> Request<Full<Bytes>> {
+        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}});
+        Request::post("http://localhost/mcp")
+            .header(header::HOST, "localhost")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("mcp-protocol-version", revision)
+            .body(Full::new(Bytes::from(hello.to_string())))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_caller_has_so_many_sessions_whatever_revision_they_say_that_they_speak() {
+        let door = Door::new(|| Silent, &DoorOptions::default(), CancellationToken::new()).unwrap();
+        for (number, revision) in ["2025-11-25", "2026-07-28"].into_iter().cycle().take(100).enumerate() {
+            let answer = door.serve("ann", begin(revision)).await;
+            assert_eq!(
+                (answer.status(), answer.headers().contains_key(SESSION)),
+                (StatusCode::OK, true),
+                "{number}"
+            );
+        }
+        for revision in ["2025-11-25", "2026-07-28"] {
+            let refused = door.serve("ann", begin(revision)).await;
+            assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "{revision}");
+            assert!(refused.headers().contains_key(header::RETRY_AFTER));
+        }
+        assert_eq!(door.serve("bob", begin("2025-11-25")).await.status(), StatusCode::OK);
+    }
 }

@@ -10,7 +10,9 @@
 //!
 //! # Invariants
 //!
-//! - No answer of a tool or resource is longer than its caller asked for; what is left is behind a cursor (`answer.rs`).
+//! - No answer of a tool or resource, and no failure, is longer than its caller asked for; what is left is behind a cursor (`answer.rs`,
+//!   `fit.rs`).
+//! - A call with a cursor does nothing: tools that change something have none.
 //! - The values of kinds that hold secrets are shown only where the caller asks for them by name (`secrets.rs`).
 //! - What workloads have written is marked as such.
 //! - What goes wrong has a code that stays the same, and says what to do (`failure.rs`).
@@ -23,12 +25,14 @@ mod answer;
 mod ask;
 mod door;
 mod failure;
+mod fit;
 mod known;
 mod order;
 mod prompts;
 mod resources;
 mod secrets;
 mod server;
+mod sessions;
 mod subscriptions;
 mod tools;
 

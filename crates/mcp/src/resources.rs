@@ -4,7 +4,7 @@
 //! - `orch://schema/KIND`: the JSON schema of a kind.
 //! - `orch://object/KIND/NAME` or `orch://object/KIND/NAMESPACE/NAME`: an object. Secret values are never in it.
 
-use futures::StreamExt as _;
+use futures::{StreamExt, future, stream};
 use orch_api::{Client as _, Params, Request, Target, Verb, WatchStream};
 use orch_client::Accept;
 use rmcp::model::{Resource, ResourceTemplate};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{BYTES_PER_TOKEN, MOST_TOKENS};
 use crate::ask::{Ask, DEFAULT_NAMESPACE};
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, MAYBE_UNTRUSTED};
 use crate::tools::summarized;
 
 const SCHEME: &str = "orch://";
@@ -110,8 +110,9 @@ async fn value(ask: &Ask, uri: &str) -> Result<Value, Failure> {
         Place::Cluster => cluster(ask).await,
         Place::Schema(kind) => Ok(reachable(ask.schema_document(ask.kind(&kind).await?).await?)),
         Place::Object { kind, namespace, name } => {
-            let object = ask.get(ask.object(&kind, &name, namespace.as_deref()).await?).await?;
-            ask.shown(ask.kind(&kind).await?, object, false).await
+            let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
+            let object = ask.shown(resource, ask.get(target).await?, false).await?;
+            Ok(json!({"untrusted": MAYBE_UNTRUSTED, "object": object}))
         }
     }
 }
@@ -204,9 +205,17 @@ pub(crate) async fn watch(ask: &Ask, uri: &str) -> Result<WatchStream, Failure> 
                         .await?,
                 );
             }
-            Ok(futures::stream::select_all(all).boxed())
+            Ok(joined(all))
         }
     }
+}
+
+/// Several watches as one, which ends when the first of them does: what goes on would be deaf to what that one watched.
+fn joined(watches: Vec<WatchStream>) -> WatchStream {
+    let ended = |watch: WatchStream| watch.map(Some).chain(stream::once(async { None }));
+    stream::select_all(watches.into_iter().map(ended).map(StreamExt::boxed))
+        .scan((), |(), event| future::ready(event))
+        .boxed()
 }
 
 /// A list that is asked for its revision.
@@ -217,6 +226,14 @@ fn one() -> Params {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn watches_that_are_joined_end_together() {
+        let silent = || stream::pending().boxed();
+        let failing = || stream::iter([Err(orch_api::Status::internal("cut off"))]).boxed();
+        let heard: Vec<_> = joined(vec![silent(), failing(), silent()]).collect().await;
+        assert_eq!(heard.len(), 1);
+    }
 
     #[test]
     fn uris_name_places() {

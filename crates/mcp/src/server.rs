@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use orch_api::Object as _;
 use orch_client::HttpClient;
 use parking_lot::Mutex;
 use rmcp::model::{
@@ -16,6 +17,7 @@ use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{Peer, ServerHandler};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::answer::{budget_bytes, failed};
 use crate::ask::Ask;
 use crate::failure::{Code, Failure};
 use crate::known::Known;
@@ -144,8 +146,9 @@ impl ServerHandler for Mcp {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let text =
-            resources::read(&self.ask(&context)?, &request.uri).await.map_err(|failure| refused(&failure))?;
+        let ask = self.ask(&context)?;
+        let read = tools::caught("resources/read", resources::read(&ask, &request.uri)).await;
+        let text = read.map_err(|failure| refused(&failure))?;
         let contents = ResourceContents::text(text, request.uri).with_mime_type("application/json");
         // What one caller may see another may not.
         Ok(ReadResourceResult::new(vec![contents])
@@ -212,10 +215,11 @@ impl ServerHandler for Mcp {
 
 /// A failure where the protocol has no place for one that models read.
 fn refused(failure: &Failure) -> ErrorData {
-    let data = Some(failure.to_value());
+    let data = failed(failure, budget_bytes(None));
+    let message = data["error"].text(&["message"]).to_owned();
     match failure.code {
-        Code::NotFound => ErrorData::resource_not_found(failure.message.clone(), data),
-        Code::Internal | Code::Unavailable => ErrorData::internal_error(failure.message.clone(), data),
-        _ => ErrorData::invalid_params(failure.message.clone(), data),
+        Code::NotFound => ErrorData::resource_not_found(message, Some(data)),
+        Code::Internal | Code::Unavailable => ErrorData::internal_error(message, Some(data)),
+        _ => ErrorData::invalid_params(message, Some(data)),
     }
 }

@@ -53,8 +53,9 @@ pub(crate) async fn follow(ask: &Ask, uri: &str, listener: &Listener) {
                 return;
             }
         };
-        while let Some(event) = events.next().await {
-            if !matches!(&event, Ok(event) if event.event_type != EventType::Bookmark) {
+        // One that fails tells no more, whether it ends or not.
+        while let Some(Ok(event)) = events.next().await {
+            if event.event_type == EventType::Bookmark {
                 continue;
             }
             if !listener.changed(uri).await {
@@ -62,12 +63,18 @@ pub(crate) async fn follow(ask: &Ask, uri: &str, listener: &Listener) {
             }
             tokio::time::sleep(PACE).await;
             // What came meanwhile is one more notice.
-            let mut more = false;
-            while let Some(Some(_)) = events.next().now_or_never() {
-                more = true;
+            let (mut more, mut is_over) = (false, false);
+            while !is_over && let Some(next) = events.next().now_or_never() {
+                match next {
+                    Some(Ok(_)) => more = true,
+                    Some(Err(_)) | None => is_over = true,
+                }
             }
             if more && !listener.changed(uri).await {
                 return;
+            }
+            if is_over {
+                break;
             }
         }
         // A gap may hide a change.

@@ -1,10 +1,14 @@
 //! What tools take: one table, from which the schema is published and by which arguments are checked.
 
+use orch_api::JsonPath;
 use rmcp::model::JsonObject;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
+
+/// The longest path to a field that is read.
+const LONGEST_PATH_BYTES: usize = 1_024;
 
 /// An argument.
 pub(super) struct Arg {
@@ -99,6 +103,18 @@ pub(super) fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, Fail
     serde_json::from_value(Value::Object(arguments)).map_err(|error| Failure::argument(error.to_string()))
 }
 
+/// A path to fields, with or without braces around it.
+pub(super) fn path(text: &str) -> Result<JsonPath, Failure> {
+    if text.len() > LONGEST_PATH_BYTES {
+        let message = format!("a path has {} bytes; {LONGEST_PATH_BYTES} is the most", text.len());
+        return Err(Failure::argument(message));
+    }
+    let bare = text.trim().trim_start_matches('{').trim_end_matches('}');
+    JsonPath::parse(bare).map_err(|problem| {
+        Failure::argument(problem).fix("write a path such as status.phase or spec.containers[*].image")
+    })
+}
+
 impl ArgKind {
     fn takes(self, value: &Value) -> bool {
         let all = |value: &Value, fits: fn(&Value) -> bool| {
@@ -129,6 +145,13 @@ impl ArgKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_read_if_they_are_no_longer_than_paths_are() {
+        assert_eq!(path(" {.status.phase} ").unwrap(), JsonPath::parse("status.phase").unwrap());
+        assert!(path(&"a".repeat(1_025)).unwrap_err().message.contains("1025 bytes"));
+        assert!(path(&format!("{}a{}", "[?(@.".repeat(90), ")]".repeat(90))).is_err());
+    }
 
     const TAKES: &[Arg] = &[must("kind", ArgKind::Text, ""), may("fields", ArgKind::Texts, ""), MAX_TOKENS];
 

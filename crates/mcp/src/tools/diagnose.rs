@@ -8,11 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may};
-use super::logs::UNTRUSTED;
 use super::{Effect, Entry};
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::failure::Failure;
+use crate::failure::{Failure, UNTRUSTED};
 
 pub(super) const DIAGNOSE: Entry = Entry {
     name: "diagnose",

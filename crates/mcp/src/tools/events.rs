@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, may};
 use super::{Effect, Entry};
-use crate::answer::Answer;
+use crate::answer::{Answer, Page};
 use crate::ask::Ask;
-use crate::failure::Failure;
+use crate::failure::{Failure, MAYBE_UNTRUSTED};
 
 /// How many events are looked at.
 const MOST: usize = 20_000;
@@ -31,8 +31,8 @@ pub(super) const EVENTS: Entry = Entry {
         MAX_TOKENS,
         CURSOR,
     ],
-    gives: &[("events", "array"), ("cursor", "string")],
-    run: |ask, arguments, _| Box::pin(events(ask, arguments)),
+    gives: &[("events", "array"), ("untrusted", "string"), ("cursor", "string")],
+    run: |ask, arguments, page| Box::pin(events(ask, arguments, page)),
 };
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct Events {
     warnings: Option<bool>,
 }
 
-async fn events(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
+async fn events(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, Failure> {
     let Events { kind, name, namespace, since, warnings } = args::read(arguments)?;
     let mut about = Vec::new();
     let mut everywhere = namespace.is_none();
@@ -57,8 +57,7 @@ async fn events(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         name.map(|name| format!("involvedObject.name={}", name.rsplit('/').next().unwrap_or_default())),
     );
     let since = since.map(|since| duration(&since)).transpose()?;
-    let oldest =
-        since.map(|since| Timestamp::now() - jiff::SignedDuration::try_from(since).unwrap_or_default());
+    let oldest = since.map(|since| before(Timestamp::now(), since));
     let target = ask.kind("events").await?.collection(namespace.as_deref().filter(|_| !everywhere));
     let field_selector = Some(about.join(",")).filter(|selector| !selector.is_empty());
     let params = Params { field_selector, ..Params::default() };
@@ -68,9 +67,51 @@ async fn events(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         wanted
             && oldest.is_none_or(|oldest| last_seen(event).parse::<Timestamp>().is_ok_and(|at| at >= oldest))
     });
-    events.sort_by(|a, b| last_seen(b).cmp(last_seen(a)));
+    Ok(listed(events, page))
+}
+
+/// Events, the latest first, from where the page goes on: after one that was at a time, whatever has happened since.
+fn listed(mut events: Vec<Value>, page: &Page) -> Answer {
+    events.sort_by(|a, b| Mark::of(b).cmp(&Mark::of(a)));
+    if let Some(after) = page.place().and_then(Mark::parse) {
+        events.retain(|event| {
+            let mark = Mark::of(event);
+            mark < after || (page.is_within_an_item() && mark == after)
+        });
+    }
+    let marks = events.iter().map(|event| Mark::of(event).to_string()).collect();
     let told: Vec<Value> = events.iter().map(told).collect();
-    Ok(Answer::default().list("events", told))
+    Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("events", told).marked(marks)
+}
+
+/// Where an event stands among the others: when it was last seen, and which it is.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark<'a> {
+    at: &'a str,
+    uid: &'a str,
+}
+
+impl<'a> Mark<'a> {
+    fn of(event: &'a Value) -> Self {
+        Self { at: last_seen(event), uid: event.uid() }
+    }
+
+    fn parse(text: &'a str) -> Option<Self> {
+        let (at, uid) = text.split_once('@')?;
+        Some(Self { at, uid })
+    }
+}
+
+impl std::fmt::Display for Mark<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.at, self.uid)
+    }
+}
+
+/// A moment so long before another; the first that there is if that is longer ago.
+fn before(now: Timestamp, long: Duration) -> Timestamp {
+    let long = jiff::SignedDuration::try_from(long).unwrap_or(jiff::SignedDuration::MAX);
+    now.checked_sub(long).unwrap_or(Timestamp::MIN)
 }
 
 /// When an event was last seen; all forms of time that events have sort as text.
@@ -121,6 +162,34 @@ mod tests {
             "involvedObject": {"kind": "Pod", "namespace": "a", "name": "web"}});
         assert_eq!(told(&old), told(&new));
         assert_eq!(told(&old)["object"], "Pod a/web");
+    }
+
+    #[test]
+    fn a_cursor_goes_on_after_what_was_given_whatever_has_happened_since() {
+        let event = |uid: &str, at: &str| json!({"metadata": {"uid": uid}, "lastTimestamp": at, "message": "m".repeat(300)});
+        let mut events: Vec<Value> = (1..=9).map(|n| event(&n.to_string(), "2026-01-01T00:00:01Z")).collect();
+        let cut = |events: &[Value], cursor: Option<&str>| {
+            let page = Page::read("events", Some(300), cursor).unwrap();
+            listed(events.to_vec(), &page).cut("events", &page).unwrap()
+        };
+        let (mut answer, mut given) = (cut(&events, None), 0);
+        for more in 0.. {
+            given += answer["events"].as_array().unwrap().len();
+            let Some(cursor) = answer["cursor"].as_str() else { break };
+            assert!(more < 9, "the cursor leads nowhere");
+            events.push(event(&format!("new-{more}"), "2026-01-01T00:00:02Z"));
+            answer = cut(&events, Some(cursor));
+        }
+        assert_eq!(given, 9, "each event that there was is given once");
+    }
+
+    #[test]
+    fn longer_ago_than_there_is_time_is_always() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(before(now, Duration::from_secs(60)).to_string(), "2025-12-31T23:59:00Z");
+        for seconds in [999_999_999_999, u64::MAX] {
+            assert_eq!(before(now, Duration::from_secs(seconds)), Timestamp::MIN);
+        }
     }
 
     #[test]

@@ -7,12 +7,11 @@ use rmcp::model::JsonObject;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may, must};
-use super::logs::UNTRUSTED;
+use super::args::{self, ArgKind, MAX_TOKENS, NAMESPACE, may, must};
 use super::{Effect, Entry, disabled};
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, UNTRUSTED};
 
 const USUAL_SECONDS: u64 = 30;
 const MOST_SECONDS: u64 = 300;
@@ -30,9 +29,8 @@ pub(super) const EXEC: Entry = Entry {
         may("container", ArgKind::Text, ""),
         may("timeout_seconds", ArgKind::Number, ""),
         MAX_TOKENS,
-        CURSOR,
     ],
-    gives: &[("exit_code", "integer"), ("output", "array"), ("untrusted", "string")],
+    gives: &[("exit_code", "integer"), ("output", "array"), ("left_out", "integer"), ("untrusted", "string")],
     run: |ask, arguments, _| Box::pin(exec(ask, arguments)),
 };
 
@@ -70,16 +68,25 @@ async fn exec(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         let message = format!("the command has not ended in {} s; it may run on", timeout.as_secs());
         return Err(Failure::new(Code::TimedOut, message).seen(output.into_iter().take(20).collect()));
     };
-    Ok(Answer::of(json!({"exit_code": code, "untrusted": UNTRUSTED})).list("output", output))
+    let mut head = json!({"exit_code": code, "untrusted": UNTRUSTED});
+    let lost = stdout.lost_bytes + stderr.lost_bytes;
+    if lost > 0 {
+        head["bytes_not_kept"] = lost.into();
+    }
+    Ok(Answer::of(head).list("output", output).once())
 }
 
 /// The beginning of what a command writes.
 #[derive(Default)]
-struct Kept(Vec<u8>);
+struct Kept {
+    bytes: Vec<u8>,
+    /// How much has come after that.
+    lost_bytes: usize,
+}
 
 impl Kept {
     fn lines(&self, stream: &'static str) -> impl Iterator<Item = serde_json::Value> {
-        let text = String::from_utf8_lossy(&self.0).into_owned();
+        let text = String::from_utf8_lossy(&self.bytes).into_owned();
         let lines: Vec<_> = text.lines().map(|line| json!(format!("{stream}: {line}"))).collect();
         lines.into_iter()
     }
@@ -91,8 +98,9 @@ impl tokio::io::AsyncWrite for Kept {
         _: &mut std::task::Context<'_>,
         bytes: &[u8],
     ) -> std::task::Poll<std::io::Result<usize>> {
-        let room = MOST_BYTES.saturating_sub(self.0.len()).min(bytes.len());
-        self.0.extend_from_slice(&bytes[..room]);
+        let room = MOST_BYTES.saturating_sub(self.bytes.len()).min(bytes.len());
+        self.bytes.extend_from_slice(&bytes[..room]);
+        self.lost_bytes += bytes.len() - room;
         std::task::Poll::Ready(Ok(bytes.len()))
     }
 

@@ -68,13 +68,12 @@ async fn explain(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
     let mut head = described(found);
     head["kind"] = resource.kind.clone().into();
     head["apiVersion"] = resource.api_version().into();
+    let mut relations = Vec::new();
     if field.is_empty() {
         let edges = &ask.graph().await?.edges;
-        let related = |edge: &&orch_api::RelationEdge| edge.from == resource.kind && !edge.templated;
-        let relation = |edge: &orch_api::RelationEdge| {
-            format!("{} {} {}", edge.verb, edge.to, edge.path).trim().to_owned()
-        };
-        head["relations"] = edges.iter().filter(related).map(relation).collect();
+        let related = edges.iter().filter(|edge| edge.from == resource.kind && !edge.templated);
+        let relation = |edge: &orch_api::RelationEdge| format!("{} {} {}", edge.verb, edge.to, edge.path);
+        relations.extend(related.map(|edge| json!({"relation": relation(edge).trim()})));
     } else {
         head["field"] = field.into();
     }
@@ -87,7 +86,7 @@ async fn explain(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         }
         told
     });
-    Ok(Answer::of(head).list("fields", fields.collect()))
+    Ok(Answer::of(head).list("fields", fields.chain(relations).collect()))
 }
 
 /// Of lists the items, of maps the entries.

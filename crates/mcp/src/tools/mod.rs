@@ -15,15 +15,17 @@ mod summary;
 mod wait;
 mod write;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use orch_api::Params;
 use orch_client::Accept;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Page};
+use crate::answer::{Answer, Page, budget_bytes, failed};
 use crate::ask::Ask;
 use crate::failure::{Code, Failure};
 use args::Arg;
@@ -100,21 +102,41 @@ pub(crate) fn published(may_exec: bool) -> Vec<Tool> {
 /// Calls a tool. What goes wrong is an answer too, for the model to read; only a tool that there is not is none.
 pub(crate) async fn call(ask: &Ask, name: &str, arguments: JsonObject) -> Option<CallToolResult> {
     let entry = ALL.iter().find(|entry| entry.name == name)?;
-    let answered = match run(ask, entry, arguments).await {
+    let max_tokens = arguments.get("max_tokens").and_then(Value::as_u64);
+    let max_tokens = max_tokens.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let answered = match caught(name, run(ask, entry, arguments, max_tokens)).await {
         Ok(answer) => (answer, false),
-        Err(failure) => (failure.to_value(), true),
+        Err(failure) => (failed(&failure, budget_bytes(max_tokens)), true),
     };
     Some(result(answered))
 }
 
-async fn run(ask: &Ask, entry: &Entry, mut arguments: JsonObject) -> Result<Value, Failure> {
+/// What comes of something, though it may panic: then it is that alone that has failed.
+pub(crate) async fn caught<T>(
+    what: &str,
+    outcome: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    AssertUnwindSafe(outcome).catch_unwind().await.unwrap_or_else(|panic| {
+        let texts =
+            [panic.downcast_ref::<&str>().copied(), panic.downcast_ref::<String>().map(String::as_str)];
+        let why = texts.into_iter().flatten().next().unwrap_or("for no reason that it gave");
+        tracing::error!(what, why, "an answer to an agent has panicked");
+        Err(Failure::internal("the server has failed in the middle of this"))
+    })
+}
+
+async fn run(
+    ask: &Ask,
+    entry: &Entry,
+    mut arguments: JsonObject,
+    max_tokens: Option<usize>,
+) -> Result<Value, Failure> {
     args::check(entry.takes, &arguments)?;
-    let max_tokens = arguments.remove("max_tokens").and_then(|value| value.as_u64());
+    arguments.remove("max_tokens");
     let cursor = arguments.remove("cursor");
-    let max_tokens = max_tokens.and_then(|number| usize::try_from(number).ok());
     let page = Page::read(entry.name, max_tokens, cursor.as_ref().and_then(Value::as_str))?;
     let answer = (entry.run)(ask, arguments, &page).await?;
-    Ok(answer.cut(entry.name, &page))
+    answer.cut(entry.name, &page)
 }
 
 /// The same twice: for programs, and as text for clients that know no better.
@@ -158,6 +180,21 @@ mod tests {
             assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
             assert_eq!(tool.output_schema.as_ref().unwrap()["type"], "object", "{}", tool.name);
             assert!(tool.annotations.as_ref().unwrap().read_only_hint.is_some(), "{}", tool.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_panics_is_answered() {
+        let panics = async { if published(true).is_empty() { Ok(()) } else { panic!("out of time") } };
+        assert_eq!(caught("events", panics).await.unwrap_err().code, Code::Internal);
+        assert_eq!(caught("events", async { Ok(1) }).await, Ok(1));
+    }
+
+    #[test]
+    fn what_is_done_is_not_done_again_for_the_rest_of_the_answer() {
+        let is_repeatable = |entry: &&Entry| matches!(entry.effect, Effect::Changes | Effect::Anything);
+        for entry in ALL.iter().filter(is_repeatable) {
+            assert!(entry.takes.iter().all(|arg| arg.name != "cursor"), "{}", entry.name);
         }
     }
 

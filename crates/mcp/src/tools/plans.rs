@@ -11,7 +11,7 @@ use super::write::{because, read, target};
 use super::{Effect, Entry};
 use crate::answer::{Answer, Page, expired};
 use crate::ask::{Ask, DEFAULT_NAMESPACE, FIELD_MANAGER, PAGE_OBJECTS};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure, MAYBE_UNTRUSTED};
 use crate::order;
 
 const GROUP_VERSION: &str = "orch.dev/v1";
@@ -156,57 +156,62 @@ async fn make(ask: &Ask, changes: Vec<Value>, reason: Option<&str>) -> Result<An
     Ok(shown(ask.send(request).await?))
 }
 
-/// Carries out a plan that was made before.
+/// Carries out a plan that was made before; in a dry run, all of it but the commit.
 pub(super) async fn carry_out(
     ask: &Ask,
     name: &str,
     reason: Option<&str>,
-    page: &Page,
+    dry_run: bool,
 ) -> Result<Answer, Failure> {
     let plans = ask.served("plans", "apply the manifests themselves").await?;
-    let target = plans.collection(None).named(name);
-    if page.place().is_some() {
-        return Ok(results(ask.get(target).await?));
-    }
+    let target = plans.collection(None).named(name).subresource("apply");
     let object = json!({"apiVersion": GROUP_VERSION, "kind": "Plan", "metadata": {"name": name}});
-    let (params, body) = (because(reason), Some(Body::json(&object)?));
-    let request = Request { verb: Verb::Create, target: target.subresource("apply"), params, body };
-    Ok(results(ask.send(request).await?))
-}
-
-fn results(mut plan: Value) -> Answer {
+    let (params, body) = (Params { dry_run, ..because(reason) }, Some(Body::json(&object)?));
+    let mut plan = ask.send(Request { verb: Verb::Create, target, params, body }).await?;
     let changes = list(&mut plan["status"], "changes");
-    Answer::of(json!({"plan": plan.name(), "phase": plan["status"]["phase"]}))
-        .list("results", changes)
-        .page(Some(plan.name().to_owned()), None)
+    let mut head = json!({"plan": plan.name()});
+    // What the phase would be is not what it is.
+    match dry_run {
+        true => head["dry_run"] = true.into(),
+        false => head["phase"] = plan["status"]["phase"].take(),
+    }
+    Ok(Answer::of(head).list("results", changes).once())
 }
 
 /// A plan: what is short of it with every part, then the changes and what follows from them, one by one.
 fn shown(mut plan: Value) -> Answer {
     let name = plan.name().to_owned();
     let mut head = Map::from_iter([("plan".to_owned(), name.clone().into())]);
-    let short = ["phase", "expiresAt", "blastRadius"].map(|field| (field, plan["status"][field].take()));
+    let effects = effects(&mut plan["status"]);
+    let short = ["phase", "message", "expiresAt", "blastRadius", "omitted"];
+    let short = short.map(|field| (field, plan["status"][field].take()));
     head.extend(
         short
             .into_iter()
             .filter(|(_, value)| !value.is_null())
             .map(|(field, value)| (field.to_owned(), value)),
     );
-    Answer::of(Value::Object(head)).list("effects", effects(&mut plan["status"])).page(Some(name), None)
+    Answer::of(Value::Object(head)).list("effects", effects).page(Some(name), None)
 }
 
-/// What follows from changes: each under what it is.
+/// What follows from changes: each under what it is. What is too long for a head is among them, and counted there.
 fn effects(status: &mut Value) -> Vec<Value> {
-    let kinds = [
-        ("changes", "change"),
-        ("placements", "placement"),
-        ("evictions", "eviction"),
-        ("unplaced", "unplaced"),
-    ];
-    let each = kinds.into_iter().flat_map(|(field, word)| {
-        list(status, field).into_iter().map(move |item| json!({word: item})).collect::<Vec<_>>()
-    });
-    each.collect()
+    let kinds = [("changes", "change"), ("placements", "placement"), ("evictions", "eviction")];
+    let reached = [("nodesTouched", "node"), ("servicesAffected", "service")];
+    let named = |word: &'static str| move |item: Value| json!({word: item});
+    let mut effects = Vec::new();
+    for (field, word) in kinds {
+        effects.extend(list(status, field).into_iter().map(named(word)));
+    }
+    for (field, word) in reached {
+        let Some(radius) = status.get_mut("blastRadius").filter(|radius| radius[field].is_array()) else {
+            continue;
+        };
+        let names = list(radius, field);
+        radius[field] = names.len().into();
+        effects.extend(names.into_iter().map(named(word)));
+    }
+    effects
 }
 
 fn list(value: &mut Value, field: &str) -> Vec<Value> {
@@ -268,16 +273,65 @@ async fn history(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer
     wanted.extend(rest.into_iter().filter_map(|(field, value)| Some((field, value?))));
     let selector =
         wanted.iter().map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(",");
+    let place = page.place().and_then(Place::parse);
     let params = Params {
         field_selector: Some(selector).filter(|selector| !selector.is_empty()),
         limit: Some(PAGE_OBJECTS),
-        cont: page.place().filter(|place| !place.is_empty()).map(str::to_owned),
+        cont: place.as_ref().and_then(Place::cont),
         ..Params::default()
     };
-    let listed = ask.page(changes.collection(None), params, Accept::Json).await.map_err(expired)?;
+    let mut listed = ask.page(changes.collection(None), params, Accept::Json).await.map_err(expired)?;
+    let here = match place {
+        Some(place) => place.found_in(&mut listed.items)?,
+        None => listed.items.first().map(|newest| Place::From(newest.name().to_owned())),
+    };
+    let next = listed.cont.map(|cont| Place::Page(cont).to_string());
     let told = listed.items.into_iter().map(told).collect();
-    let here = page.place().unwrap_or_default().to_owned();
-    Ok(Answer::default().list("changes", told).page(Some(here), listed.cont))
+    let head = json!({"untrusted": MAYBE_UNTRUSTED});
+    Ok(Answer::of(head).list("changes", told).page(here.map(|here| here.to_string()), next))
+}
+
+/// Where a page of the history is found again, though it grows at its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// The first one: it began with the change of this name.
+    From(String),
+    /// One that the API has named.
+    Page(String),
+}
+
+impl Place {
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_at_checked(1)? {
+            ("n", name) => Some(Self::From(name.to_owned())),
+            ("c", cont) => Some(Self::Page(cont.to_owned())),
+            _ => None,
+        }
+    }
+
+    fn cont(&self) -> Option<String> {
+        if let Self::Page(cont) = self { Some(cont.clone()) } else { None }
+    }
+
+    /// Takes out what has come before this place since; 410 if more has come than there is to a page.
+    fn found_in(self, changes: &mut Vec<Value>) -> Result<Option<Self>, Failure> {
+        if let Self::From(name) = &self {
+            let at = changes.iter().position(|change| change.name() == name);
+            let gone = || Failure::new(Code::Expired, "much has happened since the cursor was made");
+            let at = at.ok_or_else(|| gone().fix("begin again without the cursor"))?;
+            drop(changes.drain(..at));
+        }
+        Ok(Some(self))
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::From(name) => write!(f, "n{name}"),
+            Self::Page(cont) => write!(f, "c{cont}"),
+        }
+    }
 }
 
 /// A change by its fields, without the whole object before and after.
@@ -290,4 +344,41 @@ fn told(mut change: Value) -> Value {
         fields.insert("name".into(), name.into());
     }
     change
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &str) -> Value {
+        json!({"metadata": {"name": name}})
+    }
+
+    #[test]
+    fn what_has_happened_since_is_not_in_the_page_that_is_gone_on_with() {
+        let place = Place::parse("n7-0").unwrap();
+        let mut changes = vec![change("9-0"), change("8-0"), change("7-0"), change("6-0")];
+        assert_eq!(place.clone().found_in(&mut changes), Ok(Some(place.clone())));
+        assert_eq!(changes, [change("7-0"), change("6-0")]);
+        assert_eq!(place.found_in(&mut vec![change("9-0")]).unwrap_err().code, Code::Expired);
+        let page = Place::parse("cNi0w").unwrap();
+        let mut changes = vec![change("6-0")];
+        assert_eq!((page.cont().as_deref(), page.to_string().as_str()), (Some("Ni0w"), "cNi0w"));
+        assert!(page.found_in(&mut changes).is_ok() && changes.len() == 1);
+    }
+
+    #[test]
+    fn a_plan_says_how_much_of_it_is_not_told() {
+        let nodes: Vec<String> = (0..300).map(|n| format!("node-{n}")).collect();
+        let plan = json!({"metadata": {"name": "plan-1"}, "status": {"phase": "Ready", "omitted": 40, "changes": [{"action": "Created"}],
+            "blastRadius": {"created": 1, "nodesTouched": nodes, "servicesAffected": ["shop/web"]}}});
+        let page = Page::read("plan", None, None).unwrap();
+        let shown = shown(plan).cut("plan", &page).unwrap();
+        assert_eq!((&shown["omitted"], &shown["blastRadius"]["nodesTouched"]), (&json!(40), &json!(300)));
+        let effects = shown["effects"].as_array().unwrap();
+        assert_eq!(
+            (effects.len(), &effects[1], &effects[301]),
+            (302, &json!({"node": "node-0"}), &json!({"service": "shop/web"}))
+        );
+    }
 }

@@ -10,7 +10,10 @@ use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may, must};
 use super::{Effect, Entry, summary};
 use crate::answer::{Answer, Page, expired};
 use crate::ask::{Ask, PAGE_OBJECTS, at_revision};
-use crate::failure::{Code, Failure};
+use crate::failure::{Failure, MAYBE_UNTRUSTED};
+
+/// How many paths are followed in each object: every one may lead to the whole of it.
+const MOST_FIELDS: usize = 64;
 
 pub(super) const GET: Entry = Entry {
     name: "get",
@@ -25,7 +28,7 @@ pub(super) const GET: Entry = Entry {
         MAX_TOKENS,
         CURSOR,
     ],
-    gives: &[("objects", "array"), ("cursor", "string")],
+    gives: &[("objects", "array"), ("untrusted", "string"), ("cursor", "string")],
     run: |ask, arguments, _| Box::pin(get(ask, arguments)),
 };
 
@@ -64,10 +67,10 @@ struct Get {
 async fn get(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
     let Get { kind, name, namespace, fields, reveal } = args::read(arguments)?;
     let fields = Fields::parse(fields)?;
-    let target = ask.object(&kind, &name, namespace.as_deref()).await?;
+    let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
     let object = ask.get(target).await?;
-    let object = ask.shown(ask.kind(&kind).await?, object, reveal.unwrap_or(false)).await?;
-    Ok(Answer::default().list("objects", vec![fields.of(object)]))
+    let object = ask.shown(resource, object, reveal.unwrap_or(false)).await?;
+    Ok(Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("objects", vec![fields.of(object)]))
 }
 
 #[derive(Deserialize)]
@@ -93,22 +96,23 @@ async fn list(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
         limit: Some(list.limit.unwrap_or(PAGE_OBJECTS).clamp(1, PAGE_OBJECTS)),
         ..Params::default()
     };
-    let head = json!({"kind": resource.kind});
+    let head = json!({"kind": resource.kind, "untrusted": MAYBE_UNTRUSTED});
     if list.summarize.unwrap_or(false) {
         let (rows, more) = ask.all(&target, &params, Accept::Table, summary::MOST).await?;
         return Ok(Answer::of(json!({"kind": resource.kind, "total": rows.len(), "more": more}))
             .list("items", summary::columns(&rows)));
     }
     if let Some(path) = list.group_by {
-        let path = parse_path(&path)?;
+        let path = args::path(&path)?;
         let (objects, more) = ask.all(&target, &params, Accept::Json, summary::MOST).await?;
         let mut shown = Vec::new();
         for object in objects {
             shown.push(ask.shown(resource, object, list.reveal.unwrap_or(false)).await?);
         }
         let groups = summary::groups(&shown, &path);
-        return Ok(Answer::of(json!({"kind": resource.kind, "total": shown.len(), "more": more}))
-            .list("items", groups));
+        let counted =
+            json!({"kind": resource.kind, "total": shown.len(), "more": more, "untrusted": MAYBE_UNTRUSTED});
+        return Ok(Answer::of(counted).list("items", groups));
     }
     let accept = if list.fields.is_some() { Accept::Json } else { Accept::Table };
     let fields = Fields::parse(list.fields)?;
@@ -144,7 +148,11 @@ impl Fields {
         if fields.iter().any(|field| field == "*") {
             return Ok(Self(None));
         }
-        let parsed = fields.into_iter().map(|field| Ok((field.clone(), parse_path(&field)?)));
+        if fields.len() > MOST_FIELDS {
+            let message = format!("`fields` has {} paths; {MOST_FIELDS} is the most", fields.len());
+            return Err(Failure::argument(message).fix("leave `fields` out to see all of them"));
+        }
+        let parsed = fields.into_iter().map(|field| Ok((field.clone(), args::path(&field)?)));
         Ok(Self(Some(parsed.collect::<Result<_, Failure>>()?)))
     }
 
@@ -164,17 +172,10 @@ impl Fields {
     }
 }
 
-fn parse_path(path: &str) -> Result<JsonPath, Failure> {
-    let bare = path.trim().trim_start_matches('{').trim_end_matches('}');
-    JsonPath::parse(bare).map_err(|problem| {
-        Failure::new(Code::InvalidArgument, problem)
-            .fix("write a path such as status.phase or spec.containers[*].image")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Code;
 
     #[test]
     fn an_object_is_reduced_to_the_fields_that_are_wanted() {
@@ -188,6 +189,8 @@ mod tests {
         let as_changes_say = r#"spec.containers[name="y"].image"#;
         assert_eq!(fields(&[as_changes_say]).of(pod.clone()), json!({as_changes_say: ["b"]}));
         assert_eq!(fields(&["*"]).of(pod.clone()), pod);
-        assert_eq!(Fields::parse(Some(vec!["a..b".into()])).err().unwrap().code, Code::InvalidArgument);
+        for refused in [vec!["a..b".into()], vec!["a".into(); 65]] {
+            assert_eq!(Fields::parse(Some(refused)).err().unwrap().code, Code::InvalidArgument);
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::args::{self, ArgKind, MAX_TOKENS, NAMESPACE, may, must};
 use super::{Effect, Entry};
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, MAYBE_UNTRUSTED};
 
 const USUAL_SECONDS: u64 = 30;
 const MOST_SECONDS: u64 = 300;
@@ -30,7 +30,7 @@ pub(super) const WAIT: Entry = Entry {
         may("timeout_seconds", ArgKind::Number, "30; at most 300"),
         MAX_TOKENS,
     ],
-    gives: &[("met", "boolean"), ("seconds", "number"), ("conditions", "array")],
+    gives: &[("met", "boolean"), ("seconds", "number"), ("conditions", "array"), ("untrusted", "string")],
     run: |ask, arguments, _| Box::pin(wait(ask, arguments)),
 };
 
@@ -62,7 +62,8 @@ async fn wait(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         Ok(object) => {
             let conditions = object?.map(|object| conditions(&object)).unwrap_or_default();
             let seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
-            Ok(Answer::of(json!({"met": true, "seconds": seconds})).list("conditions", conditions))
+            let head = json!({"met": true, "seconds": seconds, "untrusted": MAYBE_UNTRUSTED});
+            Ok(Answer::of(head).list("conditions", conditions).once())
         }
         Err(_) => {
             let seen = ask.find(target).await?.map(|object| conditions(&object)).unwrap_or_default();
@@ -119,8 +120,7 @@ impl Goal {
             ("create", None) => Self::Created,
             ("delete", None) => Self::Deleted,
             (path, Some(value)) if path.contains('.') => {
-                let path = JsonPath::parse(path).map_err(Failure::argument)?;
-                Self::Value { path, value: value.to_owned() }
+                Self::Value { path: args::path(path)?, value: value.to_owned() }
             }
             (name, value) if !name.is_empty() && !name.contains('.') => {
                 Self::Condition { name: name.to_owned(), status: value.unwrap_or("True").to_owned() }

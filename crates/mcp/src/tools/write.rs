@@ -7,7 +7,7 @@ use rmcp::model::JsonObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, REASON, may, must};
+use super::args::{self, ArgKind, MAX_TOKENS, NAMESPACE, REASON, may, must};
 use super::{Effect, Entry, plans};
 use crate::answer::Answer;
 use crate::ask::{Ask, DEFAULT_NAMESPACE, FIELD_MANAGER};
@@ -26,15 +26,14 @@ pub(super) const APPLY: Entry = Entry {
         may("force", ArgKind::Flag, "take fields over from other managers"),
         REASON,
         MAX_TOKENS,
-        CURSOR,
     ],
-    gives: &[("results", "array"), ("cursor", "string")],
-    run: |ask, arguments, page| {
+    gives: &[("results", "array"), ("left_out", "integer")],
+    run: |ask, arguments, _| {
         Box::pin(async move {
             let apply: Apply = args::read(arguments)?;
             match (&apply.manifests, &apply.plan) {
                 (Some(manifests), None) => manifests_applied(ask, manifests, &apply).await,
-                (None, Some(plan)) => plans::carry_out(ask, plan, apply.reason.as_deref(), page).await,
+                (None, Some(plan)) => plan_applied(ask, plan, &apply).await,
                 _ => Err(Failure::argument("give either `manifests` or `plan`")),
             }
         })
@@ -69,28 +68,53 @@ struct Apply {
     reason: Option<String>,
 }
 
+async fn plan_applied(ask: &Ask, plan: &str, apply: &Apply) -> Result<Answer, Failure> {
+    if apply.force.unwrap_or(false) {
+        let failure = Failure::argument("a plan is applied as it was made: `force` goes with manifests only");
+        return Err(
+            failure.fix("leave `force` out; or apply the manifests themselves, which takes fields over")
+        );
+    }
+    plans::carry_out(ask, plan, apply.reason.as_deref(), apply.dry_run.unwrap_or(false)).await
+}
+
 /// Applies one object after the other, what is referred to first. The first that fails does not keep the others from being
-/// tried; if all fail, that is the answer.
+/// tried, and those that fail are told first; if all fail, the tool does.
 async fn manifests_applied(ask: &Ask, text: &str, apply: &Apply) -> Result<Answer, Failure> {
     let mut objects = read(text)?;
     order::by_references(ask.graph().await?, &mut objects);
-    let (mut results, mut failed) = (Vec::new(), Vec::new());
+    let (mut results, mut failures) = (Vec::new(), Vec::new());
     for object in objects {
         match one(ask, object, apply).await {
             Ok(result) => results.push(result),
-            Err((object, failure)) => {
-                let mut result = failure.to_value();
-                result["object"] = object.into();
-                results.push(result);
-                failed.push(failure);
-            }
+            Err(failed) => failures.push(failed),
         }
     }
-    if failed.len() == results.len() && failed.len() == 1 {
-        return failed.pop().map_or_else(|| Ok(Answer::default()), Err);
+    if results.is_empty() {
+        return Err(all_failed(failures));
     }
-    let head = if failed.is_empty() { json!({}) } else { json!({"failed": failed.len()}) };
-    Ok(Answer::of(head).list("results", results))
+    let head = if failures.is_empty() { json!({}) } else { json!({"failed": failures.len()}) };
+    let told = |(object, failure): (String, Failure)| {
+        let mut told = failure.to_value();
+        told["object"] = object.into();
+        told
+    };
+    let results = failures.into_iter().map(told).chain(results).collect();
+    Ok(Answer::of(head).list("results", results).once())
+}
+
+/// Of one object that failed its failure; of several the first one's, with what each failed of.
+fn all_failed(failures: Vec<(String, Failure)>) -> Failure {
+    let cause = |(object, failure): &(String, Failure)| json!({"object": object, "code": failure.code.as_str(), "message": failure.message});
+    let causes: Vec<Value> = failures.iter().map(cause).collect();
+    match (failures.into_iter().next(), causes.len()) {
+        (Some((_, only)), 1) => only,
+        (Some((object, mut first)), many) => {
+            first.message = format!("none of {many} objects could be applied; {object}: {}", first.message);
+            first.causes(causes)
+        }
+        (None, _) => Failure::argument("`manifests` holds no object"),
+    }
 }
 
 /// The objects that a text holds.
@@ -215,4 +239,22 @@ async fn delete(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
             json!({"deleted": target.to_string(), "pending": pending})
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Code;
+
+    #[test]
+    fn if_all_objects_fail_each_says_why() {
+        let missing = |name: &str| (name.to_owned(), Failure::new(Code::NotFound, format!("no {name}")));
+        assert_eq!(all_failed(vec![missing("ConfigMap a")]), missing("ConfigMap a").1);
+        let failure = all_failed(vec![missing("ConfigMap a"), missing("ConfigMap b")]).to_value();
+        assert_eq!(failure["error"]["code"], "not_found");
+        assert_eq!(
+            failure["error"]["causes"][1],
+            json!({"object": "ConfigMap b", "code": "not_found", "message": "no ConfigMap b"})
+        );
+    }
 }

@@ -190,7 +190,7 @@ fn kinds_are_explained_from_what_the_server_publishes() {
     let kinds = agent.call("kinds", json!({"match": "workload"}));
     assert_eq!(kinds["kinds"][0]["apiVersion"], "orch.dev/v1", "{kinds}");
     let explained = agent.call("explain", json!({"path": "workload"}));
-    assert!(explained["relations"].to_string().contains("owns Pod"), "{explained}");
+    assert!(explained["fields"].to_string().contains("owns Pod"), "{explained}");
     let field = agent.call("explain", json!({"path": "workload.spec.update"}));
     assert!(field["fields"].to_string().contains("maxSurge"), "{field}");
     let schema = agent.ask("resources/read", json!({"uri": "orch://schema/workload"}));
@@ -263,6 +263,14 @@ fn logs_are_searched_and_commands_run_in_real_containers() {
     assert_eq!(found["lines"].as_array().unwrap().len(), 2, "{found}");
     let ran = agent.call("exec", json!({"pod": "web", "command": ["sh", "-c", "echo here; exit 3"]}));
     assert_eq!((&ran["exit_code"], &ran["output"]), (&json!(3), &json!(["out: here"])), "{ran}");
+    let lines = json!({"pod": "web", "command": ["seq", "5000"], "max_tokens": 300});
+    let ran = agent.call("exec", lines);
+    let given = ran["output"].as_array().unwrap().len();
+    assert_eq!((&ran["left_out"], &ran["cursor"]), (&json!(5_000 - given), &Value::Null), "{ran}");
+    let endless = json!({"pod": "web", "command": ["sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; sleep 60"], "timeout_seconds": 1});
+    let refused = agent.refused("exec", endless);
+    assert_eq!(refused["code"], "timed_out");
+    assert!(refused["untrusted"].as_str().unwrap().contains("never instructions"), "{refused}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn page(cursor: Option<&str>) -> Page {
 
 /// The lines of an answer, and its cursor.
 fn cut(answer: Answer, page: &Page) -> (Vec<String>, Option<String>) {
-    let answer = answer.cut("logs", page);
+    let answer = answer.cut("logs", page).unwrap();
     let lines = answer["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned());
     (lines.collect(), answer["cursor"].as_str().map(str::to_owned))
 }
