@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use orch_api::Object as _;
 use orch_client::ApiResource;
 use serde_json::{Value, json};
 
 use super::history::{Changes, is_gap};
 use super::plan::{ThenArgs, offer};
 use super::{Failure, Session, select};
+
+/// How the paths of annotations begin in which the cluster's own components keep what they know of an object.
+const NOTES: &str = "metadata.annotations[orch.dev/";
 
 /// Take back a change, a deletion or a whole plan
 ///
@@ -85,14 +89,14 @@ async fn change(
     Ok(json!({"undo": what}))
 }
 
-/// The name of the last change of an object that somebody made by hand or by a program, and not its own controller by telling
-/// its status.
+/// The name of the last change of an object that somebody made by hand or by a program, and not its own controller by keeping its
+/// books: what it tells in the status, and notes in annotations.
 async fn last(mut changes: Changes<'_>, label: &str) -> Result<Value, Failure> {
     while let Some(change) = changes.next().await? {
         if is_gap(&change) {
             break;
         }
-        if !tells_status_only(&change) {
+        if !keeps_books(&change) {
             return Ok(change["metadata"]["name"].clone());
         }
     }
@@ -100,13 +104,14 @@ async fn last(mut changes: Changes<'_>, label: &str) -> Result<Value, Failure> {
         .hint("changes are kept for some days; `orchctl history` shows them".to_owned()))
 }
 
-/// Whether a change is of nothing but the status.
-fn tells_status_only(change: &Value) -> bool {
-    let fields: Vec<&Value> = change["fields"].as_array().into_iter().flatten().collect();
-    let is_status = |field: &&Value| {
-        field["path"].as_str().is_some_and(|path| path == "status" || path.starts_with("status."))
+/// Whether a change is of nothing but the status, and what a component of the cluster notes in annotations of its own.
+fn keeps_books(change: &Value) -> bool {
+    let by_component = change.text(&["user"]).starts_with("system:");
+    let is_kept = |field: &Value| {
+        let path = field.text(&["path"]);
+        path == "status" || path.starts_with("status.") || (by_component && path.starts_with(NOTES))
     };
-    change["verb"] == "updated" && fields.iter().all(is_status)
+    change["verb"] == "updated" && change["fields"].as_array().into_iter().flatten().all(is_kept)
 }
 
 #[cfg(test)]
@@ -114,14 +119,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_the_status_alone_is_passed_over() {
-        let updated = |paths: &[&str]| {
+    fn a_change_of_what_a_controller_keeps_for_itself_is_passed_over() {
+        let by = |user: &str, paths: &[&str]| {
             let fields: Vec<Value> = paths.iter().map(|path| json!({"path": path})).collect();
-            tells_status_only(&json!({"verb": "updated", "fields": fields}))
+            keeps_books(&json!({"verb": "updated", "user": user, "fields": fields}))
         };
-        assert!(updated(&["status.phase", "status.conditions[0].status"]));
-        assert!(!updated(&["status.phase", "spec.replicas"]));
-        assert!(!updated(&["statusPage"]));
-        assert!(!tells_status_only(&json!({"verb": "deleted"})));
+        let notes = "metadata.annotations[orch.dev/template-hash]";
+        assert!(by("alice", &["status.phase", "status.conditions[0].status"]));
+        assert!(by("system:orch:controller:workload-controller", &["status.phase", notes]));
+        assert!(!by("alice", &["status.phase", notes]), "somebody may mean it");
+        assert!(!by("system:orch:controllers", &[notes, "metadata.annotations[example.com/note]"]));
+        assert!(!by("alice", &["status.phase", "spec.replicas"]));
+        assert!(!by("alice", &["statusPage"]));
+        assert!(!keeps_books(&json!({"verb": "deleted", "user": "system:apiserver"})));
     }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use orch_tests::{Orchd, Run, binary, kubectl_path};
+use orch_tests::{Orchd, Run, binary, kubectl_path, wait_for};
 use serde_json::Value;
 
 use crate::real::{DEADLINE, running, start, text, workload};
@@ -22,6 +22,31 @@ spec:
       containers:
         - {name: web, imagee: \"registry.example/web:1\", ports: [{containerPort: 8080}]}
 ";
+
+/// The revision of a workload's template of which its controller has taken note.
+fn recorded(orch: &Orchd) -> String {
+    let web: Value =
+        serde_json::from_str(&orch.orchctl(&["get", "workload/web", "-o", "json"]).ok()).unwrap();
+    web["metadata"]["annotations"]["orch.dev/revision"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_last_change_is_that_of_who_changed_and_not_of_the_controller_that_followed() {
+    let orch = Orchd::simulated(1);
+    let web = |image: &str| MISSPELT.replace("imagee", "image").replace("registry.example/web:1", image);
+    for (image, revision) in [("a:1", "1"), ("b:1", "2")] {
+        orch.orchctl_with(&["apply", "-f", "-"], &web(image)).ok();
+        wait_for("the controller to take note", DEADLINE, || match recorded(&orch) {
+            noted if noted == revision => Ok(()),
+            noted => Err(format!("revision {noted:?}")),
+        });
+    }
+    // It is only shown: while pods are replaced, the workload's status moves on, and a plan about it grows stale.
+    let shown = orch.orchctl(&["undo", "workload/web"]).ok();
+    assert!(shown.contains("spec.template.spec.containers[web].image: \"b:1\" → \"a:1\""), "{shown}");
+    let unknown = orch.orchctl(&["plan", "--drain", "n9"]).fails();
+    assert!(unknown.contains("nodes \"n9\" not found"), "{unknown}");
+}
 
 /// Runs `orchctl` in the data directory, where the test's files are.
 fn orchctl_in(orch: &Orchd, args: &[&str], editor: &Path) -> Run {
