@@ -8,7 +8,7 @@ use orch_api::{FieldQuery, Kind, Params, Request, Target, Verb};
 use orch_client::ApiResource;
 use serde_json::Value;
 
-use super::output::{BAD, FAINT, GOOD, HEADING, WAITING, paint, print};
+use super::output::{BAD, FAINT, GOOD, HEADING, WAITING, paint, plain, print};
 use super::{Failure, Session, select};
 
 /// The kind of which the server's history is made.
@@ -136,7 +136,7 @@ pub(super) fn is_gap(change: &Value) -> bool {
 pub(super) fn entry(change: &Value) -> String {
     let mut text = format!("{}\n", headline(change));
     if let Some(reason) = change["reason"].as_str().filter(|_| !is_gap(change)) {
-        text.push_str(&format!("  {}\n", paint(Some(HEADING), &format!("because: {reason}"))));
+        text.push_str(&format!("  {}\n", paint(Some(HEADING), &format!("because: {}", plain(reason)))));
     }
     for field in change["fields"].as_array().into_iter().flatten() {
         text.push_str(&line(field));
@@ -146,18 +146,19 @@ pub(super) fn entry(change: &Value) -> String {
 
 /// `revision 5120  2026-01-31T12:00:00Z  updated by alice through sre (orchctl)`
 fn headline(change: &Value) -> String {
-    let text = |name: &str| change[name].as_str().unwrap_or_default();
+    let text = |name: &str| plain(change[name].as_str().unwrap_or_default());
     let revision = paint(Some(FAINT), &format!("revision {}", change["revision"]));
     let time = paint(Some(FAINT), text("time").get(..19).map_or("", |time| time).trim());
     if is_gap(change) {
-        return format!("{revision}  {time}  {}", paint(Some(WAITING), text("reason")));
+        return format!("{revision}  {time}  {}", paint(Some(WAITING), &text("reason")));
     }
-    let verb = match text("verb") {
+    let verb = match text("verb").as_str() {
         "created" => paint(Some(GOOD), "created"),
         "deleted" => paint(Some(BAD), "deleted"),
         other => paint(Some(WAITING), other),
     };
-    let user = if text("user").is_empty() { "somebody unknown" } else { text("user") };
+    let user = Some(text("user")).filter(|name| !name.is_empty());
+    let user = user.unwrap_or_else(|| "somebody unknown".to_owned());
     let through = Some(text("impersonator")).filter(|name| !name.is_empty());
     let through = through.map_or_else(String::new, |name| format!(" through {name}"));
     let details: Vec<String> = [("agent", ""), ("plan", "plan ")]
@@ -171,7 +172,7 @@ fn headline(change: &Value) -> String {
 
 /// `  spec.replicas: 2 -> 3`
 pub(super) fn line(field: &Value) -> String {
-    let path = field["path"].as_str().unwrap_or_default();
+    let path = plain(field["path"].as_str().unwrap_or_default());
     let value = |name: &str| field.get(name).map(short);
     match (value("before"), value("after")) {
         (None, Some(after)) => {
@@ -188,9 +189,9 @@ pub(super) fn line(field: &Value) -> String {
     }
 }
 
-/// A value on one line. What others wrote cannot reach the terminal: JSON escapes it.
+/// A value on one line. JSON does not escape all that can steer a terminal.
 fn short(value: &Value) -> String {
-    let text = value.to_string();
+    let text = plain(&value.to_string());
     match text.char_indices().nth(LONGEST_VALUE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
@@ -203,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    fn plain(change: &Value) -> String {
+    fn told(change: &Value) -> String {
         anstream::adapter::strip_str(&entry(change)).to_string()
     }
 
@@ -220,7 +221,7 @@ mod tests {
         });
         let long = "x".repeat(LONGEST_VALUE - 2);
         assert_eq!(
-            plain(&change),
+            told(&change),
             format!(
                 "revision 5120  2026-01-31T12:00:00Z  updated by alice through sre (orchctl, plan p1)\n  \
                  because: the sale\n  ~ spec.replicas: 2 -> 3\n  + metadata.labels.a: \"b\"\n  - spec.args: [\"{long}…\n"
@@ -231,6 +232,18 @@ mod tests {
     #[test]
     fn a_gap_says_what_is_missing() {
         let gap = json!({"revision": 9, "time": "2026-01-31T12:00:00.000000Z", "verb": "missed", "reason": "all of it"});
-        assert_eq!(plain(&gap), "revision 9  2026-01-31T12:00:00  all of it\n");
+        assert_eq!(told(&gap), "revision 9  2026-01-31T12:00:00  all of it\n");
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_steer_the_terminal() {
+        let evil = "\u{1b}]0;owned\u{7}\r\nnext\u{9b}2J";
+        let fields = json!([{"path": evil, "before": evil, "after": evil}]);
+        let told = ["updated", "missed"].map(|verb| {
+            told(&json!({"verb": verb, "user": evil, "impersonator": evil, "agent": evil, "plan": evil, "reason": evil, "fields": fields}))
+        });
+        let told = told.concat();
+        assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+        assert!(told.lines().all(|line| !line.starts_with("next")), "{told}");
     }
 }

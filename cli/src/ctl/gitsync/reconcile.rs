@@ -9,9 +9,9 @@ use orch_api::{Object as _, Target};
 use orch_ontology::GitSync;
 use serde_json::Value;
 
-use super::show::{condition, passes, plain};
+use super::show::{condition, passes};
 use super::{annotate, label, short, target};
-use crate::ctl::output::{FAINT, GOOD, WAITING, paint, print};
+use crate::ctl::output::{FAINT, GOOD, WAITING, paint, plain, print};
 use crate::ctl::wait::{observe, parse_duration};
 use crate::ctl::{Failure, Session};
 

@@ -8,7 +8,7 @@ use super::short;
 use crate::ctl::describe::lines::{Lines, indented};
 use crate::ctl::history;
 use crate::ctl::output::table::Table;
-use crate::ctl::output::{BAD, FAINT, GOOD, HEADING, WAITING, age, paint};
+use crate::ctl::output::{BAD, FAINT, GOOD, HEADING, WAITING, age, paint, plain};
 
 /// Why one is not ready for the time being: objects are starting, others come first, something has moved in between.
 const PASSING: [&str; 3] = ["Progressing", "DependencyNotReady", "Moved"];
@@ -176,11 +176,6 @@ fn object(item: &Value) -> String {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// Text on one line: what a repository or its server says cannot steer the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use serde_json::Value;
 
-use crate::ctl::output::{BAD, FAINT, GOOD, HEADING, WAITING, paint};
+use crate::ctl::output::{BAD, FAINT, GOOD, HEADING, WAITING, paint, plain};
 
 /// The longest value that is shown whole.
 const LONGEST: usize = 72;
@@ -18,6 +18,9 @@ pub(in crate::ctl) fn show(status: &Value) -> String {
     }
     section(&mut out, "Placements", list(status, "placements"), placement);
     section(&mut out, "Evictions", list(status, "evictions"), eviction);
+    if let Some(omitted) = status["omitted"].as_u64().filter(|omitted| *omitted > 0) {
+        line(&mut out, &paint(Some(FAINT), &format!("and {omitted} more that follow")));
+    }
     summary(&mut out, &status["blastRadius"]);
     out
 }
@@ -26,8 +29,8 @@ fn list<'a>(status: &'a Value, field: &str) -> &'a [Value] {
     status[field].as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_default()
+fn text(value: &Value, field: &str) -> String {
+    plain(value[field].as_str().unwrap_or_default())
 }
 
 /// Writing into a string cannot fail.
@@ -36,13 +39,13 @@ fn line(out: &mut String, text: &str) {
 }
 
 fn object(out: &mut String, change: &Value) {
-    let (sign, style) = match text(change, "action") {
+    let (sign, style) = match text(change, "action").as_str() {
         "Created" => ("+", GOOD),
         "Changed" => ("~", WAITING),
         "Deleted" => ("-", BAD),
         _ => ("=", FAINT),
     };
-    let because = match text(change, "because") {
+    let because = match text(change, "because").as_str() {
         "" => String::new(),
         because => format!("  {}", paint(Some(FAINT), because)),
     };
@@ -51,13 +54,13 @@ fn object(out: &mut String, change: &Value) {
         line(out, &format!("    {}", self::field(field)));
     }
     for warning in list(change, "warnings").iter().filter_map(Value::as_str) {
-        line(out, &format!("    {} {warning}", paint(Some(WAITING), "warning:")));
+        line(out, &format!("    {} {}", paint(Some(WAITING), "warning:"), plain(warning)));
     }
 }
 
 /// `Workload default/web`
 fn name(target: &Value) -> String {
-    match text(target, "namespace") {
+    match text(target, "namespace").as_str() {
         "" => format!("{} {}", text(target, "kind"), text(target, "name")),
         namespace => format!("{} {namespace}/{}", text(target, "kind"), text(target, "name")),
     }
@@ -77,9 +80,10 @@ fn field(change: &Value) -> String {
 }
 
 fn short(value: &str) -> String {
+    let value = plain(value);
     match value.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
+        None => value,
     }
 }
 
@@ -93,7 +97,7 @@ fn section(out: &mut String, title: &str, items: &[Value], show: fn(&Value) -> S
 
 fn placement(item: &Value) -> String {
     let pod = format!("{}/{}", text(item, "namespace"), text(item, "pod"));
-    match text(item, "node") {
+    match text(item, "node").as_str() {
         "" => format!("{pod} {}: {}", paint(Some(BAD), "fits nowhere"), text(item, "message")),
         node => format!("{pod} → {}", paint(Some(GOOD), node)),
     }
@@ -101,7 +105,7 @@ fn placement(item: &Value) -> String {
 
 fn eviction(item: &Value) -> String {
     let pod = format!("{}/{}", text(item, "namespace"), text(item, "pod"));
-    let from = match text(item, "node") {
+    let from = match text(item, "node").as_str() {
         "" => String::new(),
         node => format!(" from {node}"),
     };
@@ -111,7 +115,7 @@ fn eviction(item: &Value) -> String {
 fn summary(out: &mut String, radius: &Value) {
     let number = |field: &str| radius[field].as_i64().unwrap_or_default();
     let names = |field: &str| {
-        let names: Vec<&str> = list(radius, field).iter().filter_map(Value::as_str).collect();
+        let names: Vec<String> = list(radius, field).iter().filter_map(Value::as_str).map(plain).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
     let lost = number("replicasLost");
@@ -148,15 +152,32 @@ mod tests {
             "placements": [{"namespace": "default", "pod": "web+1", "node": "n2"},
                            {"namespace": "default", "pod": "web+2", "message": "0/1 nodes are available"}],
             "evictions": [{"namespace": "default", "pod": "web-1", "node": "n1", "because": "the plan deletes it"}],
+            "omitted": 7,
             "blastRadius": {"created": 1, "changed": 1, "deleted": 1, "replicasLost": 1, "nodesTouched": ["n1", "n2"]},
         });
-        let plain = anstream::adapter::strip_str(&show(&status)).to_string();
+        let told = anstream::adapter::strip_str(&show(&status)).to_string();
         assert_eq!(
-            plain,
+            told,
             "+ ConfigMap default/new\n    data.a: \"1\"\n~ ConfigMap default/web\n    data.a: 2 → 3\n    \
              data.b: [1] → nothing\n    warning: careful\n- Node n1  it is old\nPlacements\n  default/web+1 → n2\n  \
              default/web+2 fits nowhere: 0/1 nodes are available\nEvictions\n  default/web-1 from n1: the plan deletes it\n\
-             1 created, 1 changed, 1 deleted; 1 replicas lost; nodes: n1, n2; services: none\n"
+             and 7 more that follow\n1 created, 1 changed, 1 deleted; 1 replicas lost; nodes: n1, n2; services: none\n"
         );
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_steer_the_terminal() {
+        let evil = "\u{1b}]0;owned\u{7}\r\nnext\u{9b}2J";
+        let target = json!({"kind": evil, "namespace": evil, "name": evil});
+        let field = json!({"path": evil, "before": evil, "after": evil});
+        let told = show(&json!({
+            "changes": [{"target": target, "action": "Changed", "because": evil, "warnings": [evil], "fields": [field]}],
+            "placements": [{"namespace": evil, "pod": evil, "message": evil}, {"pod": evil, "node": evil}],
+            "evictions": [{"namespace": evil, "pod": evil, "node": evil, "because": evil}],
+            "blastRadius": {"nodesTouched": [evil], "servicesAffected": [evil]},
+        }));
+        let told = anstream::adapter::strip_str(&told).to_string();
+        assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+        assert!(told.lines().all(|line| !line.starts_with("next")), "{told}");
     }
 }
