@@ -23,13 +23,11 @@ spec:
         - {name: web, imagee: \"registry.example/web:1\", ports: [{containerPort: 8080}]}
 ";
 
-/// The image of a workload, and the revision of which its controller has taken note.
-fn recorded(orch: &Orchd) -> [String; 2] {
-    let web = orch.orchctl(&["get", "workload/web", "-o", "json"]).ok();
-    let web: Value = serde_json::from_str(&web).unwrap();
-    let image = &web["spec"]["template"]["spec"]["containers"][0]["image"];
-    let revision = &web["metadata"]["annotations"]["orch.dev/revision"];
-    [image, revision].map(|value| value.as_str().unwrap_or_default().to_owned())
+/// The revision of a workload's template of which its controller has taken note.
+fn recorded(orch: &Orchd) -> String {
+    let web: Value =
+        serde_json::from_str(&orch.orchctl(&["get", "workload/web", "-o", "json"]).ok()).unwrap();
+    web["metadata"]["annotations"]["orch.dev/revision"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -39,13 +37,13 @@ fn the_last_change_is_that_of_who_changed_and_not_of_the_controller_that_followe
     for (image, revision) in [("a:1", "1"), ("b:1", "2")] {
         orch.orchctl_with(&["apply", "-f", "-"], &web(image)).ok();
         wait_for("the controller to take note", DEADLINE, || match recorded(&orch) {
-            [_, noted] if noted == revision => Ok(()),
-            [_, noted] => Err(format!("revision {noted:?}")),
+            noted if noted == revision => Ok(()),
+            noted => Err(format!("revision {noted:?}")),
         });
     }
-    let shown = orch.orchctl(&["undo", "workload/web", "--apply"]).ok();
-    assert!(shown.contains("spec.template.spec.containers[web].image: \"b:1\" → \"a:1\""), "{shown}");
-    assert_eq!(recorded(&orch)[0], "a:1");
+    // It is only shown: while pods are replaced, the workload's status moves on, and a plan about it grows stale.
+    let shown = orch.orchctl(&["undo", "workload/web"]).ok();
+    assert!(shown.contains("spec.template.spec.containers[name=\"web\"].image: \"b:1\" -> \"a:1\""), "{shown}");
     let unknown = orch.orchctl(&["plan", "--drain", "n9"]).fails();
     assert!(unknown.contains("nodes \"n9\" not found"), "{unknown}");
 }
