@@ -1,6 +1,6 @@
 //! The fields in which two objects differ.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,15 +62,11 @@ fn compare(path: &FieldPath, before: Option<&Value>, after: Option<&Value>, chan
                 compare(&path, before.get(name), after.get(name), changes);
             }
         }
-        (Some(Value::Array(one)), Some(Value::Array(two))) => match (names(one), names(two)) {
-            (Some(one_names), Some(two_names)) => {
-                let all: BTreeSet<&str> = one_names.iter().chain(&two_names).copied().collect();
-                let item = |items: &[Value], names: &[&str], name: &str| {
-                    names.iter().position(|known| *known == name).map(|at| items[at].clone())
-                };
+        (Some(Value::Array(one)), Some(Value::Array(two))) => match (by_name(one), by_name(two)) {
+            (Some(one), Some(two)) => {
+                let all: BTreeSet<&str> = one.keys().chain(two.keys()).copied().collect();
                 for name in all {
-                    let (before, after) = (item(one, &one_names, name), item(two, &two_names, name));
-                    compare(&path.key(name), before.as_ref(), after.as_ref(), changes);
+                    compare(&path.key(name), one.get(name).copied(), two.get(name).copied(), changes);
                 }
             }
             _ => leaf(path, before, after, changes),
@@ -90,11 +86,11 @@ fn leaf(path: &FieldPath, before: Option<&Value>, after: Option<&Value>, changes
     changes.push(FieldChange { path: path.as_str().to_owned(), before: free(before), after: free(after) });
 }
 
-/// The names of a list's items, if each has one of its own.
-fn names(items: &[Value]) -> Option<Vec<&str>> {
-    let names: Vec<&str> = items.iter().map(|item| item.get("name")?.as_str()).collect::<Option<_>>()?;
-    let distinct: BTreeSet<&&str> = names.iter().collect();
-    (distinct.len() == names.len() && !names.is_empty()).then_some(names)
+/// A list's items by their names, if each has one of its own.
+fn by_name(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
+    let named = items.iter().map(|item| Some((item.get("name")?.as_str()?, item)));
+    let named: BTreeMap<&str, &Value> = named.collect::<Option<_>>()?;
+    (named.len() == items.len() && !named.is_empty()).then_some(named)
 }
 
 /// Whether a key can stand in a path without brackets.
