@@ -316,6 +316,12 @@ impl Window {
         Ok((backlog, self.cursor(&mut state, query)))
     }
 
+    /// A cursor on what comes after now, and when that is.
+    pub(crate) fn watch_from_now(self: &Arc<Self>, query: &Query) -> (Revision, Cursor) {
+        let mut state = self.state.write();
+        (self.now(&state), self.cursor(&mut state, query))
+    }
+
     fn cursor(self: &Arc<Self>, state: &mut State, query: &Query) -> Cursor {
         let place = self.place(query);
         let feed = match &place {
