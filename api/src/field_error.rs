@@ -3,6 +3,7 @@
 //! Messages are Kubernetes' own, letter for letter, because people search for them and clients match on
 //! them. What Kubernetes has no word for (a suggestion) is kept beside the message, not inside it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
@@ -98,6 +99,8 @@ pub enum FieldErrorKind {
     Unknown,
     /// Validation itself failed.
     Internal,
+    /// More is wrong than is told.
+    Omitted,
 }
 
 impl FieldErrorKind {
@@ -111,7 +114,7 @@ impl FieldErrorKind {
             Self::NotSupported => "FieldValueNotSupported",
             Self::Forbidden => "FieldValueForbidden",
             Self::TooLong => "FieldValueTooLong",
-            Self::TooMany => "FieldValueTooMany",
+            Self::TooMany | Self::Omitted => "FieldValueTooMany",
             Self::TypeInvalid => "FieldValueTypeInvalid",
             Self::Unknown => "FieldUnknown",
             Self::Internal => "InternalError",
@@ -130,11 +133,13 @@ impl FieldErrorKind {
             Self::TooMany => "Too many",
             Self::Unknown => "unknown field",
             Self::Internal => "Internal error",
+            Self::Omitted => "and more",
         }
     }
 
     fn shows_value(self) -> bool {
-        !matches!(self, Self::Required | Self::Forbidden | Self::TooLong | Self::Internal | Self::Unknown)
+        let hidden = [Self::Required, Self::Forbidden, Self::TooLong, Self::Internal, Self::Unknown];
+        !hidden.contains(&self)
     }
 }
 
@@ -157,6 +162,9 @@ pub struct FieldError {
 }
 
 impl FieldError {
+    /// The most errors that are told one by one: an object of some MB can have hundreds of thousands.
+    pub const MAX_TOLD: usize = 100;
+
     fn new(path: impl Into<FieldPath>, kind: FieldErrorKind, value: Option<Value>, detail: String) -> Self {
         Self { path: path.into(), kind, value, detail, suggestion: None }
     }
@@ -237,6 +245,29 @@ impl FieldError {
         Self::new(path, FieldErrorKind::Internal, None, detail.into())
     }
 
+    /// So many errors more than are told.
+    pub fn omitted(errors: usize) -> Self {
+        Self::new(FieldPath::root(), FieldErrorKind::Omitted, Some(errors.into()), String::new())
+    }
+
+    /// As many of these errors as are told one by one, and in one more how many others there are.
+    pub fn told(errors: &[Self]) -> Vec<Cow<'_, Self>> {
+        let (told, others) = errors.split_at(errors.len().min(Self::MAX_TOLD));
+        let omitted: usize = others.iter().map(Self::count).sum();
+        let more = (omitted > 0).then(|| Cow::Owned(Self::omitted(omitted)));
+        told.iter().map(Cow::Borrowed).chain(more).collect()
+    }
+
+    /// How many errors this stands for.
+    fn count(&self) -> usize {
+        match (self.kind, &self.value) {
+            (FieldErrorKind::Omitted, Some(count)) => {
+                count.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
+            }
+            _ => 1,
+        }
+    }
+
     /// Whether this is about a field that the schema does not have.
     pub fn is_unknown(&self) -> bool {
         self.kind == FieldErrorKind::Unknown
@@ -264,6 +295,7 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             FieldErrorKind::Unknown => write!(f, "unknown field \"{}\"", self.path.as_str()),
+            FieldErrorKind::Omitted => write!(f, "and {} more", self.count()),
             _ => write!(f, "{}: {}", self.path, self.body()),
         }
     }
@@ -300,6 +332,7 @@ mod tests {
             (FieldError::too_many("items", 3, 2), "items: Too many: 3: must have at most 2 items"),
             (FieldError::unknown("spec.foo", None), "unknown field \"spec.foo\""),
             (FieldError::required(FieldPath::root(), "give it"), "<nil>: Required value: give it"),
+            (FieldError::omitted(7), "and 7 more"),
         ];
         for (error, expected) in cases {
             assert_eq!(error.to_string(), expected);

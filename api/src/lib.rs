@@ -15,6 +15,7 @@ mod age;
 mod authorization;
 mod client;
 mod condition;
+mod depth;
 mod entry;
 mod field_change;
 mod field_error;
@@ -53,6 +54,7 @@ pub use authorization::{
 };
 pub use client::{Api, Client, List, WatchStream, watch_states};
 pub use condition::{Condition, ConditionStatus, Conditions, TypedCondition};
+pub use depth::{MAX_DEPTH, is_deeper};
 pub use entry::{
     Action, Admit, Backend, Cell, Column, Custom, Defines, Definition, KindEntry, Subresource, TokenBinding,
 };

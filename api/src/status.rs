@@ -242,7 +242,8 @@ impl Status {
 
     /// 422: the object is well-formed, but these fields are not valid.
     pub fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        let list = match errors {
+        let told = FieldError::told(errors);
+        let list = match told.as_slice() {
             [one] => one.to_string(),
             many => format!("[{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         };
@@ -250,7 +251,7 @@ impl Status {
             "" => kind.name.to_owned(),
             group => format!("{}.{group}", kind.name),
         };
-        let causes = errors.iter().map(StatusCause::from).collect();
+        let causes = told.iter().map(|error| StatusCause::from(&**error)).collect();
         Self::failure(Reason::Invalid, format!("{subject} {name:?} is invalid: {list}"))
             .about(StatusDetails { causes, ..details(kind.name, kind.group, name) })
     }
@@ -345,6 +346,17 @@ mod tests {
         let status: Status =
             serde_json::from_str(r#"{"kind": "Status", "reason": "Novel", "code": 418}"#).unwrap();
         assert_eq!(status.reason, Some(Reason::Other("Novel".into())));
+    }
+
+    #[test]
+    fn of_very_many_errors_the_first_are_told_and_the_others_counted() {
+        const PODS: Kind = Kind::namespaced("", "v1", "Pod", "pods", "pod");
+        let mut errors = vec![FieldError::required("spec.a", ""); 149];
+        // What a schema says may have been cut already.
+        errors.push(FieldError::omitted(201));
+        let status = Status::invalid(&PODS, "web", &errors);
+        assert!(status.message.ends_with("spec.a: Required value, and 250 more]"), "{status}");
+        assert_eq!(status.details.unwrap().causes.len(), 101);
     }
 
     #[test]

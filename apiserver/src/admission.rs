@@ -2,8 +2,8 @@
 //! be there.
 
 use orch_api::{
-    FieldError, FieldErrorKind, FieldValidation, Kind, Object as _, Schema, Status, StatusCause,
-    StatusDetails,
+    FieldError, FieldErrorKind, FieldValidation, Kind, MAX_DEPTH, Object as _, Schema, Status, StatusCause,
+    StatusDetails, is_deeper,
 };
 use serde_json::Value;
 use tokio::time::timeout;
@@ -14,6 +14,8 @@ use crate::registry::{Call, Registry};
 
 /// The collection whose objects are the places that other objects live in: part of the grammar of paths.
 const NAMESPACES: &str = "namespaces";
+/// How much deeper than the object its metadata may be: who owns a field is told in as many levels as lead to it, and these.
+const OWNERSHIP_DEPTH: usize = 5;
 
 /// Completes and checks an object; `old` is the object as stored. In order: the defaults of a schema that
 /// a user has written, metadata, shape (of what has changed, where a user may have changed the schema since), then what the
@@ -23,6 +25,9 @@ const NAMESPACES: &str = "namespaces";
 /// 422 with everything that is wrong; 400 if a value is of the wrong type.
 pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
     let name = object.name().to_owned();
+    if let Some(error) = too_deep(object, old) {
+        return Err(Status::invalid(kind.kind(), &name, &[error]));
+    }
     kind.entry.schema.drop_nulls(object);
     match kind.entry.custom {
         Some(_) => kind.entry.schema.apply_defaults(object),
@@ -41,16 +46,35 @@ pub(crate) fn admit(kind: &Served, object: &mut Value, old: Option<&Value>) -> R
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(kind.kind(), &name, &errors)) }
 }
 
+/// What nests too deep to be read within a list or an event of a watch. What is stored like that already can be changed
+/// nevertheless, so that it can be mended.
+fn too_deep(object: &Value, old: Option<&Value>) -> Option<FieldError> {
+    let deep_field = |object: &Value| {
+        let is_deep = |(name, value): &(&String, &Value)| {
+            let more = if *name == "metadata" { OWNERSHIP_DEPTH } else { 0 };
+            is_deeper(value, MAX_DEPTH - 1 + more)
+        };
+        object.as_object()?.iter().find(is_deep).map(|(name, _)| name.clone())
+    };
+    let field = deep_field(object)?;
+    if old.and_then(deep_field).is_some() {
+        return None;
+    }
+    let detail = format!("may not nest deeper than {MAX_DEPTH} levels, of which the object is the first");
+    Some(FieldError::forbidden(field, detail))
+}
+
 /// What a compiled type cannot even hold is malformed rather than not valid, as in Kubernetes.
 ///
 /// # Errors
 /// 400 with every field of the wrong type.
 fn wrong_types(kind: &Served, errors: &[FieldError]) -> Result<(), Status> {
-    let wrong: Vec<&FieldError> =
-        errors.iter().filter(|error| error.kind == FieldErrorKind::TypeInvalid).collect();
-    if wrong.is_empty() || kind.entry.custom.is_some() {
+    let is_wrong = |error: &FieldError| error.kind == FieldErrorKind::TypeInvalid;
+    if kind.entry.custom.is_some() || !errors.iter().any(is_wrong) {
         return Ok(());
     }
+    let is_told = |error: &&FieldError| is_wrong(error) || error.kind == FieldErrorKind::Omitted;
+    let wrong: Vec<&FieldError> = errors.iter().filter(is_told).collect();
     let (name, version) = (kind.kind().name, kind.kind().version);
     let list: Vec<String> = wrong.iter().map(ToString::to_string).collect();
     let message = format!("{name} in version {version:?} cannot be handled as a {name}: {}", list.join(", "));
@@ -62,7 +86,7 @@ fn wrong_types(kind: &Served, errors: &[FieldError]) -> Result<(), Status> {
 /// drops them with or without warnings.
 ///
 /// # Errors
-/// 400 under strict validation, each field with what was probably meant.
+/// 400 under strict validation, the first fields with what was probably meant.
 pub(crate) fn strange_fields(
     kind: &Kind,
     schema: &Schema,

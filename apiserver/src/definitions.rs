@@ -96,7 +96,8 @@ impl Definitions {
         (changed || !before.is_empty()).then(|| self.table())
     }
 
-    fn table(&self) -> Arc<Kinds> {
+    /// The table of kinds that the objects define that have been seen last.
+    pub(crate) fn table(&self) -> Arc<Kinds> {
         let mut taken = Names::default();
         self.builtin.iter().for_each(|served| taken.claim(served.kind()));
         let mut known: Vec<(&Key, &Known)> = self.known.iter().collect();

@@ -1,5 +1,7 @@
 //! What is wrong with an object's metadata: the same rules for every kind, in Kubernetes' words.
 
+use std::collections::BTreeSet;
+
 use orch_api::labels::{Labels, validate_labels};
 use orch_api::{FieldError, FieldPath, Kind, Metadata, NameSyntax, Object as _, names};
 use serde::Deserialize as _;
@@ -9,6 +11,9 @@ use crate::kinds::Served;
 
 /// The most bytes that all annotations of an object may have together.
 const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
+/// The most finalizers, and the most owners, that an object may have: they are looked at one by one, time and again.
+const MAX_FINALIZERS: usize = 1_000;
+const MAX_OWNERS: usize = 1_000;
 /// What only the server sets, and never changes.
 const IMMUTABLE: [&str; 6] =
     ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
@@ -36,6 +41,10 @@ fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError>
         // The shape is the schema's to complain about.
         Err(_) => return Vec::new(),
     };
+    let excess = too_many(&metadata, &path);
+    if !excess.is_empty() {
+        return excess;
+    }
     let mut errors = name(kind, &metadata, &path);
     errors.extend(validate_labels(&metadata.labels, &path.child("labels")));
     errors.extend(annotations(&metadata.annotations, &path.child("annotations")));
@@ -46,6 +55,15 @@ fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<FieldError>
         errors.extend(no_new_finalizers(&metadata, old, &path.child("finalizers")));
     }
     errors
+}
+
+fn too_many(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
+    let lists = [
+        ("finalizers", metadata.finalizers.len(), MAX_FINALIZERS),
+        ("ownerReferences", metadata.owner_references.len(), MAX_OWNERS),
+    ];
+    let excess = lists.into_iter().filter(|(_, count, max)| count > max);
+    excess.map(|(list, count, max)| FieldError::too_many(path.child(list), count, max)).collect()
 }
 
 fn name(kind: &Kind, metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
@@ -146,7 +164,7 @@ fn finalizers(metadata: &Metadata, path: &FieldPath) -> Vec<FieldError> {
 fn unqualified_finalizers(object: &Value) -> Vec<FieldError> {
     let path = FieldPath::new("metadata.finalizers");
     let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten().enumerate();
-    let unqualified = finalizers.filter_map(|(index, finalizer)| {
+    let unqualified = finalizers.take(MAX_FINALIZERS).filter_map(|(index, finalizer)| {
         let name = finalizer.as_str()?;
         (!name.contains('/') && !STANDARD_FINALIZERS.contains(&name)).then(|| (path.index(index), name))
     });
@@ -166,13 +184,13 @@ fn no_new_finalizers(metadata: &Metadata, old: &Value, path: &FieldPath) -> Vec<
     if !old.is_terminating() {
         return Vec::new();
     }
-    let known: Vec<&str> =
+    let known: BTreeSet<&str> =
         old["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let added: Vec<&str> = metadata
         .finalizers
         .iter()
         .map(String::as_str)
-        .filter(|finalizer| !known.contains(finalizer))
+        .filter(|finalizer| !known.contains(*finalizer))
         .collect();
     if added.is_empty() {
         return Vec::new();

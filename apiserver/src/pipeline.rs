@@ -183,7 +183,7 @@ async fn dispatch(
     let mut call = authorized(server, identity, via, request).await?;
     call.notices = notices.clone();
     if let Some(warning) = call.kind.entry.custom.as_ref().and_then(|custom| custom.warning.as_deref()) {
-        notices.warn(warning);
+        notices.warn([warning.to_owned()]);
     }
     if call.is_stream() {
         authorize_upgrade(server, &call, received.headers()).await?;
@@ -220,6 +220,9 @@ async fn dispatch(
         (answer, _) => answer,
     };
     references::warn(&server.registry, &call, &mut answer).await?;
+    if let Answer::Object(written) = &mut answer {
+        notices.warn(std::mem::take(&mut written.warnings));
+    }
     respond::answer(answer, &call.kind, wish, &server.stopping).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use orch_api::{
     Action, Admission, AdmissionRequest, Admitted, Authorizer, Concern, Kind, Object as _, Operation, Status,
     World,
@@ -186,18 +186,18 @@ pub(crate) struct Notices(Mutex<Admitted>);
 impl Notices {
     /// Adds what is new.
     fn add(&self, admitted: Admitted) {
+        self.warn(admitted.warnings);
+        self.0.lock().annotations.extend(admitted.annotations);
+    }
+
+    /// Warns the caller.
+    pub(crate) fn warn(&self, warnings: impl IntoIterator<Item = String>) {
         let mut all = self.0.lock();
-        for warning in admitted.warnings {
+        for warning in warnings {
             if !all.warnings.contains(&warning) {
                 all.warnings.push(warning);
             }
         }
-        all.annotations.extend(admitted.annotations);
-    }
-
-    /// Warns the caller.
-    pub(crate) fn warn(&self, warning: &str) {
-        self.add(Admitted { warnings: vec![warning.to_owned()], ..Admitted::default() });
     }
 
     /// The warnings for the caller.
@@ -212,10 +212,8 @@ impl Notices {
 
     /// Writes the warnings as headers.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        for warning in &self.0.lock().warnings {
-            if let Ok(value) = HeaderValue::from_str(&crate::respond::warning(warning)) {
-                headers.append(header::WARNING, value);
-            }
+        for warning in crate::respond::warnings(&self.0.lock().warnings) {
+            headers.append(header::WARNING, warning);
         }
     }
 }

@@ -21,6 +21,10 @@ use crate::table::{Include, partial, table};
 
 /// Answers larger than this are compressed for clients that accept it: Kubernetes' limit.
 const COMPRESS_BYTES: usize = 128 * 1024;
+/// How long all warnings of an answer may be together, and each of them where they are longer: Kubernetes' limits. Clients
+/// refuse answers with more than some KiB of headers, although what they asked for has been done.
+const MAX_WARNINGS_BYTES: usize = 4 * 1024;
+const CUT_WARNING_BYTES: usize = 256;
 /// Large lists travel in pieces of about this size.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -74,28 +78,41 @@ fn object(written: Written, kind: &Served, wish: &Wish) -> Result<Response<Body>
     };
     let content_type = wish.format.content_type(&wish.view.content_type(false));
     let bytes = written_as(wish.format, bytes)?;
-    let mut response = if wish.gzip && bytes.len() > COMPRESS_BYTES {
-        compressed(written.code, &content_type, &[bytes])?
-    } else {
-        json_response(written.code, &content_type, bytes.into())
-    };
-    for warning in &written.warnings {
-        if let Ok(value) = HeaderValue::from_str(&self::warning(warning)) {
-            response.headers_mut().append(header::WARNING, value);
-        }
+    if wish.gzip && bytes.len() > COMPRESS_BYTES {
+        return compressed(written.code, &content_type, &[bytes]);
     }
-    Ok(response)
+    Ok(json_response(written.code, &content_type, bytes.into()))
 }
 
-/// The value of a `Warning` header.
-pub(crate) fn warning(text: &str) -> String {
-    format!("299 - \"{}\"", quoted(text))
+/// The values of the `Warning` headers of one answer. They have a limit together: where they exceed it, each is cut, and those
+/// that still find no room are left out.
+pub(crate) fn warnings(texts: &[String]) -> Vec<HeaderValue> {
+    let size = |text: &String| warning(text, usize::MAX).map_or(0, |warning| warning.len());
+    let fit = texts.iter().map(size).sum::<usize>() <= MAX_WARNINGS_BYTES;
+    let (longest, mut left) = (if fit { usize::MAX } else { CUT_WARNING_BYTES }, MAX_WARNINGS_BYTES);
+    let cut = |text: &String| {
+        let warning = warning(text, longest.min(left))?;
+        left -= warning.len();
+        HeaderValue::from_str(&warning).ok()
+    };
+    texts.iter().filter_map(cut).collect()
 }
 
-/// The text of a `Warning`: printable ASCII, with quotes and backslashes escaped.
-fn quoted(text: &str) -> String {
-    let printable = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
-    printable.flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])).collect()
+/// The value of a `Warning` header of at most so many bytes: printable ASCII, with quotes and backslashes escaped. None if
+/// nothing of the text has room.
+fn warning(text: &str, most: usize) -> Option<String> {
+    let (before, after) = ("299 - \"", '"');
+    let mut warning = before.to_owned();
+    for c in text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }) {
+        let escape = matches!(c, '"' | '\\').then_some('\\');
+        if warning.len() + usize::from(escape.is_some()) + 2 > most {
+            break;
+        }
+        warning.extend(escape.into_iter().chain([c]));
+    }
+    let says_something = warning.len() > before.len();
+    warning.push(after);
+    says_something.then_some(warning)
 }
 
 async fn list(list: List, wish: &Wish) -> Result<Response<Body>, Status> {

@@ -8,12 +8,18 @@ use serde_json::Value;
 
 pub use strategic::strategic_merge_patch;
 
+use crate::depth::{MAX_DEPTH, is_deeper};
+
 /// The most operations that a JSON patch may have.
 pub const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
 
 /// The most bytes that the `copy` operations of a JSON patch may copy altogether: Kubernetes' limit of a
 /// request body. Without it a short patch can double an object time and again.
 pub const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
+
+/// The most values that the operations of a JSON patch may move altogether: items of lists that give way or close up, and
+/// what is moved to another place. Without it ten thousand inserts at the front of a long list take minutes.
+pub const MAX_MOVED_VALUES: usize = 10_000_000;
 
 /// Why a patch was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +43,19 @@ pub enum PatchError {
         /// Bytes copied up to and with the operation that went too far.
         got: usize,
         /// Bytes that may be copied.
+        max: usize,
+    },
+    /// Operations would move more than [`MAX_MOVED_VALUES`]: `413`.
+    #[error(
+        "operation {operation} does not apply at {path:?}: the operations up to it move more than {max} values; \
+         replace the whole list or object instead"
+    )]
+    MovesTooMuch {
+        /// Which operation, from zero.
+        operation: usize,
+        /// The JSON pointer.
+        path: String,
+        /// Values that may be moved.
         max: usize,
     },
     /// A `test` operation found something else: `422`.
@@ -72,13 +91,16 @@ impl PatchError {
     pub fn code(&self) -> u16 {
         match self {
             Self::Malformed(_) => 400,
-            Self::TooManyOperations { .. } | Self::CopyTooLarge { .. } => 413,
+            Self::TooManyOperations { .. } | Self::CopyTooLarge { .. } | Self::MovesTooMuch { .. } => 413,
             Self::TestFailed { .. } | Self::NotApplicable { .. } | Self::NoMergeKey { .. } => 422,
         }
     }
 }
 
 /// Applies a JSON patch to a copy of `object`: all of its operations or none.
+///
+/// No operation may put anything deeper than [`MAX_DEPTH`] levels. Cost: linear in the object, the patch, and what may be
+/// copied and moved.
 pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let operations = match patch {
         Value::Array(operations) => operations,
@@ -91,11 +113,21 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let operations =
         Vec::<PatchOperation>::deserialize(patch).map_err(|e| PatchError::Malformed(e.to_string()))?;
     let mut patched = object.clone();
-    let mut copied = 0;
+    let (mut copied, mut moved) = (0, 0);
     for (index, operation) in operations.iter().enumerate() {
         copied += copied_bytes(&patched, operation);
         if copied > MAX_COPIED_BYTES {
             return Err(PatchError::CopyTooLarge { got: copied, max: MAX_COPIED_BYTES });
+        }
+        moved += moved_values(&patched, operation);
+        if moved > MAX_MOVED_VALUES {
+            let path = operation.path().to_string();
+            return Err(PatchError::MovesTooMuch { operation: index, path, max: MAX_MOVED_VALUES });
+        }
+        if nests_too_deep(&patched, operation) {
+            let problem = format!("the object would nest deeper than {MAX_DEPTH} levels");
+            let path = operation.path().to_string();
+            return Err(PatchError::NotApplicable { operation: index, path, problem });
         }
         if finds_nothing_as_expected(&patched, operation) {
             continue;
@@ -122,6 +154,50 @@ fn copied_bytes(object: &Value, operation: &PatchOperation) -> usize {
         }
         _ => 0,
     }
+}
+
+/// How many values an operation moves: those behind its places in lists, and all that it takes to another place.
+fn moved_values(object: &Value, operation: &PatchOperation) -> usize {
+    let behind = |path: &str| shifted_items(object, path);
+    match operation {
+        PatchOperation::Add(add) => behind(add.path.as_str()),
+        PatchOperation::Copy(copy) => behind(copy.path.as_str()),
+        PatchOperation::Remove(remove) => behind(remove.path.as_str()),
+        PatchOperation::Move(moved) => {
+            let taken = object.pointer(moved.from.as_str()).map_or(0, values);
+            taken + behind(moved.from.as_str()) + behind(moved.path.as_str())
+        }
+        PatchOperation::Replace(_) | PatchOperation::Test(_) => 0,
+    }
+}
+
+/// How many items give way, or close up, when one comes to, or goes from, a place in a list.
+fn shifted_items(object: &Value, path: &str) -> usize {
+    let Some((list, place)) = path.rsplit_once('/') else { return 0 };
+    let length = object.pointer(list).and_then(Value::as_array).map_or(0, Vec::len);
+    place.parse::<usize>().map_or(0, |place| length.saturating_sub(place))
+}
+
+/// How many values there are in a value, itself included.
+fn values(value: &Value) -> usize {
+    1 + match value {
+        Value::Object(fields) => fields.values().map(values).sum(),
+        Value::Array(items) => items.iter().map(values).sum(),
+        _ => 0,
+    }
+}
+
+/// Whether what an operation puts into the object would be too deep in it.
+fn nests_too_deep(object: &Value, operation: &PatchOperation) -> bool {
+    let put = match operation {
+        PatchOperation::Add(add) => Some(&add.value),
+        PatchOperation::Replace(replace) => Some(&replace.value),
+        PatchOperation::Copy(copy) => object.pointer(copy.from.as_str()),
+        PatchOperation::Move(moved) => object.pointer(moved.from.as_str()),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+    };
+    let above = operation.path().as_str().matches('/').count();
+    put.is_some_and(|value| MAX_DEPTH.checked_sub(above).is_none_or(|left| is_deeper(value, left)))
 }
 
 fn failure(operation: usize, error: &json_patch::PatchError) -> PatchError {
@@ -212,6 +288,59 @@ mod tests {
         let many = vec![json!({"op": "test", "path": "", "value": {}}); MAX_JSON_PATCH_OPERATIONS + 1];
         let error = json_patch(&json!({}), &many.into()).unwrap_err();
         assert_eq!(error.to_string(), "The allowed maximum operations in a JSON patch is 10000, got 10001");
+    }
+
+    #[test]
+    fn no_patch_makes_an_object_deeper_than_it_may_be() {
+        let chain = (0..60).fold(json!({}), |below, _| json!({"c": below}));
+        let end = format!("/x{}/a", "/c".repeat(60));
+        let round = [
+            json!({"op": "add", "path": "/x", "value": chain}),
+            json!({"op": "move", "from": "/a", "path": end}),
+            json!({"op": "move", "from": "/x", "path": "/a"}),
+        ];
+        let deeper: Value = std::iter::repeat_n(round, 3_000).flatten().collect();
+        let error = json_patch(&json!({"a": {}}), &deeper).unwrap_err();
+        assert_eq!(error.code(), 422);
+        assert!(error.to_string().contains("nest deeper than 100 levels"), "{error}");
+        let nested = |levels: usize| (0..levels).fold(json!(1), |below, _| json!([below]));
+        let put = |op: &str, path: &str, levels: usize| {
+            json_patch(&json!({"a": 1}), &json!([{"op": op, "path": path, "value": nested(levels)}]))
+        };
+        for (op, path, most) in [("add", "/b", 99), ("replace", "/a", 99), ("add", "", 100)] {
+            assert!(put(op, path, most).is_ok(), "{op} {path}");
+            assert_eq!(put(op, path, most + 1).unwrap_err().code(), 422, "{op} {path}");
+        }
+        let copied = json_patch(
+            &json!({"a": nested(90), "b": {"c": {}}}),
+            &json!([{"op": "copy", "from": "/a", "path": "/b/c/d"}, {"op": "copy", "from": "/b", "path": "/b/c/e"},
+                {"op": "copy", "from": "/b/c/e", "path": "/b/c/e/c/d/0/0/0/0/0/0/-"}]),
+        );
+        assert_eq!(copied.unwrap_err().code(), 422);
+    }
+
+    #[test]
+    fn operations_do_not_move_a_long_list_time_and_again() {
+        let object = json!({"list": vec![0; 200_000]});
+        for operation in [
+            json!({"op": "add", "path": "/list/0", "value": 0}),
+            json!({"op": "remove", "path": "/list/0"}),
+            json!({"op": "move", "from": "/list/0", "path": "/list/-"}),
+            json!({"op": "copy", "from": "/list/0", "path": "/list/0"}),
+        ] {
+            let error = json_patch(&object, &json!(vec![operation; MAX_JSON_PATCH_OPERATIONS])).unwrap_err();
+            assert_eq!(error.code(), 413);
+            assert!(error.to_string().contains("replace the whole list"), "{error}");
+        }
+        let deeper = [
+            json!({"op": "move", "from": "/list", "path": "/inner/list"}),
+            json!({"op": "move", "from": "/inner/list", "path": "/list"}),
+        ];
+        let object = json!({"list": vec![0; 200_000], "inner": {}});
+        let patch: Value = std::iter::repeat_n(deeper, MAX_JSON_PATCH_OPERATIONS / 2).flatten().collect();
+        assert_eq!(json_patch(&object, &patch).unwrap_err().code(), 413);
+        let at_the_end = json!({"op": "add", "path": "/list/-", "value": 0});
+        assert!(json_patch(&object, &json!(vec![at_the_end; MAX_JSON_PATCH_OPERATIONS])).is_ok());
     }
 
     #[test]

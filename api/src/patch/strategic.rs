@@ -3,7 +3,7 @@
 //! Kubernetes keeps a patch strategy beside each list's merge rules; here the list type of the schema says
 //! both: map lists merge by their first key, sets unite, atomic lists are replaced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -57,7 +57,7 @@ fn merge_object(
             }
             (None, Some(Value::Array(ours))) => {
                 if let (Some(order), Some(key)) = (order, MergeKey::of(field)) {
-                    let sorted = key.sorted(ours.clone(), order, ours);
+                    let sorted = key.sorted(ours.clone(), &key.places(order), &key.places(ours));
                     out.insert(name.to_owned(), sorted.into());
                 }
             }
@@ -88,7 +88,8 @@ fn is_directive(key: &str) -> bool {
 
 fn retain_keys(out: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), PatchError> {
     let Some(keys) = list(patch.get(RETAIN_KEYS), RETAIN_KEYS)? else { return Ok(()) };
-    let is_retained = |name: &String| keys.iter().any(|key| key.as_str() == Some(name));
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let is_retained = |name: &String| keys.contains(name.as_str());
     if patch.iter().any(|(name, value)| !is_directive(name) && !value.is_null() && !is_retained(name)) {
         return malformed("Invalid patch format of retainKeys".to_owned());
     }
@@ -101,6 +102,7 @@ fn delete_values(out: &mut Map<String, Value>, patch: &Map<String, Value>) -> Re
         let Some(name) = key.strip_prefix(DELETE_VALUES) else { continue };
         let Some(values) = list(Some(values), DELETE_VALUES)? else { continue };
         if let Some(items) = out.get_mut(name).and_then(Value::as_array_mut) {
+            let values: HashSet<&Value> = values.iter().collect();
             items.retain(|item| !values.contains(item));
         }
     }
@@ -117,39 +119,76 @@ fn merge_list(
         return Ok(theirs.iter().map(plain).collect());
     };
     let replaces = theirs.iter().any(|item| item.get(DIRECTIVE).is_some_and(|d| d == "replace"));
-    let mut merged = if replaces { Vec::new() } else { ours.to_vec() };
+    let mut merged = Merged::of(if replaces { &[] } else { ours }, &key);
     let mut given = Vec::new();
     for item in theirs {
         let id = key.id(item);
         match (item.get(DIRECTIVE).map(|d| d.as_str().unwrap_or_default()), id) {
             (Some("replace"), _) => {}
             (_, None) => return no_key(item, &key),
-            (Some("delete"), Some(id)) => merged.retain(|ours| key.id(ours) != Some(id)),
+            (Some("delete"), Some(id)) => merged.delete(id),
             (Some(other), _) => return malformed(format!("unknown patch type found: {other}")),
             (None, Some(id)) => {
-                given.push(item.clone());
-                let found = merged.iter_mut().find(|ours| key.id(ours) == Some(id));
-                match (found, item.as_object()) {
-                    (Some(found), Some(patch)) => {
-                        let item_type = ty.and_then(Type::items);
-                        *found = merge_object(item_type, found.as_object(), patch)?.into();
-                    }
-                    (Some(_), None) => {}
-                    (None, _) => merged.push(plain(item)),
-                }
+                given.push(item);
+                merged.merge(ty.and_then(Type::items), id, item)?;
             }
         }
     }
+    let merged = merged.items.into_iter().flatten().collect();
     if replaces {
         return Ok(merged);
     }
-    if let Some(order) = order
-        && given.iter().any(|item| !order.iter().any(|o| key.id(o) == key.id(item)))
-    {
-        return malformed("The order in patch list doesn't match $setElementOrder list".to_owned());
-    }
-    Ok(key.sorted(merged, order.unwrap_or(&given), ours))
+    let order = match order {
+        None => key.places(given),
+        Some(order) => {
+            let order = key.places(order);
+            if given.iter().any(|item| !order.contains_key(&key.id(item))) {
+                return malformed("The order in patch list doesn't match $setElementOrder list".to_owned());
+            }
+            order
+        }
+    };
+    Ok(key.sorted(merged, &order, &key.places(ours)))
 }
+
+/// A list while a patch is merged into it. Cost of each item of the patch: a look at where it is.
+struct Merged<'v> {
+    /// Deleted ones leave a gap.
+    items: Vec<Option<Value>>,
+    places: HashMap<&'v Value, Vec<usize>>,
+}
+
+impl<'v> Merged<'v> {
+    fn of(items: &'v [Value], key: &MergeKey<'_>) -> Self {
+        let mut places = HashMap::<_, Vec<usize>>::new();
+        for (place, item) in items.iter().enumerate() {
+            key.id(item).into_iter().for_each(|id| places.entry(id).or_default().push(place));
+        }
+        Self { items: items.iter().cloned().map(Some).collect(), places }
+    }
+
+    fn delete(&mut self, id: &Value) {
+        for place in self.places.remove(id).into_iter().flatten() {
+            self.items[place] = None;
+        }
+    }
+
+    fn merge(&mut self, ty: Option<Type<'_>>, id: &'v Value, item: &'v Value) -> Result<(), PatchError> {
+        let found = self.places.get(id).and_then(|places| self.items[places[0]].as_mut());
+        match (found, item.as_object()) {
+            (Some(found), Some(patch)) => *found = merge_object(ty, found.as_object(), patch)?.into(),
+            (Some(_), None) => {}
+            (None, _) => {
+                self.places.insert(id, vec![self.items.len()]);
+                self.items.push(Some(plain(item)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where in a list the items are, by what tells them apart; of equal ones the first.
+type Places<'v> = HashMap<Option<&'v Value>, usize>;
 
 /// What tells the items of a merging list apart.
 enum MergeKey<'a> {
@@ -174,10 +213,18 @@ impl<'a> MergeKey<'a> {
         }
     }
 
+    fn places<'v>(&self, list: impl IntoIterator<Item = &'v Value>) -> Places<'v> {
+        let mut places = Places::new();
+        for (place, item) in list.into_iter().enumerate() {
+            places.entry(self.id(item)).or_insert(place);
+        }
+        places
+    }
+
     /// The items in `order` as far as it names them; the others are put before the first of those that
     /// they stood before in the `live` list, else at the end.
-    fn sorted(&self, items: Vec<Value>, order: &[Value], live: &[Value]) -> Vec<Value> {
-        let place = |list: &[Value], item: &Value| list.iter().position(|o| self.id(o) == self.id(item));
+    fn sorted(&self, items: Vec<Value>, order: &Places<'_>, live: &Places<'_>) -> Vec<Value> {
+        let place = |list: &Places<'_>, item: &Value| list.get(&self.id(item)).copied();
         let (mut named, mut others): (Vec<Value>, Vec<Value>) =
             items.into_iter().partition(|item| place(order, item).is_some());
         named.sort_by_key(|item| place(order, item));
@@ -334,6 +381,43 @@ mod tests {
         ] {
             assert_eq!(strategic_merge_patch(&schema(), &object, &patch), Ok(expected), "{what}");
         }
+    }
+
+    /// Each item costs the same, however many there are: item by item, this would take many minutes.
+    #[test]
+    fn long_lists_merge_in_little_time() {
+        const MANY: usize = 100_000;
+        let containers = |names: &mut dyn Iterator<Item = usize>, image: &str| -> Value {
+            names.map(|name| json!({"name": name.to_string(), "image": image})).collect()
+        };
+        let words = |numbers: &mut dyn Iterator<Item = usize>| -> Value {
+            numbers.map(|number| number.to_string()).collect()
+        };
+        let object =
+            json!({"containers": containers(&mut (0..MANY), "1"), "finalizers": words(&mut (0..MANY))});
+        let mut theirs = containers(&mut (1..MANY).rev(), "2");
+        theirs.as_array_mut().unwrap().push(json!({"$patch": "delete", "name": "0"}));
+        let patch = json!({
+            "containers": theirs,
+            "$setElementOrder/containers": containers(&mut (0..MANY).rev(), "2"),
+            "finalizers": words(&mut (MANY..2 * MANY)),
+            "$deleteFromPrimitiveList/finalizers": words(&mut (0..MANY)),
+        });
+        let merged = strategic_merge_patch(&schema(), &object, &patch).unwrap();
+        assert!(
+            merged["containers"] == containers(&mut (1..MANY).rev(), "2"),
+            "the patch's order and images"
+        );
+        assert!(merged["finalizers"] == words(&mut (MANY..2 * MANY)));
+        let order = json!({"$setElementOrder/containers": containers(&mut (0..MANY).rev(), "")});
+        let sorted = strategic_merge_patch(&schema(), &object, &order).unwrap();
+        assert!(sorted["containers"] == containers(&mut (0..MANY).rev(), "1"));
+        let keys: Vec<String> = (0..MANY).map(|n| format!("k{n}")).collect();
+        let fields: Map<String, Value> = keys.iter().map(|key| (key.clone(), json!(1))).collect();
+        let mut retained = fields.clone();
+        retained.insert(RETAIN_KEYS.into(), json!(keys));
+        let merged = strategic_merge_patch(&schema(), &json!(fields), &json!(retained)).unwrap();
+        assert!(merged == json!(fields));
     }
 
     #[test]

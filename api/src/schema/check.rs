@@ -1,15 +1,21 @@
 //! Checking an object against its schema; every error is collected.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::{Additional, Dialect, ListType, Node, Rule, Schema, Type, Types, suggest};
 use crate::field_error::{FieldError, FieldPath};
 
+/// Of so many unknown fields it is told what was probably meant: finding that out is work.
+const MAX_SUGGESTIONS: usize = 10;
+
 impl Schema {
     /// Everything wrong with an object, in the order of its fields: unknown fields, wrong types, missing
-    /// fields, values out of their list or range, duplicates. Empty if the object conforms.
+    /// fields, values out of their list or range, duplicates. Empty if the object conforms; at most
+    /// [`FieldError::MAX_TOLD`], and one that counts the others.
     ///
-    /// `null` under a named field counts as absent. Cost: linear in the object when it conforms.
+    /// `null` under a named field counts as absent. Cost: linear in the object.
     pub fn check(&self, object: &Value) -> Vec<FieldError> {
         self.run(object, Mode { unknown: true, values: true, required: true, strictly_closed: false })
     }
@@ -33,7 +39,7 @@ impl Schema {
         self.run(object, Mode { unknown: false, values: true, required: false, strictly_closed: false })
     }
 
-    /// Only the unknown fields, each with a suggestion if a known field was probably meant. Kubernetes
+    /// Only the unknown fields, the first few with a suggestion if a known field was probably meant. Kubernetes
     /// answers these as `400 strict decoding error: unknown field "spec.foo"` under strict validation.
     pub fn unknown_fields(&self, object: &Value) -> Vec<FieldError> {
         self.run(object, Mode { unknown: true, values: false, required: false, strictly_closed: false })
@@ -58,8 +64,12 @@ impl Type<'_> {
             path: Vec::new(),
             above: Vec::new(),
             errors: Vec::new(),
+            omitted: 0,
+            unknown: 0,
         };
         checker.value(self, value, old);
+        let more = (checker.omitted > 0).then(|| FieldError::omitted(checker.omitted));
+        checker.errors.extend(more);
         checker.errors
     }
 }
@@ -85,8 +95,15 @@ pub(super) struct Checker<'a> {
     path: Vec<Step<'a>>,
     /// The types above the current one; as many as there are steps.
     above: Vec<Type<'a>>,
-    pub(super) errors: Vec<FieldError>,
+    errors: Vec<FieldError>,
+    /// How many errors there are beside these.
+    omitted: usize,
+    /// How many of all are about unknown fields.
+    unknown: usize,
 }
+
+/// What tells the items of a map list apart: the values of its keys.
+type Keys<'a> = Vec<Option<&'a Value>>;
 
 impl<'a> Checker<'a> {
     fn value(&mut self, ty: Type<'a>, value: &'a Value, old: Option<&'a Value>) {
@@ -105,7 +122,7 @@ impl<'a> Checker<'a> {
             }
             return;
         }
-        let before = self.errors.len();
+        let before = self.found();
         match value {
             Value::Object(object) => self.object(ty, object, old),
             Value::Array(items) => self.array(ty, items, old),
@@ -113,7 +130,7 @@ impl<'a> Checker<'a> {
         }
         if self.mode.values {
             self.limits(&ty, value);
-            if self.errors.len() == before {
+            if self.found() == before {
                 self.branches(ty, value);
             }
         }
@@ -129,8 +146,7 @@ impl<'a> Checker<'a> {
             } else if let Some(entries) = ty.entries() {
                 self.descend(Step::Entry(name), ty, entries, (value, old));
             } else if self.mode.unknown && self.is_closed(&ty) {
-                let error = self.unknown(ty, name);
-                self.errors.push(error);
+                self.unknown(ty, name);
             }
         }
         if self.mode.required {
@@ -140,7 +156,7 @@ impl<'a> Checker<'a> {
                     Some(value) => value.is_null() && ty.property(name).is_none_or(|p| !p.nullable),
                 };
                 if absent && ty.property(name).is_none_or(|p| p.default.is_none()) {
-                    self.errors.push(FieldError::required(self.here().child(name), ""));
+                    self.report(|checker| FieldError::required(checker.here().child(name), ""));
                 }
             }
         }
@@ -154,8 +170,9 @@ impl<'a> Checker<'a> {
 
     fn array(&mut self, ty: Type<'a>, items: &'a [Value], old: Option<&'a Value>) {
         if let Some(item_type) = ty.items() {
+            let before = counterparts(&ty.node().list, old);
             for (index, item) in items.iter().enumerate() {
-                let old = counterpart(&ty.node().list, item, old);
+                let old = before.as_ref().and_then(|(keys, old)| old.get(&keys_of(keys, item)).copied());
                 self.descend(Step::Item(index), ty, item_type, (item, old));
             }
         }
@@ -169,41 +186,48 @@ impl<'a> Checker<'a> {
     }
 
     fn duplicate_values(&mut self, items: &[Value]) {
+        let mut seen = HashSet::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            if items[..index].contains(item) {
-                self.errors.push(FieldError::duplicate(self.here().index(index), item.clone()));
+            if !seen.insert(item) {
+                self.report(|checker| FieldError::duplicate(checker.here().index(index), item.clone()));
             }
         }
     }
 
     fn duplicate_keys(&mut self, ty: Type<'a>, keys: &[String], items: &[Value]) {
-        let mut seen: Vec<Vec<Option<&Value>>> = Vec::with_capacity(items.len());
+        let mut seen: HashSet<Keys<'_>> = HashSet::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             if !item.is_object() {
                 continue;
             }
             let default = |key: &str| ty.items()?.property(key)?.node().default.as_ref();
-            let found: Vec<Option<&Value>> =
-                keys.iter().map(|key| item.get(key).or_else(|| default(key))).collect();
+            let found: Keys<'_> = keys.iter().map(|key| item.get(key).or_else(|| default(key))).collect();
             if found.iter().all(Option::is_none) {
-                let missing = FieldError::required(self.here().index(index).child(&keys[0]), "");
-                if !self.errors.contains(&missing) {
-                    self.errors.push(missing);
-                }
+                self.missing_key(index, &keys[0]);
             } else if seen.contains(&found) {
-                let error = match found.as_slice() {
-                    [Some(value)] => {
-                        FieldError::duplicate(self.here().index(index).child(&keys[0]), Value::clone(value))
-                    }
-                    _ => {
-                        let shown =
-                            keys.iter().zip(&found).filter_map(|(k, v)| Some((k.clone(), v.cloned()?)));
-                        FieldError::duplicate(self.here().index(index), shown.collect::<Map<_, _>>())
-                    }
-                };
-                self.errors.push(error);
+                self.report(|checker| checker.duplicate(index, keys, &found));
             }
-            seen.push(found);
+            seen.insert(found);
+        }
+    }
+
+    /// Reports that an item lacks a key, unless that has been reported as a missing field.
+    fn missing_key(&mut self, index: usize, key: &str) {
+        let missing = FieldError::required(self.here().index(index).child(key), "");
+        // As many errors as are kept are few.
+        if !self.errors.contains(&missing) {
+            self.report(|_| missing);
+        }
+    }
+
+    fn duplicate(&self, index: usize, keys: &[String], found: &[Option<&Value>]) -> FieldError {
+        let item = self.here().index(index);
+        match found {
+            [Some(value)] => FieldError::duplicate(item.child(&keys[0]), Value::clone(value)),
+            _ => {
+                let shown = keys.iter().zip(found).filter_map(|(k, v)| Some((k.clone(), v.cloned()?)));
+                FieldError::duplicate(item, shown.collect::<Map<_, _>>())
+            }
         }
     }
 
@@ -229,8 +253,10 @@ impl<'a> Checker<'a> {
                 Rule::Not if valid > 0 => "must not validate the schema (not)".to_owned(),
                 _ => continue,
             };
-            let detail = format!("\"{}\" {problem}", self.here().as_str());
-            self.errors.push(FieldError::invalid(self.here(), value.clone(), detail));
+            self.report(|checker| {
+                let detail = format!("\"{}\" {problem}", checker.here().as_str());
+                FieldError::invalid(checker.here(), value.clone(), detail)
+            });
         }
     }
 
@@ -248,20 +274,43 @@ impl<'a> Checker<'a> {
         self.path.pop();
     }
 
-    fn unknown(&self, ty: Type<'a>, name: &str) -> FieldError {
+    /// Notes an error; of very many, only how many there are.
+    pub(super) fn report(&mut self, error: impl FnOnce(&Self) -> FieldError) {
+        if self.errors.len() < FieldError::MAX_TOLD {
+            self.errors.push(error(self));
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    /// How many errors there are by now.
+    fn found(&self) -> usize {
+        self.errors.len() + self.omitted
+    }
+
+    fn unknown(&mut self, ty: Type<'a>, name: &str) {
+        self.unknown += 1;
+        let suggests = self.unknown <= MAX_SUGGESTIONS;
+        self.report(|checker| {
+            let suggestion = suggests.then(|| checker.suggestion(ty, name)).flatten();
+            FieldError::unknown(checker.here().child(name), suggestion)
+        });
+    }
+
+    fn suggestion(&self, ty: Type<'a>, name: &str) -> Option<String> {
         let here = self.here();
         let ancestors =
             self.above.iter().enumerate().map(|(n, &ty)| (self.path_of(n).as_str().to_owned(), ty));
-        let suggestion = suggest::field(name, (here.as_str().to_owned(), ty), ancestors);
-        FieldError::unknown(here.child(name), suggestion)
+        suggest::field(name, (here.as_str().to_owned(), ty), ancestors)
     }
 
     fn wrong_type(&mut self, ty: &Node, value: &Value) {
-        let actual = Types::of(value).map_or("null", Types::name);
-        let here = self.here();
-        let detail =
-            format!("{} in body must be of type {}: \"{actual}\"", here.as_str(), ty.type_name_in_errors());
-        self.errors.push(FieldError::type_invalid(here, actual, detail));
+        self.report(|checker| {
+            let actual = Types::of(value).map_or("null", Types::name);
+            let (here, expected) = (checker.here(), ty.type_name_in_errors());
+            let detail = format!("{} in body must be of type {expected}: \"{actual}\"", here.as_str());
+            FieldError::type_invalid(here, actual, detail)
+        });
     }
 
     pub(super) fn here(&self) -> FieldPath {
@@ -277,10 +326,21 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// The item as it was before, if the list's items can be told apart.
-fn counterpart<'a>(list: &ListType, item: &Value, old: Option<&'a Value>) -> Option<&'a Value> {
+/// The keys of a list, and its items as they were before; none if its items cannot be told apart.
+fn counterparts<'a>(
+    list: &'a ListType,
+    old: Option<&'a Value>,
+) -> Option<(&'a [String], HashMap<Keys<'a>, &'a Value>)> {
     let ListType::Map(keys) = list else { return None };
-    old?.as_array()?.iter().find(|old| keys.iter().all(|key| old.get(key) == item.get(key)))
+    let mut items = HashMap::new();
+    for item in old?.as_array()? {
+        items.entry(keys_of(keys, item)).or_insert(item);
+    }
+    Some((keys, items))
+}
+
+fn keys_of<'a>(keys: &[String], item: &'a Value) -> Keys<'a> {
+    keys.iter().map(|key| item.get(key)).collect()
 }
 
 impl Node {

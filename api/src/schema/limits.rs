@@ -13,13 +13,15 @@ impl Checker<'_> {
         if let Some(allowed) = &node.allowed
             && !allowed.contains(value)
         {
-            let names: Vec<String> = allowed.iter().map(plain).collect();
-            self.errors.push(FieldError::not_supported(self.here(), value.clone(), &names));
+            self.report(|checker| {
+                let names: Vec<String> = allowed.iter().map(plain).collect();
+                FieldError::not_supported(checker.here(), value.clone(), &names)
+            });
         }
         if let Some(format) = &node.format
             && let Some(problem) = format_problem(format, value)
         {
-            self.errors.push(FieldError::invalid(self.here(), value.clone(), problem));
+            self.report(|checker| FieldError::invalid(checker.here(), value.clone(), problem));
         }
         let Some(limits) = &node.limits else { return };
         match value {
@@ -61,34 +63,34 @@ impl Checker<'_> {
                 Dialect::Derived => format!("must be {problem}"),
                 Dialect::Structural => format!("{} in body should be {problem}", here.as_str()),
             };
-            self.errors.push(FieldError::invalid(here, value.clone(), detail));
+            self.report(|_| FieldError::invalid(here, value.clone(), detail));
         }
     }
 
     fn string(&mut self, limits: &Limits, text: &str) {
         let length = text.chars().count();
         if let Some(max) = limits.max_length.filter(|&max| length > max) {
-            self.errors.push(FieldError::too_long(self.here(), text, max));
+            self.report(|checker| FieldError::too_long(checker.here(), text, max));
         }
         let here = self.here();
         if let Some(min) = limits.min_length.filter(|&min| length < min) {
             let detail = format!("{} in body should be at least {min} chars long", here.as_str());
-            self.errors.push(FieldError::invalid(&here, text, detail));
+            self.report(|_| FieldError::invalid(&here, text, detail));
         }
         if let Some(pattern) = limits.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
             let detail = format!("{} in body should match '{pattern}'", here.as_str());
-            self.errors.push(FieldError::invalid(&here, text, detail));
+            self.report(|_| FieldError::invalid(&here, text, detail));
         }
     }
 
     fn count(&mut self, actual: usize, min: Option<usize>, max: Option<usize>, what: &str) {
         let here = self.here();
         if let Some(max) = max.filter(|&max| actual > max) {
-            self.errors.push(FieldError::too_many(&here, actual, max));
+            self.report(|_| FieldError::too_many(&here, actual, max));
         }
         if let Some(min) = min.filter(|&min| actual < min) {
             let detail = format!("{} in body should have at least {min} {what}", here.as_str());
-            self.errors.push(FieldError::invalid(&here, actual, detail));
+            self.report(|_| FieldError::invalid(&here, actual, detail));
         }
     }
 }

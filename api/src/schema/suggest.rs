@@ -9,9 +9,11 @@ use super::Type;
 /// Case is ignored. A third of the letters, at most three, may be wrong, missing, superfluous or swapped.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = name.to_lowercase();
-    let limit = folded.chars().count().div_ceil(3).min(3);
+    let length = folded.chars().count();
+    let limit = length.div_ceil(3).min(3);
     candidates
         .into_iter()
+        .filter(|c| c.chars().count().abs_diff(length) <= limit)
         .map(|c| (distance(&folded, &c.to_lowercase()), c))
         .filter(|&(d, _)| d <= limit)
         .min()

@@ -391,3 +391,60 @@ fn an_outline_has_the_fields_and_their_types_in_place() {
     });
     assert_eq!(schema.outline(), expected);
 }
+
+/// Each item costs the same, however many there are: item by item, this would take many minutes.
+#[test]
+fn long_lists_are_checked_in_little_time() {
+    const MANY: usize = 100_000;
+    let schema = Schema::compile(&json!({
+        "type": "object",
+        "properties": {
+            "words": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "parts": {
+                "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "side"],
+                "items": {"type": "object", "properties": {"name": {"type": "string"}, "side": {"type": "string", "default": "a"}}},
+            },
+        },
+    }))
+    .unwrap();
+    let parts = |numbers: &mut dyn Iterator<Item = usize>| -> Vec<Value> {
+        numbers.map(|n| json!({"name": n.to_string()})).collect()
+    };
+    let words: Vec<String> = (0..MANY).map(|n| n.to_string()).collect();
+    let mut object = json!({"words": words, "parts": parts(&mut (0..MANY))});
+    assert_eq!(schema.check(&object), []);
+    let old = std::mem::replace(&mut object["parts"], parts(&mut (0..MANY).rev()).into());
+    assert_eq!(schema.check_change(&object, &json!({"words": [], "parts": old})), []);
+    object["words"].as_array_mut().unwrap().push("7".into());
+    object["parts"].as_array_mut().unwrap().push(json!({"name": "8", "side": "a"}));
+    assert_eq!(
+        shown(&schema.check(&object)),
+        [
+            "parts[100000]: Duplicate value: {\"name\":\"8\",\"side\":\"a\"}",
+            "words[100000]: Duplicate value: \"7\"",
+        ]
+    );
+}
+
+#[test]
+fn of_very_many_errors_the_first_are_told_and_the_others_counted() {
+    let schema = widget();
+    let unknown: serde_json::Map<String, Value> =
+        (0..300_000).map(|n| (format!("replica{n:06}"), json!(1))).collect();
+    let errors = schema.unknown_fields(&json!({"spec": unknown}));
+    assert_eq!(errors.len(), 101);
+    assert_eq!(errors[99].to_string(), "unknown field \"spec.replica000099\"");
+    assert_eq!(errors[100].to_string(), "and 299900 more");
+    let unknown: serde_json::Map<String, Value> =
+        (0..50).map(|n| (format!("replica{n:02}"), json!(1))).collect();
+    let errors = schema.unknown_fields(&json!({"spec": unknown}));
+    assert_eq!(errors.iter().filter(|error| error.hint().is_some()).count(), 10, "{errors:?}");
+    assert_eq!(errors.len(), 50);
+    let wrong = vec![json!(1); 200];
+    let object = object(json!([{"name": "a", "capabilities": wrong}]));
+    let errors = schema.check(&object);
+    assert_eq!((errors.len(), errors[100].to_string().as_str()), (101, "and 299 more"));
+    // A name that is much longer than all others is like none of them, and not compared with them.
+    let long = json!({"spec": {"r".repeat(3_000_000): 1}});
+    assert_eq!(schema.unknown_fields(&long)[0].hint(), None);
+}

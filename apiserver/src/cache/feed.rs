@@ -112,12 +112,20 @@ pub(crate) struct Lagged;
 #[derive(Debug)]
 pub(super) struct Feed {
     ring: VecDeque<Arc<Change>>,
-    /// Up to where the readers have read; none if it makes no difference: what they have read is kept for others.
-    readers: Option<Vec<Weak<AtomicU64>>>,
+    /// None if it makes no difference who reads: what all have read is kept for others.
+    readers: Option<Readers>,
     /// The number of the change to come.
     next: u64,
     bytes: usize,
     head: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    /// Up to where they have read; of some who have left, too.
+    read: Vec<Weak<AtomicU64>>,
+    /// How many there are.
+    present: usize,
 }
 
 /// How much a ring keeps: changes, and the bytes of their objects.
@@ -127,12 +135,13 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 impl Feed {
     /// A ring that watches can resume from.
     pub(super) fn history() -> Self {
-        Self { ring: VecDeque::new(), readers: None, next: 0, bytes: 0, head: watch::Sender::new(0) }
+        let head = watch::Sender::new(0);
+        Self { ring: VecDeque::new(), readers: None, next: 0, bytes: 0, head }
     }
 
     /// A ring that forgets what all its readers have read: there may be thousands.
     pub(super) fn passing() -> Self {
-        Self { readers: Some(Vec::new()), ..Self::history() }
+        Self { readers: Some(Readers::default()), ..Self::history() }
     }
 
     /// Adds a change and wakes the readers. Returns the revision of the newest change that was forgotten for it.
@@ -151,8 +160,9 @@ impl Feed {
 
     fn forget_read(&mut self) {
         let Some(readers) = &mut self.readers else { return };
-        readers.retain(|reader| reader.strong_count() > 0);
-        let positions = readers.iter().filter_map(Weak::upgrade).map(|read| read.load(Ordering::Relaxed));
+        readers.read.retain(|reader| reader.strong_count() > 0);
+        let positions =
+            readers.read.iter().filter_map(Weak::upgrade).map(|read| read.load(Ordering::Relaxed));
         let slowest = positions.min().unwrap_or(self.next);
         while !self.ring.is_empty() && self.next - (self.ring.len() as u64) < slowest {
             self.pop();
@@ -168,12 +178,21 @@ impl Feed {
     /// A new reader: the number of the change to come, and what tells of it. The reader keeps the number up to date.
     pub(super) fn subscribe(&mut self) -> (Arc<AtomicU64>, watch::Receiver<u64>) {
         let read = Arc::new(AtomicU64::new(self.next));
-        self.readers.iter_mut().for_each(|readers| readers.push(Arc::downgrade(&read)));
+        if let Some(readers) = &mut self.readers {
+            readers.read.push(Arc::downgrade(&read));
+            readers.present += 1;
+        }
         (read, self.head.subscribe())
     }
 
-    pub(super) fn has_readers(&self) -> bool {
-        self.head.receiver_count() > 0
+    /// A reader leaves. Answers whether it was the last of those for whom changes are kept.
+    pub(super) fn unsubscribe(&mut self) -> bool {
+        let Some(readers) = &mut self.readers else { return false };
+        readers.present -= 1;
+        if readers.read.len() > 2 * readers.present {
+            readers.read.retain(|reader| reader.strong_count() > 0);
+        }
+        readers.present == 0
     }
 
     /// The changes after a revision, which must still be in the ring.

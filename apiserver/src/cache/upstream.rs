@@ -27,7 +27,7 @@ pub(super) async fn run(cache: &Cache) {
     loop {
         let outcome = match from {
             None => load(cache, &mut definitions).await.map(|revision| from = Some(revision)),
-            Some(revision) => follow(cache, &mut definitions, revision, &mut pause).await,
+            Some(revision) => follow(cache, &mut definitions, revision, (&mut from, &mut pause)).await,
         };
         match outcome {
             Ok(()) => continue,
@@ -36,8 +36,7 @@ pub(super) async fn run(cache: &Cache) {
                 from = None;
             }
             Err(error) => {
-                // Nothing is lost: what has been reached stays true, and the watch resumes from there.
-                from = from.map(|_| cache.reached());
+                // What has been taken in stays true, and the watch resumes from there.
                 warn!(%error, "the watch cache cannot read the store; trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -70,7 +69,8 @@ async fn load(cache: &Cache, definitions: &mut Definitions) -> Result<Revision, 
         let each = |entry: &Entry| sources.push(Source::of(defines, entry));
         at = ReadAt::Exactly(read_all(cache, &everything(&defining)?, at, each).await?);
     }
-    let after = definitions.renew(sources).await.unwrap_or_else(|| before.clone());
+    // The table made last may never have been served: the store may have failed before its objects were read.
+    let after = definitions.renew(sources).await.unwrap_or_else(|| definitions.table());
     let root = Prefix::new(crate::kinds::ROOT).map_err(unreadable)?;
     let mut found: BTreeMap<usize, Vec<Arc<Cached>>> = BTreeMap::new();
     let place = |served: &Arc<Served>| after.all().iter().position(|other| Arc::ptr_eq(other, served));
@@ -103,11 +103,12 @@ fn serve(cache: &Cache, before: &Kinds, after: Arc<Kinds>, revision: Revision) {
     }
 }
 
+/// Follows the store after a revision; `from` tells from where to go on when it ends.
 async fn follow(
     cache: &Cache,
     definitions: &mut Definitions,
     after: Revision,
-    pause: &mut Duration,
+    (from, pause): (&mut Option<Revision>, &mut Duration),
 ) -> Result<(), StoreError> {
     let root = Prefix::new(crate::kinds::ROOT).map_err(unreadable)?;
     let mut watch = match cache.store.watch(&root, after).await {
@@ -118,8 +119,12 @@ async fn follow(
         other => other?,
     };
     while let Some(batch) = watch.next().await {
-        take_in(cache, definitions, batch?).await?;
-        *pause = FIRST_PAUSE;
+        let batch = batch?;
+        let revision = batch.revision;
+        // Halfway there is nothing to go on from: the windows have the changes, and the kinds that they define are not there.
+        *from = None;
+        take_in(cache, definitions, batch).await?;
+        (*from, *pause) = (Some(revision), FIRST_PAUSE);
     }
     Err(StoreError::Unavailable {
         reason: "the store has ended its watch".into(),

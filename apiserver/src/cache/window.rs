@@ -128,6 +128,18 @@ impl State {
         tell(&mut self.by_path, beside(key.as_str()), change);
     }
 
+    /// A reader of a feed leaves. The feed goes with the last of them: there are as many as somebody reads.
+    fn leave(&mut self, place: &Place) {
+        let (feeds, name) = match place {
+            Place::All => return,
+            Place::Value(field, value) => (&mut self.by_value[*field], value),
+            Place::Path(path) => (&mut self.by_path, path),
+        };
+        if feeds.get_mut(name).is_some_and(Feed::unsubscribe) {
+            feeds.remove(name);
+        }
+    }
+
     fn feed(&self, feed: &Place) -> Option<&Feed> {
         match feed {
             Place::All => Some(&self.all),
@@ -170,13 +182,10 @@ fn together(mut own: Vec<Arc<Cached>>, others: Vec<Arc<Cached>>) -> Vec<Arc<Cach
     own
 }
 
-/// Hands a change to one feed, or forgets the feed if nobody reads it any more.
+/// Hands a change to one feed, if somebody reads it.
 fn tell(feeds: &mut HashMap<Box<str>, Feed>, name: &str, change: &Arc<Change>) {
-    let Some(feed) = feeds.get_mut(name) else { return };
-    if feed.has_readers() {
+    if let Some(feed) = feeds.get_mut(name) {
         feed.push(change.clone());
-    } else {
-        feeds.remove(name);
     }
 }
 
@@ -305,6 +314,12 @@ impl Window {
         }
         let backlog = state.all.after(after).cloned().collect();
         Ok((backlog, self.cursor(&mut state, query)))
+    }
+
+    /// A cursor on what comes after now, and when that is.
+    pub(crate) fn watch_from_now(self: &Arc<Self>, query: &Query) -> (Revision, Cursor) {
+        let mut state = self.state.write();
+        (self.now(&state), self.cursor(&mut state, query))
     }
 
     fn cursor(self: &Arc<Self>, state: &mut State, query: &Query) -> Cursor {
@@ -437,6 +452,19 @@ impl Cursor {
         let all_read =
             state.epoch == self.epoch && state.feed(&self.place)?.next() == self.next.load(Ordering::Relaxed);
         all_read.then(|| self.window.now(&state))
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        if matches!(self.place, Place::All) {
+            return;
+        }
+        let mut state = self.window.state.write();
+        // The feeds of another epoch are others', and do not know of this reader.
+        if state.epoch == self.epoch {
+            state.leave(&self.place);
+        }
     }
 }
 

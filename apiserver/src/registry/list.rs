@@ -12,6 +12,10 @@ use super::{Answer, Call, List, Listed, Registry};
 use crate::cache::{Cached, Query};
 use crate::status::from_store;
 
+/// Entries read at a time where it is not known how many of them are selected: more each time, up to the most.
+const READ_FIRST: usize = 1_000;
+const READ_MOST: usize = 10_000;
+
 /// The moment a list shows.
 enum Moment {
     /// Now: everything committed before the request.
@@ -76,13 +80,10 @@ async fn at(
     let mut items: Vec<Arc<Cached>> = Vec::new();
     let start = from.clone();
     let (mut from, mut rest) = (from, 0);
+    let mut read = READ_FIRST;
     loop {
         // Without selectors one read is one page; with them, as many are read as it takes.
-        let ask = if selects_all && limit != usize::MAX {
-            limit - items.len()
-        } else {
-            limit.saturating_add(1).min(1_000)
-        };
+        let ask = if selects_all && limit != usize::MAX { limit - items.len() } else { read };
         let page = registry.store.list(&query.prefix, ReadAt::Exactly(revision), from.as_ref(), ask).await;
         let page = page.map_err(|error| read_failed(error, revision, query, start.as_ref()))?;
         for entry in &page.entries {
@@ -96,6 +97,8 @@ async fn at(
         if from.is_none() || items.len() > limit || (selects_all && items.len() >= limit) {
             break;
         }
+        read = (read * 2).min(READ_MOST);
+        tokio::task::yield_now().await;
     }
     let more = from.is_some() || items.len() > limit;
     items.truncate(limit);

@@ -98,6 +98,10 @@ enum Start {
     AtLeast(Revision),
     /// With what comes after this revision.
     After(Revision),
+    /// With what comes after now.
+    AfterNow,
+    /// With what comes after what is known here, even if that is of some time ago.
+    AfterKnown,
 }
 
 /// Starts a watch.
@@ -121,6 +125,14 @@ pub(super) async fn watch(registry: &Registry, call: &Call) -> Result<Answer, St
                 Ok(started) => started,
                 Err(oldest) => return Ok(failed(call, too_old(revision, oldest))),
             }
+        }
+        Start::AfterNow => {
+            registry.cache.catch_up().await?;
+            from_now(window, &query)
+        }
+        Start::AfterKnown => {
+            registry.cache.loaded().await;
+            from_now(window, &query)
         }
     };
     let params = call.params();
@@ -156,6 +168,12 @@ struct Started {
 fn present(window: &Arc<Window>, query: &Query) -> (VecDeque<Item>, Started) {
     let (snapshot, cursor) = window.list_and_watch(query);
     (snapshot.objects.into_iter().map(Item::Present).collect(), Started { cursor, start: snapshot.revision })
+}
+
+/// What comes from now on.
+fn from_now(window: &Arc<Window>, query: &Query) -> (VecDeque<Item>, Started) {
+    let (start, cursor) = window.watch_from_now(query);
+    (VecDeque::new(), Started { cursor, start })
 }
 
 /// What comes after a revision; or the oldest revision that works.
@@ -203,7 +221,11 @@ fn start(call: &Call) -> Result<Start, Status> {
             "resourceVersionMatch",
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )),
-        (Some(false), Some(_)) => Ok(Start::After(asked.unwrap_or_default())),
+        (Some(false), Some(_)) => Ok(match asked {
+            None => Start::AfterNow,
+            Some(Revision::ZERO) => Start::AfterKnown,
+            Some(revision) => Start::After(revision),
+        }),
         (None, None) => Ok(match asked {
             None => Start::Now,
             Some(Revision::ZERO) => Start::AtLeast(Revision::ZERO),

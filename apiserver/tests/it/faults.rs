@@ -143,6 +143,30 @@ async fn lost_history_ends_watches_with_410_and_the_cache_loads_again() {
 }
 
 #[tokio::test]
+async fn no_change_is_told_twice_when_the_kind_that_it_defines_cannot_be_read() {
+    let (host, store) = start().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let mut watch = host.watch(&format!("{definitions}?watch=1")).await;
+    store.next_list(StoreError::Invalid { reason: "damaged".into() });
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}}}]},
+    });
+    host.post(definitions, definition).await.is(201);
+    let mut events = vec![watch.brief().await];
+    while let Some(event) = events.last().filter(|event| *event != "end") {
+        assert!(["ADDED things.example.com", "ERROR "].contains(&event.as_str()), "{events:?}");
+        events.push(watch.brief().await);
+    }
+    // Once the cache has loaded again, the kind is there.
+    host.get(definitions).await.is(200);
+    host.get("/apis/example.com/v1/things").await.is(200);
+}
+
+#[tokio::test]
 async fn history_is_compacted_after_a_while_and_what_is_there_stays() {
     let (host, store) = start().await;
     host.post(MAPS, map("a", json!({}))).await.is(201);

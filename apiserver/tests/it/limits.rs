@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use orch_transport::client_config;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -46,7 +46,7 @@ async fn a_body_that_takes_too_long_is_answered_408_and_holds_nothing() {
             }
         };
         assert_eq!(reply.status(), 408);
-        let status: serde_json::Value = reply.json().await.unwrap();
+        let status: Value = reply.json().await.unwrap();
         assert_eq!(status["reason"], "Timeout");
         assert!(status["message"].as_str().unwrap().contains("within 60 s"), "{status}");
     }
@@ -154,6 +154,93 @@ async fn names_labels_and_patches_are_bounded() {
     let operations = vec![json!({"op": "test", "path": "/kind", "value": "ConfigMap"}); 10_001];
     let patch = host.patch(&format!("{MAPS}/a"), "application/json-patch+json", json!(operations)).await;
     patch.fails(413, "RequestEntityTooLarge", "10000");
+}
+
+#[tokio::test]
+async fn finalizers_and_owners_are_bounded_in_number() {
+    let host = Host::start().await;
+    let finalizers = |count: usize| (0..count).map(|n| format!("a.b/{n}")).collect::<Value>();
+    let owner = |n| json!({"apiVersion": "v1", "kind": "A", "name": "a", "uid": format!("{n}")});
+    let owners = |count: usize| (0..count).map(owner).collect::<Value>();
+    // The last of each are as many as a body holds: compared one by one with each other, they would take minutes.
+    for (field, few, many) in [
+        ("finalizers", finalizers(1_000), [finalizers(1_001), finalizers(200_000)]),
+        ("ownerReferences", owners(1_000), [owners(1_001), owners(45_000)]),
+    ] {
+        let object = |value| json!({"metadata": {"name": field.to_lowercase(), field: value}});
+        for many in many {
+            let reply = host.post(MAPS, object(many)).await;
+            assert!(reply.text.len() < 1_000, "{field}: {} bytes", reply.text.len());
+            reply.fails(422, "Invalid", "must have at most 1000 items");
+        }
+        host.post(MAPS, object(few)).await.is(201);
+    }
+}
+
+/// A server with a kind whose schema keeps what it does not know only below `spec.free`.
+async fn with_things() -> Host {
+    let host = Host::start().await;
+    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let schema =
+        json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {"free": free}}}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]},
+    });
+    host.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await.is(201);
+    host
+}
+
+const THINGS: &str = "/apis/example.com/v1/things";
+
+#[tokio::test]
+async fn of_very_many_strange_fields_a_few_are_told() {
+    let host = with_things().await;
+    let fields = |count: usize, name: &dyn Fn(usize) -> String| {
+        (0..count).map(|n| (name(n), json!(1))).collect::<serde_json::Map<_, _>>()
+    };
+    let mut strange = json!(fields(200_000, &|n| format!("datas{n}")));
+    strange["metadata"] = json!({"name": "a"});
+    let refused = host.post(MAPS, strange).await;
+    assert!(refused.text.len() < 30_000, "{} bytes", refused.text.len());
+    refused.fails(400, "BadRequest", "and 199900 more");
+    // What is dropped with a warning is told in as many headers as every client takes.
+    let spec = fields(400, &|n| format!("{n}-{}", "x".repeat(200)));
+    let made = host.post(THINGS, json!({"metadata": {"name": "a"}, "spec": spec})).await;
+    let warnings: Vec<usize> = made.headers.get_all("warning").iter().map(|value| value.len()).collect();
+    assert!(warnings.len() > 10 && warnings.iter().sum::<usize>() <= 4096, "{warnings:?}");
+    assert_eq!(made.is(201)["spec"], json!({}));
+}
+
+#[tokio::test]
+async fn objects_nest_a_hundred_levels_however_they_are_written() {
+    let host = with_things().await;
+    let nested = |levels: usize| (0..levels).fold(json!(1), |below, _| json!({"a": below}));
+    let thing = |name: &str, levels: usize| {
+        json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": name},
+            "spec": {"free": nested(levels - 2)}})
+    };
+    let deepest = host.post(THINGS, thing("a", 100)).await.is(201);
+    host.post(THINGS, thing("b", 101)).await.fails(422, "Invalid", "spec: Forbidden: may not nest deeper");
+    host.apply(&format!("{THINGS}/b"), "x", thing("b", 101)).await.fails(422, "Invalid", "100 levels");
+    let path = format!("{THINGS}/a");
+    host.put(&path, thing("a", 101)).await.fails(422, "Invalid", "100 levels");
+    host.merge(&path, json!({"spec": {"free": nested(99)}})).await.fails(422, "Invalid", "100 levels");
+    let inside = format!("/spec/free{}", "/a".repeat(97));
+    let patch = json!([{"op": "add", "path": format!("{inside}/b"), "value": {}}]);
+    assert_eq!(host.patch(&path, "application/json-patch+json", patch).await.code, 422);
+    let patch = json!([
+        {"op": "add", "path": "/spec/free/b", "value": {"c": {}}},
+        {"op": "move", "from": "/spec/free/a", "path": "/spec/free/b/c/a"}]);
+    host.patch(&path, "application/json-patch+json", patch).await.fails(422, "Invalid", "100 levels");
+    host.merge(&path, json!({"metadata": {"labels": {"x": "y"}}})).await.is(200);
+    // A parser that stops at 128 levels reads what is there, wherever it is.
+    assert_eq!(host.get(THINGS).await.is(200)["items"][0]["spec"], deepest["spec"]);
+    let event = host.watch(&format!("{THINGS}?watch=1")).await.next().await.unwrap();
+    assert_eq!(event["object"]["spec"], deepest["spec"]);
+    host.delete(&path).await.is(200);
 }
 
 #[tokio::test]

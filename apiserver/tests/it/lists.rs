@@ -1,6 +1,10 @@
 //! list: selectors, pages, revisions.
 
+use std::sync::Arc;
+
 use orch_store::Revision;
+use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
+use orch_store::testing::FaultyStore;
 use serde_json::{Value, json};
 
 use crate::host::{Host, MAPS, PODS, map, pod, text};
@@ -115,6 +119,24 @@ async fn pages_show_one_revision_whatever_happens_meanwhile() {
         assert_eq!(seen, (0..25).map(|n| format!("m{n:02}")).collect::<Vec<_>>(), "{selector}");
         host.delete(&format!("{MAPS}/m11x")).await.is(200);
     }
+}
+
+#[tokio::test]
+async fn a_small_page_that_selects_little_costs_few_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(EmbeddedConfig::new(directory.path().join("store"))).unwrap();
+    let store = Arc::new(FaultyStore::new(Arc::new(store)));
+    let host = Host::start_on(directory, store.clone()).await;
+    host.make_namespace("default").await;
+    for n in 0..50 {
+        host.post(MAPS, map(&format!("m{n:02}"), json!({}))).await.is(201);
+    }
+    let (now, before) = (host.store.revision().await.unwrap(), store.lists());
+    for selector in ["labelSelector=none%3Dx", "fieldSelector=metadata.name%3Dm49"] {
+        let list = host.get(&format!("{MAPS}?limit=1&{selector}&resourceVersion={now}")).await.is(200);
+        assert_eq!(list["metadata"].get("continue"), None, "{list}");
+    }
+    assert_eq!(store.lists() - before, 2, "one read for each list");
 }
 
 #[tokio::test]

@@ -156,6 +156,20 @@ async fn initial_events_end_with_a_marked_bookmark() {
 }
 
 #[tokio::test]
+async fn who_wants_no_initial_events_gets_what_comes_later() {
+    let host = Host::start().await;
+    host.post(MAPS, map("a", json!({}))).await.is(201);
+    host.get(MAPS).await.is(200);
+    for (number, version) in ["", "&resourceVersion=0"].into_iter().enumerate() {
+        let query = format!("watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan{version}");
+        let mut watch = host.watch(&format!("{MAPS}?{query}")).await;
+        host.post(MAPS, map(&format!("b{number}"), json!({}))).await.is(201);
+        assert_eq!(watch.brief().await, format!("ADDED b{number}"), "{version}");
+        host.get(MAPS).await.is(200);
+    }
+}
+
+#[tokio::test]
 async fn a_quiet_watch_gets_bookmarks_and_ends_when_its_time_is_up() {
     let host = Host::start().await;
     let from = host.store.revision().await.unwrap();

@@ -96,10 +96,11 @@ fn match_resources(of: &MatchResources, path: &FieldPath) -> Vec<FieldError> {
 
 fn rule(of: &NamedRuleWithOperations, path: &FieldPath) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let mut seen = BTreeSet::new();
     for (index, name) in of.resource_names.iter().enumerate() {
         let at = path.child("resourceNames").index(index);
         errors.extend(invalid_each(&at, name, path_segment(name)));
-        if of.resource_names[..index].contains(name) {
+        if !seen.insert(name) {
             errors.push(FieldError::duplicate(&at, name.clone()));
         }
     }

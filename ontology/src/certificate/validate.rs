@@ -1,5 +1,7 @@
 //! What is wrong with a request for a certificate: Kubernetes' rules, in its words.
 
+use std::collections::HashSet;
+
 use orch_api::{ConditionStatus, FieldError, FieldPath, names};
 
 use super::{CertificateRequest, CertificateSigningRequest, CertificateSigningRequestSpec};
@@ -112,10 +114,11 @@ impl CertificateSigningRequestSpec {
         if self.usages.is_empty() {
             errors.push(FieldError::required(&usages, "usages must be provided"));
         }
+        let mut seen = HashSet::new();
         for (index, usage) in self.usages.iter().enumerate() {
             if !USAGES.contains(&usage.as_str()) {
                 errors.push(FieldError::not_supported(usages.index(index), usage.as_str(), &USAGES));
-            } else if self.usages[..index].contains(usage) {
+            } else if !seen.insert(usage) {
                 errors.push(FieldError::duplicate(usages.index(index), usage.as_str()));
             }
         }

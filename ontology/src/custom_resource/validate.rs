@@ -1,5 +1,7 @@
 //! The rules for a definition, and for its changes. Kubernetes' rules and words.
 
+use std::collections::HashSet;
+
 use orch_api::names::{dns_subdomain, dns1035_label};
 use orch_api::{FieldError, FieldPath, JsonPath, Schema};
 use serde_json::Value;
@@ -124,8 +126,8 @@ fn versions(versions: &[CustomResourceDefinitionVersion], path: &FieldPath) -> V
         let why = "must have exactly one version marked as storage version";
         errors.push(FieldError::invalid(path, shown(), why));
     }
-    let repeated = |index: usize| versions[..index].iter().any(|other| other.name == versions[index].name);
-    if (0..versions.len()).any(repeated) {
+    let names: HashSet<&str> = versions.iter().map(|version| version.name.as_str()).collect();
+    if names.len() < versions.len() {
         errors.push(FieldError::invalid(path, shown(), "must contain unique version names"));
     }
     for (index, version) in versions.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! What is wrong with a node: Kubernetes' rules, in its words.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use orch_api::{FieldError, FieldPath, names};
@@ -56,12 +57,12 @@ impl Node {
 
 fn validate_taints(taints: &[Taint], path: &FieldPath) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let mut seen = HashSet::new();
     for (index, taint) in taints.iter().enumerate() {
         let path = path.index(index);
         errors.extend(invalid_each(&path.child("key"), &taint.key, names::qualified_name(&taint.key)));
         errors.extend(invalid_each(&path.child("value"), &taint.value, names::label_value(&taint.value)));
-        let same = |other: &Taint| other.key == taint.key && other.effect == taint.effect;
-        if taints[..index].iter().any(same) {
+        if !seen.insert((&taint.key, taint.effect)) {
             let shown = serde_json::to_value(taint).unwrap_or_default();
             let detail = "taints must be unique by key and effect pair".to_owned();
             errors.push(FieldError { detail, ..FieldError::duplicate(&path, shown) });

@@ -1,11 +1,13 @@
 //! What is wrong with a pod's spec: Kubernetes' rules, in its words.
 
+use std::collections::HashSet;
+
 use orch_api::labels::validate_labels;
 use orch_api::{FieldError, FieldPath, names};
 
 use super::validate_containers::{validate_container, validate_host_ports};
 use super::validate_volumes::validate_volumes;
-use super::{Container, PodSpec, TaintEffect, Toleration, TolerationOperator, TopologySpreadConstraint};
+use super::{PodSpec, TaintEffect, Toleration, TolerationOperator, TopologySpreadConstraint};
 use crate::syntax::{invalid_each, non_negative, required_dns_label, user_id};
 
 impl PodSpec {
@@ -49,15 +51,15 @@ impl PodSpec {
             return vec![FieldError::required(&containers, "")];
         }
         let mut errors = Vec::new();
-        let mut seen: Vec<&Container> = Vec::new();
+        let mut seen = HashSet::new();
+        let volumes: HashSet<&str> = self.volumes.iter().map(|volume| volume.name.as_str()).collect();
         for (field, container) in self.all_containers() {
             let path = path.child(field.as_str());
             errors.extend(required_dns_label(&path.child("name"), &container.name));
-            if !container.name.is_empty() && seen.iter().any(|other| other.name == container.name) {
+            if !container.name.is_empty() && !seen.insert(container.name.as_str()) {
                 errors.push(FieldError::duplicate(path.child("name"), container.name.as_str()));
             }
-            seen.push(container);
-            errors.extend(validate_container(container, &self.volumes, self.host_network, &path));
+            errors.extend(validate_container(container, &volumes, self.host_network, &path));
         }
         errors.extend(validate_host_ports(&self.containers, &containers));
         errors

@@ -1,10 +1,12 @@
 //! What is wrong with a container: Kubernetes' rules, in its words.
 
+use std::collections::HashSet;
+
 use orch_api::{FieldError, FieldPath, names};
 
 use super::{
     Capabilities, Container, ContainerPort, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector,
-    ResourceRequirements, SecurityContext, Volume, VolumeMount,
+    ResourceRequirements, SecurityContext, VolumeMount,
 };
 use crate::syntax::{
     config_key, env_var_name, invalid_each, non_negative_quantity, port_name, port_number, required_name,
@@ -14,7 +16,7 @@ use crate::syntax::{
 /// Everything wrong with a container but its name.
 pub(super) fn validate_container(
     container: &Container,
-    volumes: &[Volume],
+    volumes: &HashSet<&str>,
     host_network: bool,
     path: &FieldPath,
 ) -> Vec<FieldError> {
@@ -73,7 +75,7 @@ fn validate_ports(ports: &[ContainerPort], host_network: bool, path: &FieldPath)
 /// A port of the node can be taken once.
 pub(super) fn validate_host_ports(containers: &[Container], path: &FieldPath) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let mut taken = Vec::new();
+    let mut taken = HashSet::new();
     for (container_index, container) in containers.iter().enumerate() {
         for (port_index, port) in container.ports.iter().enumerate() {
             let Some(host_port) = port.host_port.filter(|port| *port != 0) else { continue };
@@ -83,7 +85,7 @@ pub(super) fn validate_host_ports(containers: &[Container], path: &FieldPath) ->
                 let path = path.index(container_index).child("ports").index(port_index).child("hostPort");
                 errors.push(FieldError::duplicate(path, address.as_str()));
             }
-            taken.push(address);
+            taken.insert(address);
         }
     }
     errors
@@ -209,19 +211,20 @@ fn validate_env_from(source: &EnvFromSource, path: &FieldPath) -> Vec<FieldError
     errors
 }
 
-fn validate_mounts(mounts: &[VolumeMount], volumes: &[Volume], path: &FieldPath) -> Vec<FieldError> {
+fn validate_mounts(mounts: &[VolumeMount], volumes: &HashSet<&str>, path: &FieldPath) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let mut seen = HashSet::new();
     for (index, mount) in mounts.iter().enumerate() {
         let path = path.index(index);
         if mount.name.is_empty() {
             errors.push(FieldError::required(path.child("name"), ""));
-        } else if !volumes.iter().any(|volume| volume.name == mount.name) {
+        } else if !volumes.contains(mount.name.as_str()) {
             errors.push(FieldError::not_found(path.child("name"), mount.name.as_str()));
         }
         let mount_path = path.child("mountPath");
         if mount.mount_path.is_empty() {
             errors.push(FieldError::required(&mount_path, ""));
-        } else if mounts[..index].iter().any(|other| other.mount_path == mount.mount_path) {
+        } else if !seen.insert(mount.mount_path.as_str()) {
             errors.push(FieldError::invalid(&mount_path, mount.mount_path.as_str(), "must be unique"));
         }
     }

@@ -1,5 +1,7 @@
 //! What is wrong with a pod's volumes: Kubernetes' rules, in its words.
 
+use std::collections::HashSet;
+
 use orch_api::{FieldError, FieldPath};
 
 use super::{
@@ -16,12 +18,13 @@ const VOLUME_FIELDS: [&str; 5] =
 
 pub(super) fn validate_volumes(volumes: &[Volume], path: &FieldPath) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let mut seen = HashSet::new();
     for (index, volume) in volumes.iter().enumerate() {
         let path = path.index(index);
         let name = path.child("name");
         errors.extend(volume.validate_source(&path));
         errors.extend(required_dns_label(&name, &volume.name));
-        if volumes[..index].iter().any(|other| other.name == volume.name) {
+        if !seen.insert(volume.name.as_str()) {
             errors.push(FieldError::duplicate(&name, volume.name.as_str()));
         }
     }
@@ -64,16 +67,15 @@ impl ProjectedVolumeSource {
     fn validate(&self, path: &FieldPath) -> Vec<FieldError> {
         let mut errors: Vec<FieldError> =
             validate_mode(self.default_mode, &path.child("defaultMode")).into_iter().collect();
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen = HashSet::new();
         for (index, source) in self.sources.iter().enumerate() {
             let path = path.child("sources").index(index);
             errors.extend(source.validate(&path));
             for file in source.files() {
-                if seen.contains(&file) {
+                if !seen.insert(file) {
                     let detail = format!("conflicting duplicate paths {file:?}");
                     errors.push(FieldError::invalid(&path, file, detail));
                 }
-                seen.push(file);
             }
         }
         errors

@@ -369,3 +369,26 @@ fn a_container_that_ended_for_good_does_not_come_back() {
         ["status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state"]
     );
 }
+
+/// Each item costs the same, however many there are: compared one by one with each other, these would take many minutes.
+#[test]
+fn long_lists_of_a_pod_are_checked_in_little_time() {
+    const MANY: usize = 50_000;
+    let volume = |n| json!({"name": format!("v{n}"), "emptyDir": {}});
+    let mount = |n| json!({"name": format!("v{n}"), "mountPath": format!("/v{n}")});
+    let file = |n| json!({"key": "a", "path": format!("f{n}")});
+    let mut volumes: Vec<Value> = (0..MANY).map(volume).collect();
+    let files: Vec<Value> = (0..MANY).chain([7]).map(file).collect();
+    volumes[0] =
+        json!({"name": "v0", "projected": {"sources": [{"configMap": {"name": "a", "items": files}}]}});
+    let mounts: Vec<Value> = (0..MANY).rev().map(mount).collect();
+    let containers = json!([{"name": "web", "image": "busybox", "volumeMounts": mounts}]);
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"containers": containers, "volumes": volumes},
+    });
+    let expected = says([
+        "spec.volumes[0].projected.sources[0]: Invalid value: \"f7\": conflicting duplicate paths \"f7\"",
+    ]);
+    assert_eq!(messages(admit(&mut pod, None)), expected);
+}

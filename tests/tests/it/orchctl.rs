@@ -43,7 +43,10 @@ fn the_last_change_is_that_of_who_changed_and_not_of_the_controller_that_followe
     }
     // It is only shown: while pods are replaced, the workload's status moves on, and a plan about it grows stale.
     let shown = orch.orchctl(&["undo", "workload/web"]).ok();
-    assert!(shown.contains("spec.template.spec.containers[name=\"web\"].image: \"b:1\" -> \"a:1\""), "{shown}");
+    assert!(
+        shown.contains("spec.template.spec.containers[name=\"web\"].image: \"b:1\" -> \"a:1\""),
+        "{shown}"
+    );
     let unknown = orch.orchctl(&["plan", "--drain", "n9"]).fails();
     assert!(unknown.contains("nodes \"n9\" not found"), "{unknown}");
 }

@@ -3,7 +3,11 @@ use orch_store::Entry;
 use super::*;
 
 fn window() -> Arc<Window> {
-    let entry = orch_ontology::KINDS.iter().find(|entry| entry.kind.plural == "configmaps").unwrap();
+    window_of("configmaps")
+}
+
+fn window_of(plural: &str) -> Arc<Window> {
+    let entry = orch_ontology::KINDS.iter().find(|entry| entry.kind.plural == plural).unwrap();
     Arc::new(Window::new(entry.kind, Reading::of(entry)))
 }
 
@@ -17,7 +21,11 @@ fn put(window: &Window, revision: u64, path: &str) {
 }
 
 fn query(path: &str, fields: &str) -> Query {
-    let prefix = Prefix::new(format!("/registry/core/configmaps{path}")).unwrap();
+    query_of("configmaps", path, fields)
+}
+
+fn query_of(plural: &str, path: &str, fields: &str) -> Query {
+    let prefix = Prefix::new(format!("/registry/core/{plural}{path}")).unwrap();
     Query { prefix, labels: LabelQuery::default(), fields: fields.parse().unwrap() }
 }
 
@@ -45,12 +53,45 @@ fn a_watcher_reads_no_changes_but_those_of_its_object_or_namespace() {
     assert!(caught_up, "who reads less is as far as all others");
 }
 
+fn feeds(window: &Window) -> usize {
+    let state = window.state.read();
+    state.by_path.len() + state.by_value.iter().map(HashMap::len).sum::<usize>()
+}
+
 #[test]
 fn feeds_that_nobody_reads_are_forgotten() {
+    for plural in ["configmaps", "pods"] {
+        let window = window_of(plural);
+        let watch = |path: &str, fields: &str| {
+            window.watch(&query_of(plural, path, fields), Revision::ZERO).unwrap().1
+        };
+        for number in 0..1_000 {
+            watch(&format!("/n{number}"), "");
+            watch("/a", &format!("metadata.name=x{number}"));
+            if plural == "pods" {
+                watch("", &format!("spec.nodeName=node{number}"));
+            }
+        }
+        assert_eq!(feeds(&window), 0, "{plural}");
+        let (one, two) = (watch("/a", ""), watch("/a", ""));
+        drop(one);
+        assert_eq!(feeds(&window), 1, "one still reads");
+        drop(two);
+        assert_eq!(feeds(&window), 0);
+    }
+}
+
+#[test]
+fn who_lost_their_place_takes_nothing_from_those_who_came_later() {
     let window = window();
-    let cursor = window.watch(&query("/a", "metadata.name=x"), Revision::ZERO).unwrap().1;
-    assert_eq!(window.state.read().by_path.len(), 1);
-    drop(cursor);
-    put(&window, 1, "a/x");
-    assert!(window.state.read().by_path.is_empty());
+    let watch = |after| window.watch(&query("/a", ""), Revision(after)).unwrap().1;
+    let lost = watch(0);
+    window.replace(Vec::new(), Revision(1));
+    let mut later = watch(1);
+    drop(lost);
+    put(&window, 2, "a/x");
+    assert_eq!(later.read(10).unwrap().len(), 1);
+    window.retire(Revision(3));
+    drop(later);
+    assert_eq!(feeds(&window), 0);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct FaultyStore<S: ?Sized> {
     faults: Mutex<VecDeque<Fault>>,
+    list_errors: Mutex<VecDeque<StoreError>>,
+    lists: AtomicU64,
     state: watch::Sender<State>,
     store: Arc<S>,
 }
@@ -48,12 +51,23 @@ struct State {
 impl<S: Store + ?Sized> FaultyStore<S> {
     /// Wraps `store`, with no faults yet.
     pub fn new(store: Arc<S>) -> Self {
-        Self { faults: Mutex::default(), state: watch::Sender::new(State::default()), store }
+        let (faults, list_errors, lists) = Default::default();
+        Self { faults, list_errors, lists, state: watch::Sender::new(State::default()), store }
     }
 
     /// Adds a fault to the script: each commit takes the first that is left.
     pub fn next_commit(&self, fault: Fault) {
         self.faults.lock().push_back(fault);
+    }
+
+    /// Adds an error to the script: each list takes the first that is left, and fails with it.
+    pub fn next_list(&self, error: StoreError) {
+        self.list_errors.lock().push_back(error);
+    }
+
+    /// How often anything has been listed.
+    pub fn lists(&self) -> u64 {
+        self.lists.load(Ordering::Relaxed)
     }
 
     /// While down, every call fails with `Unavailable`. Open watches go on.
@@ -103,7 +117,12 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
         limit: usize,
     ) -> Result<Page, StoreError> {
         self.check_up()?;
-        self.store.list(prefix, at, from, limit).await
+        self.lists.fetch_add(1, Ordering::Relaxed);
+        let error = self.list_errors.lock().pop_front();
+        match error {
+            Some(error) => Err(error),
+            None => self.store.list(prefix, at, from, limit).await,
+        }
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
