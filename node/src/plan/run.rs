@@ -55,7 +55,8 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// What containers wait for that are to run and of which no run is there, unless something better is known.
+    /// What containers wait for that are to run and of which no run is there, or none of what is wanted by now, unless something better is
+    /// known.
     fn default_waiting(&mut self) {
         let (spec, is_initialized) = (&self.pod.spec, self.is_initialized());
         let reason = if is_initialized { "ContainerCreating" } else { "PodInitializing" };
@@ -63,7 +64,11 @@ impl<'a> Running<'a> {
         let init = still_to_run.iter().map(|container| (container, true));
         for (container, is_init) in init.chain(spec.containers.iter().map(|container| (container, false))) {
             let seen = self.world.seen;
-            if seen.run(&container.name).is_none() && next(seen, self.pod, container, is_init).is_start() {
+            // What made room for another image waits for that one: as ended it would count as ended for good, if it is to run once.
+            let is_to_come = seen
+                .run(&container.name)
+                .is_none_or(|run| !is_init && !is_running(run) && is_outdated(run, container));
+            if is_to_come && next(seen, self.pod, container, is_init).is_start() {
                 self.plan.wait(&container.name, reason, "");
             }
         }

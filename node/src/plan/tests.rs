@@ -252,7 +252,11 @@ fn another_image_is_another_run_whatever_the_policy() {
         };
         assert_eq!(scene("sandbox; main#0 running image old").decide(6), "stop main in 30s", "{policy}");
         let stopped = scene("sandbox; main#0 exited 143 0 5 image old delay 80");
-        assert_eq!(stopped.decide(6), "start main#1 (next after 0s)", "{policy}");
+        assert_eq!(
+            stopped.decide(6),
+            "start main#1 (next after 0s); main waits: ContainerCreating",
+            "{policy}"
+        );
         assert_eq!(scene("sandbox; main#1 running").decide(6), "", "{policy}");
     }
     let id = orch_runtime::ContainerId::of_pod("uid-web", "main", 0);

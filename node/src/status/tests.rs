@@ -190,7 +190,7 @@ fn a_pod_that_may_not_run_again_fails_when_its_record_is_gone() {
 fn a_run_that_makes_room_for_another_image_is_no_failure() {
     let scene = Scene::new("sandbox; main#0 exited 143 0 5 image old");
     let scene = scene.pod("spec", json!({"restartPolicy": "Never"}));
-    assert_eq!(words(&status(&scene, 6)), "Running, main0 Error 143 (-)");
+    assert_eq!(words(&status(&scene, 6)), "Running, main0 ContainerCreating (Error 143)");
 }
 
 #[test]
