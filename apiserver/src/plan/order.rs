@@ -23,7 +23,8 @@ pub(super) fn in_order(
         |record: &Record| ObjectPath::of_key(&record.head.key).is_some_and(|path| !path.namespace.is_empty());
     let mut placed: Vec<_> = depths.into_iter().zip(records).collect();
     placed.sort_by_key(|(depth, record)| {
-        let depth = (*depth).max(usize::from(is_inside(record)));
+        // What is in no namespace comes before all that is in one.
+        let depth = depth + usize::from(is_inside(record));
         match record.head.verb {
             Verb::Deleted => (0, depth, Reverse(0)),
             Verb::Updated | Verb::Missed => (1, depth, Reverse(0)),
@@ -124,6 +125,16 @@ mod tests {
         expected.reverse();
         expected[3..].reverse();
         assert_eq!(order(Verb::Created, &objects), expected);
+    }
+
+    #[test]
+    fn an_owner_comes_first_whichever_is_named_first() {
+        let mut objects = [("core/notes/shop/owned", "1", "2"), ("core/notes/shop/page", "2", "")];
+        for _ in 0..2 {
+            assert_eq!(order(Verb::Deleted, &objects), ["page", "owned"]);
+            assert_eq!(order(Verb::Created, &objects), ["owned", "page"]);
+            objects.reverse();
+        }
     }
 
     #[test]
