@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
 use orch_api::labels::{Labels, validate_labels};
-use orch_api::{FieldError, FieldPath, Kind, Metadata, NameSyntax, Object as _, names};
+use orch_api::{FieldError, FieldPath, Kind, Metadata, NameSyntax, Object as _, Time, names};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -199,6 +200,14 @@ fn no_new_finalizers(metadata: &Metadata, old: &Value, path: &FieldPath) -> Vec<
         "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
     );
     vec![FieldError::forbidden(path, detail)]
+}
+
+/// When the deletion of an object began, if it has. What is written down is when it is to be over.
+pub(crate) fn deletion_began(object: &Value) -> Option<Timestamp> {
+    let metadata = &object["metadata"];
+    let due = Option::<Time>::deserialize(&metadata["deletionTimestamp"]).ok().flatten()?;
+    let grace_seconds = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
+    due.timestamp().checked_sub(SignedDuration::from_secs(grace_seconds)).ok()
 }
 
 #[cfg(test)]

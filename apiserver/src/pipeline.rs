@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use futures::{FutureExt as _, StreamExt as _};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
@@ -206,7 +206,7 @@ async fn dispatch(
         Verb::Watch => socket::upgrade(&mut parts).await?,
         _ => None,
     };
-    call.request.body = incoming::body(call.verb(), &parts.headers, body, &*server.registry.clock).await?;
+    call.request.body = body_of(server, &call.identity, call.verb(), &parts.headers, body).await?;
     // A body that comes slowly keeps no seat. The seat is kept until the answer is ready to be sent.
     let _seat = server.fairness.seat(&call.identity).await?;
     let mut answer = match (serve(server, &call, record).await?, socket) {
@@ -224,6 +224,21 @@ async fn dispatch(
         notices.warn(std::mem::take(&mut written.warnings));
     }
     respond::answer(answer, &call.kind, wish, &server.stopping).await
+}
+
+/// The body of a request by a known caller, of whom no more are waited for at a time than are allowed.
+///
+/// # Errors
+/// As of [`incoming::body`]; 429 if too many of the caller's are on their way.
+pub(crate) async fn body_of(
+    server: &Server,
+    identity: &Identity,
+    verb: Verb,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Option<orch_api::Body>, Status> {
+    let _leave = (!body.is_end_stream()).then(|| server.fairness.body(identity)).transpose()?;
+    incoming::body(verb, headers, body, &*server.registry.clock).await
 }
 
 /// Carries out a call by a known caller: what HTTP and local requests share.

@@ -111,15 +111,14 @@ async fn follow(
     (from, pause): (&mut Option<Revision>, &mut Duration),
 ) -> Result<(), StoreError> {
     let root = Prefix::new(crate::kinds::ROOT).map_err(unreadable)?;
-    let mut watch = match cache.store.watch(&root, after).await {
-        // The store went back in time: it was restored from a backup. What is cached is of another history.
-        Err(StoreError::Future { asked, current }) => {
-            return Err(StoreError::Compacted { asked, oldest: current });
-        }
-        other => other?,
+    // The store went back in time: it was restored from a backup. What is cached is of another history.
+    let restored = |error| match error {
+        StoreError::Future { asked, current } => StoreError::Compacted { asked, oldest: current },
+        other => other,
     };
+    let mut watch = cache.store.watch(&root, after).await.map_err(restored)?;
     while let Some(batch) = watch.next().await {
-        let batch = batch?;
+        let batch = batch.map_err(restored)?;
         let revision = batch.revision;
         // Halfway there is nothing to go on from: the windows have the changes, and the kinds that they define are not there.
         *from = None;

@@ -272,15 +272,8 @@ impl Window {
         self.state.read().objects.len()
     }
 
-    /// The objects that a query selects. Cost: the objects of the namespace, or of the selectable field's value.
-    pub(crate) fn list(&self, query: &Query) -> Snapshot {
-        let state = self.state.read();
-        let matches = |object: &&Arc<Cached>| object.matches(&query.labels, &query.fields, self.selectable);
-        let objects = state.select(query, self.selectable).filter(matches).cloned().collect();
-        Snapshot { objects, revision: self.now(&state) }
-    }
-
-    /// Up to `limit` objects in order of keys, and how many follow.
+    /// Up to `limit` of the objects that a query selects, in order of keys, and how many follow. Cost: the objects of the namespace, or of the
+    /// selectable field's value.
     pub(crate) fn page(&self, query: &Query, limit: usize) -> (Snapshot, usize) {
         let state = self.state.read();
         let matches = |object: &&Arc<Cached>| object.matches(&query.labels, &query.fields, self.selectable);

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 use super::token_review;
 use crate::authn::Identity;
+use crate::pipeline::body_of;
 use crate::respond::json_response;
 use crate::server::Server;
-use crate::{decode, incoming, plan};
+use crate::{decode, plan};
 
 /// Each review: its kind, and what it is about.
 const REVIEWS: [(Kind, Review); 7] = [
@@ -121,7 +122,7 @@ pub(crate) async fn review(
     if parts.method != Method::POST {
         return Err(Status::method_not_allowed());
     }
-    request.body = incoming::body(request.verb, &parts.headers, body, &*server.registry.clock).await?;
+    request.body = body_of(server, identity, request.verb, &parts.headers, body).await?;
     let answer = seated(server, identity, &request).await?;
     Ok(json_response(201, "application/json", answer.into()))
 }

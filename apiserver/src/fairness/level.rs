@@ -26,6 +26,8 @@ pub(super) enum Stay {
     LongRunning,
     /// A request to a mount, until it is answered.
     Visit,
+    /// A body that is on its way.
+    Body,
 }
 
 impl Refusal {
@@ -61,6 +63,7 @@ struct Flow {
     executing: usize,
     long_running: usize,
     visits: usize,
+    bodies: usize,
     /// Whether it is among those whose turn comes.
     in_turn: bool,
     /// Those who have gone are found when it would be their turn.
@@ -69,13 +72,18 @@ struct Flow {
 
 impl Flow {
     fn is_idle(&self) -> bool {
-        self.executing == 0 && self.long_running == 0 && self.visits == 0 && self.waiting.is_empty()
+        self.executing == 0
+            && self.long_running == 0
+            && self.visits == 0
+            && self.bodies == 0
+            && self.waiting.is_empty()
     }
 
     fn staying(&mut self, stay: Stay) -> &mut usize {
         match stay {
             Stay::LongRunning => &mut self.long_running,
             Stay::Visit => &mut self.visits,
+            Stay::Body => &mut self.bodies,
         }
     }
 
@@ -263,6 +271,7 @@ impl FlowLimits {
         match stay {
             Stay::LongRunning => self.long_running_per_caller,
             Stay::Visit => self.visits_per_caller,
+            Stay::Body => self.bodies_per_caller,
         }
     }
 }
@@ -283,6 +292,7 @@ mod tests {
         patience: Duration::from_secs(15),
         long_running_per_caller: 1,
         visits_per_caller: 1,
+        bodies_per_caller: 1,
     };
 
     fn level() -> Arc<Level> {

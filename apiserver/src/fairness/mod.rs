@@ -5,7 +5,8 @@
 //! ([`Share::System`]), so that what keeps the cluster going is not behind anybody else's load.
 //!
 //! Watches, and streams to the servers behind objects, need a seat only until they begin; how many a caller may have is
-//! counted apart. So is how many requests of a caller mounts work on, which need seats for what they ask of the API.
+//! counted apart. So is how many requests of a caller mounts work on, which need seats for what they ask of the API, and how
+//! many bodies are on their way, which may come slowly.
 //!
 //! - `level.rs`: the seats of one share, and who is next.
 //!
@@ -54,6 +55,8 @@ pub struct FlowLimits {
     pub long_running_per_caller: usize,
     /// Requests of one caller that mounts work on at a time; more are answered with 429.
     pub visits_per_caller: usize,
+    /// Bodies of requests of one caller that are on their way; more are answered with 429.
+    pub bodies_per_caller: usize,
 }
 
 impl Default for FlowLimits {
@@ -67,6 +70,7 @@ impl Default for FlowLimits {
             patience: Duration::from_secs(15),
             long_running_per_caller: 20_000,
             visits_per_caller: 128,
+            bodies_per_caller: 1_024,
         }
     }
 }
@@ -166,6 +170,14 @@ impl Fairness {
     /// 429 if mounts work on too many of the caller's.
     pub(crate) fn visit(&self, identity: &Identity) -> Result<Leave, Status> {
         self.stay(identity, Stay::Visit)
+    }
+
+    /// Leave to send a body. Given back when dropped.
+    ///
+    /// # Errors
+    /// 429 if too many of the caller's are on their way.
+    pub(crate) fn body(&self, identity: &Identity) -> Result<Leave, Status> {
+        self.stay(identity, Stay::Body)
     }
 
     fn stay(&self, identity: &Identity, stay: Stay) -> Result<Leave, Status> {

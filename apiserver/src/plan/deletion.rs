@@ -3,16 +3,16 @@
 
 use std::collections::HashSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use orch_api::fields::FieldTerm;
-use orch_api::{FieldQuery, Object as _, Status, Time};
-use serde::Deserialize as _;
+use orch_api::{FieldQuery, Object as _, Status};
 use serde_json::Value;
 
 use super::stage::Stage;
 use super::undo::{read, refusal};
 use super::{lineage, owners};
 use crate::history::{History, Id, ObjectPath, Record, Verb, unreadable};
+use crate::metadata::deletion_began;
 
 /// The changes to take back for a change: of one that began the deletion of what is gone by now the one that ended it, and with the
 /// deletion of a namespace those of what went with it and belonged to nobody.
@@ -108,7 +108,7 @@ fn contents(
     let unknown =
         || refusal(&format!("Namespace {namespace}: the history does not know what was in it; make it anew"));
     let begun = begun.ok_or_else(unknown)?;
-    let since = read(begun.after.as_ref())?.and_then(|object| deletion_time(&object));
+    let since = read(begun.after.as_ref())?.and_then(|object| deletion_began(&object));
     let inside = FieldQuery::equals("object.namespace", namespace).terms;
     let mut gone = Vec::new();
     for record in changes(history, &inside, Some(deletion.head.id), |record| record.head.id > begun.head.id)?
@@ -128,15 +128,7 @@ fn contents(
 
 /// Whether an object in a namespace went because that did: it was not on its way out before, and no other object's.
 fn went_along(object: &Value, since: Option<Timestamp>) -> bool {
-    owners::references(object).is_empty() && deletion_time(object).is_none_or(|began| Some(began) >= since)
-}
-
-/// When the deletion of an object began, if it has. What is written down is when it is to be over.
-fn deletion_time(object: &Value) -> Option<Timestamp> {
-    let metadata = &object["metadata"];
-    let due = Option::<Time>::deserialize(&metadata["deletionTimestamp"]).ok().flatten()?;
-    let grace_seconds = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
-    due.timestamp().checked_sub(SignedDuration::from_secs(grace_seconds)).ok()
+    owners::references(object).is_empty() && deletion_began(object).is_none_or(|began| Some(began) >= since)
 }
 
 /// Changes, newest first, from before one on, as long as they are wanted.

@@ -1,5 +1,6 @@
 //! `delete`: at once, gracefully, or when finalizers let go.
 
+use jiff::SignedDuration;
 use orch_api::{Deletion, FieldError, Object as _, Propagation, Status, Time, Verb, parse_dry_run};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use super::modify::{Current, Done, Outcome};
 use super::{Answer, Call, Registry};
 use crate::decode;
+use crate::metadata::deletion_began;
 
 /// The owner loses what it owns before it goes; what it owned stays.
 const ORPHAN: &str = "orphan";
@@ -202,16 +204,18 @@ fn decide(call: &Call, current: &Current, options: &Options, now: Time) -> Resul
 
 /// Sets when the object is due. Once set, it only moves nearer.
 fn mark(object: &mut Value, seconds: i64, now: Time) {
-    let terminating = object.is_terminating();
+    let (terminating, began) = (object.is_terminating(), deletion_began(object));
     let metadata = &mut object["metadata"];
     if terminating && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) <= seconds {
         return;
     }
-    let due = now.timestamp().checked_add(jiff::SignedDuration::from_secs(seconds)).map_or(now, Time::new);
+    // The time runs from when it was first asked for.
+    let began = began.unwrap_or(now.timestamp());
+    let due = began.checked_add(SignedDuration::from_secs(seconds)).map_or(now, Time::new);
     metadata["deletionTimestamp"] = due.to_string().into();
     metadata["deletionGracePeriodSeconds"] = seconds.into();
-    // Deletion is a change of what is desired.
-    if let Some(generation) = metadata["generation"].as_i64() {
+    // Deletion is a change of what is desired, once.
+    if let Some(generation) = metadata["generation"].as_i64().filter(|_| !terminating) {
         metadata["generation"] = (generation + 1).into();
     }
 }

@@ -7,21 +7,23 @@ use orch_api::{Reason, Request, Status, Time, Verb};
 
 use super::delete::Options;
 use super::modify::Done;
-use super::{Answer, Call, List, Listed, Registry};
+use super::{Answer, Call, List, Listed, Registry, list};
 use crate::cache::Cached;
 
 /// Objects deleted at a time.
 const CONCURRENCY: usize = 16;
 
-/// Deletes the selected objects and answers with them as they were left. What is gone already is passed over.
+/// Deletes the selected objects, as many as are asked for, and answers with them as they were left. What is gone already is passed over.
 pub(super) async fn delete_collection(registry: &Registry, call: &Call) -> Result<Answer, Status> {
     let options = Options::read(call)?;
-    let query = call.query()?;
-    registry.cache.catch_up().await?;
-    let snapshot = call.kind.window.list(&query);
+    let page = list::page(registry, call).await?;
     let now = Time::new(registry.clock.now());
     let options = &options;
-    let deleted = stream::iter(snapshot.objects).map(|object| async move {
+    let objects = page.items.into_iter().filter_map(|item| match item {
+        Listed::Cached(object) => Some(object),
+        Listed::Written(_) => None,
+    });
+    let deleted = stream::iter(objects).map(|object| async move {
         let one = one(call, &object);
         match registry.remove(&one, options, now).await {
             Ok(Done::Put(bytes)) => Ok(Some(Listed::Written(bytes))),
@@ -34,9 +36,9 @@ pub(super) async fn delete_collection(registry: &Registry, call: &Call) -> Resul
     Ok(Answer::List(List {
         kind: call.kind.clone(),
         items: items.into_iter().flatten().collect(),
-        revision: registry.cache.reached().max(snapshot.revision),
-        cont: String::new(),
-        remaining: None,
+        revision: registry.cache.reached().max(page.revision),
+        cont: page.cont,
+        remaining: page.remaining,
     }))
 }
 

@@ -30,6 +30,11 @@ enum Moment {
 
 /// Answers with the objects that the request selects.
 pub(super) async fn list(registry: &Registry, call: &Call) -> Result<Answer, Status> {
+    Ok(Answer::List(page(registry, call).await?))
+}
+
+/// The objects that the request selects, as many as it asks for.
+pub(super) async fn page(registry: &Registry, call: &Call) -> Result<List, Status> {
     let query = call.query()?;
     let limit = call.params().limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     match moment(call)? {
@@ -44,7 +49,7 @@ pub(super) async fn list(registry: &Registry, call: &Call) -> Result<Answer, Sta
             return at(registry, call, &query, now, Some(from), limit).await;
         }
     }
-    Ok(Answer::List(from_cache(call, &query, limit)))
+    Ok(from_cache(call, &query, limit))
 }
 
 fn from_cache(call: &Call, query: &Query, limit: usize) -> List {
@@ -74,7 +79,7 @@ async fn at(
     revision: Revision,
     from: Option<Key>,
     limit: usize,
-) -> Result<Answer, Status> {
+) -> Result<List, Status> {
     let selectable = call.kind.window.selectable();
     let selects_all = query.labels.is_empty() && query.fields.is_empty();
     let mut items: Vec<Arc<Cached>> = Vec::new();
@@ -107,13 +112,7 @@ async fn at(
         _ => String::new(),
     };
     let items = items.into_iter().map(Listed::Cached).collect();
-    Ok(Answer::List(List {
-        kind: call.kind.clone(),
-        items,
-        revision,
-        cont,
-        remaining: remaining(query, rest),
-    }))
+    Ok(List { kind: call.kind.clone(), items, revision, cont, remaining: remaining(query, rest) })
 }
 
 fn read_failed(error: StoreError, asked: Revision, query: &Query, from: Option<&Key>) -> Status {

@@ -82,7 +82,8 @@ impl Registry {
             // Neither the cache nor the store has it, or somebody has just deleted it.
             let Some(read) = &current else { return Err(Status::not_found(call.kind.kind(), call.name())) };
             let outcome = match decide(read) {
-                Ok(Outcome::Keep) | Err(_) if read.stale => {
+                // What nothing is committed of finds out here whether somebody has been faster.
+                outcome if read.stale && (dry_run || matches!(outcome, Ok(Outcome::Keep) | Err(_))) => {
                     current = self.stored(call, &key).await?;
                     continue;
                 }

@@ -153,8 +153,11 @@ async fn what_runs_gets_its_grace_which_can_only_become_shorter() {
     let dying = host.delete(&path).await.is(200);
     assert_eq!(due(&dying), ("2026-01-01T00:00:30Z".into(), Some(30)));
     assert_eq!(due(&host.delete(&format!("{path}?gracePeriodSeconds=60")).await.is(200)), due(&dying));
-    let sooner = host.delete(&format!("{path}?gracePeriodSeconds=5")).await.is(200);
-    assert_eq!(due(&sooner), ("2026-01-01T00:00:05Z".into(), Some(5)));
+    // From when it was first asked for.
+    host.clock.advance(std::time::Duration::from_secs(20));
+    let sooner = host.delete(&format!("{path}?gracePeriodSeconds=15")).await.is(200);
+    assert_eq!(due(&sooner), ("2026-01-01T00:00:15Z".into(), Some(15)));
+    assert_eq!(sooner["metadata"]["generation"], dying["metadata"]["generation"], "it goes, as before");
     host.merge(&path, json!({"metadata": {"labels": {"a": "b"}}})).await.is(200);
     host.delete(&format!("{path}?gracePeriodSeconds=0")).await.is(200);
     host.get(&path).await.fails(404, "NotFound", "");
@@ -193,6 +196,46 @@ async fn a_collection_is_deleted_by_selector() {
     assert_eq!(host.get(MAPS).await.is(200)["items"].as_array().unwrap().len(), 19);
     host.delete(MAPS).await.is(200);
     assert_eq!(host.get(MAPS).await.is(200)["items"], json!([]));
+}
+
+#[tokio::test]
+async fn of_a_collection_no_more_is_deleted_than_was_asked_for() {
+    let host = Host::start().await;
+    for n in 0..5 {
+        host.post(MAPS, map(&format!("m{n}"), json!({}))).await.is(201);
+    }
+    let left = async || {
+        let list = host.get(MAPS).await.is(200);
+        let items = list["items"].as_array().unwrap();
+        items.iter().map(|item| text(&item["metadata"]["name"]).to_owned()).collect::<Vec<_>>()
+    };
+    let first = host.delete(&format!("{MAPS}?limit=2")).await.is(200);
+    assert_eq!(
+        (first["items"].as_array().unwrap().len(), left().await),
+        (2, vec!["m2".into(), "m3".into(), "m4".into()])
+    );
+    let rest = text(&first["metadata"]["continue"]);
+    let second = host.delete(&format!("{MAPS}?limit=2&continue={rest}")).await.is(200);
+    assert_eq!((second["items"].as_array().unwrap().len(), left().await), (2, vec!["m4".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_namespace_is_let_go_only_as_it_was_seen() {
+    let host = Host::start().await;
+    let path = "/api/v1/namespaces/shop";
+    let make = async || host.post("/api/v1/namespaces", json!({"metadata": {"name": "shop"}})).await.is(201);
+    make().await;
+    let mut seen = host.delete(path).await.is(200);
+    seen["spec"]["finalizers"] = json!([]);
+    host.merge(path, json!({"metadata": {"labels": {"a": "b"}}})).await.is(200);
+    let moved = "the object has been modified";
+    host.put(&format!("{path}/finalize"), seen.clone()).await.fails(409, "Conflict", moved);
+    seen["metadata"]["resourceVersion"] = "".into();
+    host.put(&format!("{path}/finalize"), seen.clone()).await.is(200);
+    host.get(path).await.is(404);
+    make().await;
+    let other = host.put(&format!("{path}/finalize"), seen).await;
+    other.fails(409, "Conflict", "Precondition failed: UID in precondition");
 }
 
 #[tokio::test]

@@ -125,3 +125,30 @@ async fn streams_are_counted_with_watches() {
     let (host, _) = start(FlowLimits { long_running_per_caller: 0, ..FlowLimits::default() }).await;
     host.get("/api/v1/namespaces/default/pods/web/log").await.fails(429, "TooManyRequests", "");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_bodies_of_a_caller_may_be_on_their_way() {
+    let (host, _) = start(FlowLimits { bodies_per_caller: 1, ..FlowLimits::default() }).await;
+    let (slow, alice) = (host.user("slow", &["system:masters"]), host.user("alice", &["dev"]));
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    for path in [MAPS, reviews] {
+        let endless =
+            reqwest::Body::wrap_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let sending = tokio::spawn(slow.post(host.url(path)).body(endless).send());
+        let refused = async {
+            loop {
+                let reply = create(&host, &slow, "a".to_owned()).await;
+                if reply.status() == 429 {
+                    return reply;
+                }
+            }
+        };
+        let refused = tokio::time::timeout(DEADLINE, refused).await.expect("nobody is refused");
+        Reply::of(refused).await.fails(429, "TooManyRequests", "please try again later");
+        assert_eq!(get(&host, &slow, MAPS).await.status(), 200, "what has no body is not counted");
+        assert_eq!(create(&host, &alice, format!("by-alice-{}", path.len())).await.status(), 201);
+        sending.abort();
+        let free = async { while create(&host, &slow, "b".to_owned()).await.status() == 429 {} };
+        tokio::time::timeout(DEADLINE, free).await.expect("who went away is still counted");
+    }
+}

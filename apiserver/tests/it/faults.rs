@@ -208,3 +208,22 @@ async fn a_panic_is_one_failed_request() {
     );
     host.post("/api/v1/nodes", node("good")).await.is(201);
 }
+
+#[tokio::test]
+async fn a_dry_run_is_of_what_is_there_and_not_of_what_was() {
+    let (host, store) = start().await;
+    let path = format!("{MAPS}/a");
+    let first = host.post(MAPS, map("a", json!({"x": "1"}))).await.is(201);
+    host.get(&path).await.is(200);
+    store.set_watches_stalled(true);
+    let written = json!({"data": {"y": "2"}});
+    let now = host.merge(&path, written).await.is(200);
+    let tried = host.merge(&format!("{path}?dryRun=All"), json!({"data": {"z": "3"}})).await.is(200);
+    assert_eq!(tried["data"], json!({"x": "1", "y": "2", "z": "3"}));
+    let refused = host.put(&format!("{path}?dryRun=All"), first).await;
+    refused.fails(409, "Conflict", "the object has been modified");
+    host.delete(&path).await.is(200);
+    host.delete(&format!("{path}?dryRun=All")).await.fails(404, "NotFound", "");
+    store.set_watches_stalled(false);
+    assert_eq!(now["data"], json!({"x": "1", "y": "2"}));
+}

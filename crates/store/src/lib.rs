@@ -89,8 +89,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// Fails, at once or as the last item, with [`Compacted`](StoreError::Compacted) if changes after `after`
     /// are no longer kept, which also happens to a reader that falls too far behind: list again, and watch from
-    /// the list's revision. Fails with [`Future`](StoreError::Future) if `after` has not been reached. A lost
-    /// connection is not an error: the stream goes on where it was. The stream ends without an error only when
+    /// the list's revision. Fails with [`Future`](StoreError::Future) if `after` has not been reached, or, as the last item, if
+    /// the store has gone back in time, restored from a backup. A lost connection is not an error: the stream goes on where it was. The stream ends without an error only when
     /// the store is closed.
     async fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Watch, StoreError>;
 

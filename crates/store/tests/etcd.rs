@@ -274,6 +274,30 @@ async fn a_watch_whose_next_changes_are_compacted_while_it_is_away_is_told() {
 }
 
 #[tokio::test]
+async fn a_watch_of_an_etcd_that_has_gone_back_in_time_is_told() {
+    let (etcd, restored) = (EtcdServer::start_fast().await, EtcdServer::start_fast().await);
+    let proxy = Proxy::start(etcd.address()).await;
+    let far = store(EtcdConfig::new([proxy.endpoint()])).await;
+    let near = etcd.store().await;
+    for n in 0..10 {
+        create(&near, n).await;
+    }
+    let reached = near.revision().await.unwrap();
+    let mut watch = far.watch(&Prefix::all(), reached).await.unwrap();
+    // As it was before, by a backup of long ago.
+    let current = create(&restored.store().await, "a").await;
+    assert!(current < reached);
+    proxy.forward_to(restored.address());
+    proxy.cut();
+    let error = within(watch.next()).await.unwrap().unwrap_err();
+    assert!(
+        matches!(error, StoreError::Future { asked, current: told } if asked == reached && told == current),
+        "{error}"
+    );
+    assert!(watch.next().await.is_none());
+}
+
+#[tokio::test]
 async fn closing_ends_watches_also_without_a_connection() {
     let mut etcd = EtcdServer::start_fast().await;
     let store = etcd.store().await;

@@ -44,6 +44,9 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// One connection in so many is left for peers that show a certificate: nodes, and who keeps the cluster going.
+const RESERVED: usize = 10;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -77,7 +80,8 @@ pub async fn serve<S, B>(
 {
     let drain = limits.drain;
     let permits = Arc::new(Semaphore::new(limits.connections));
-    let front = Arc::new(Front { tls: TlsAcceptor::from(tls), service, limits });
+    let without_certificate = Semaphore::new(limits.connections - limits.connections / RESERVED);
+    let front = Arc::new(Front { tls: TlsAcceptor::from(tls), service, limits, without_certificate });
     let graceful = GracefulShutdown::new();
     let mut connections = tokio::task::JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -131,6 +135,8 @@ struct Front<S> {
     tls: TlsAcceptor,
     service: S,
     limits: Limits,
+    /// Room for connections of peers that show no certificate.
+    without_certificate: Semaphore,
 }
 
 impl<S, B> Front<S>
@@ -151,6 +157,10 @@ where
             Err(_) => return debug!(%address, "TLS handshake took too long"),
         };
         let peer = Peer { address, certificate: certificate(&stream).map(Arc::new) };
+        let room = peer.certificate.is_none().then(|| self.without_certificate.try_acquire());
+        let Ok(_room) = room.transpose() else {
+            return debug!(%address, "too many connections without a certificate");
+        };
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let service = self.service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {

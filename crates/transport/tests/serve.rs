@@ -193,6 +193,25 @@ async fn more_connections_than_allowed_wait_for_one_to_end() {
 }
 
 #[tokio::test]
+async fn who_shows_no_certificate_leaves_room_for_who_does() {
+    let server = Server::start(Limits { connections: 10, ..Limits::default() }).await;
+    let mut strangers = Vec::new();
+    for _ in 0..9 {
+        let mut stranger = server.connect(None, "http/1.1").await.unwrap();
+        stranger.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        stranger.read_exact(&mut [0]).await.unwrap();
+        strangers.push(stranger);
+    }
+    let mut one_more = server.connect(None, "http/1.1").await.unwrap();
+    // It may be cut before it has said anything.
+    drop(one_more.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await);
+    let read = tokio::time::timeout(DEADLINE, one_more.read(&mut [0])).await.unwrap();
+    assert!(!matches!(read, Ok(1)), "it is served");
+    let credentials = server.authority.issue_client("node", &["dev"]).unwrap();
+    assert!(server.ask(Some(&credentials), GET).await.ends_with("HTTP/1.1"));
+}
+
+#[tokio::test]
 async fn more_requests_on_one_connection_than_allowed_wait_for_one_to_end() {
     let server = Server::start(Limits { streams: 2, ..Limits::default() }).await;
     let mut tls = client_config(server.authority.certificate_pem(), None).unwrap();

@@ -137,10 +137,7 @@ impl EtcdStore {
 
     /// The revision of the store, agreed on by a majority.
     pub(super) async fn current_revision(&self) -> Result<Revision, StoreError> {
-        let key = self.etcd_key("/");
-        let response = self.get_once(&key, &GetOptions::new().with_count_only()).await;
-        let response = response.map_err(|failure| failure.unavailable("cannot read etcd's revision"))?;
-        header_revision(response.header())
+        self.members.current_revision(self.etcd_key("/")).await
     }
 
     async fn range(&self, key: Vec<u8>, options: GetOptions, at: ReadAt) -> Result<GetResponse, StoreError> {

@@ -45,14 +45,7 @@ impl EtcdStore {
             ready: VecDeque::new(),
             progress_due: None,
         };
-        let reached = cursor.first_connect().await?;
-        if after > reached {
-            // The member may lag behind.
-            let current = self.current_revision().await?;
-            if after > current {
-                return Err(StoreError::Future { asked: after, current });
-            }
-        }
+        cursor.first_connect().await?;
         Ok(Box::pin(stream::unfold(Some(cursor), |cursor| async {
             let mut cursor = cursor?;
             match cursor.next().await {
@@ -84,6 +77,16 @@ impl Members {
         let answer = tokio::time::timeout(self.request_timeout, ask).await;
         let answer = answer.map_or(Err(Failure::TimedOut), |answer| answer.map_err(Failure::Etcd));
         answer.map_err(|failure| failure.unavailable("cannot read etcd's oldest revision"))
+    }
+
+    /// The revision of the store, agreed on by a majority.
+    pub(super) async fn current_revision(&self, key: Vec<u8>) -> Result<Revision, StoreError> {
+        let read = self.call(Repeat::Harmless, |mut etcd| {
+            let (key, options) = (key.clone(), GetOptions::new().with_count_only());
+            async move { etcd.get(key, Some(options)).await }
+        });
+        let response = read.await.map_err(|failure| failure.unavailable("cannot read etcd's revision"))?;
+        header_revision(response.header())
     }
 
     /// Fails with `Compacted` if the store can no longer be read at `revision`.
@@ -177,7 +180,7 @@ impl Cursor {
     }
 
     /// Connects, with as many attempts as the time for a request allows.
-    async fn first_connect(&mut self) -> Result<Revision, StoreError> {
+    async fn first_connect(&mut self) -> Result<(), StoreError> {
         let deadline = Instant::now() + self.members.request_timeout;
         let mut wait = RECONNECT_AFTER;
         loop {
@@ -201,7 +204,7 @@ impl Cursor {
         let mut wait = RECONNECT_AFTER;
         loop {
             match self.connect().await {
-                Ok(_) => return Ok(()),
+                Ok(()) => return Ok(()),
                 // Once: it may be many attempts.
                 Err(error @ StoreError::Unavailable { .. }) if wait == RECONNECT_AFTER => {
                     let error = &error as &dyn std::error::Error;
@@ -219,8 +222,8 @@ impl Cursor {
         }
     }
 
-    /// Makes the stream, and returns the revision that its member has reached.
-    async fn connect(&mut self) -> Result<Revision, StoreError> {
+    /// Makes the stream. Fails with `Future` if etcd has not come as far as the watch: it was restored from a backup.
+    async fn connect(&mut self) -> Result<(), StoreError> {
         let timeout = self.members.request_timeout;
         let member = self.members.pick();
         let stream = tokio::time::timeout(timeout, self.request(member.watch())).await;
@@ -240,8 +243,15 @@ impl Cursor {
         if self.position > Revision::ZERO {
             self.members.check_kept(self.position, self.etcd_key("/")).await?;
         }
+        if self.position > reached {
+            // The member may lag behind.
+            let (asked, current) = (self.position, self.members.current_revision(self.etcd_key("/")).await?);
+            if asked > current {
+                return Err(StoreError::Future { asked, current });
+            }
+        }
         self.stream = Some(stream);
-        Ok(reached)
+        Ok(())
     }
 
     fn etcd_key(&self, key: &str) -> Vec<u8> {
