@@ -16,10 +16,8 @@ const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// As somebody else, by a kubeconfig.
 fn as_user(kubeconfig: &Path, args: &[&str]) -> Run {
-    Run::new(
-        Command::new(kubectl_path()).args(args).env("KUBECONFIG", kubeconfig).env("HOME", "/nonexistent"),
-        "",
-    )
+    let home = kubeconfig.parent().unwrap();
+    Run::new(Command::new(kubectl_path()).args(args).env("KUBECONFIG", kubeconfig).env("HOME", home), "")
 }
 
 fn ask(orch: &Orchd, name: &str, signer: &str) -> CertificateRequest {
@@ -108,7 +106,7 @@ fn the_key_of_tokens_is_rotated_under_a_running_server() {
         let authority = orch.data_dir().join("pki/ca.crt");
         let mut kubectl = Command::new(kubectl_path());
         let args = ["auth", "whoami", "--kubeconfig", "/dev/null", "--server", &server, "--token", token];
-        kubectl.args(args).arg("--certificate-authority").arg(authority).env("HOME", "/nonexistent");
+        kubectl.args(args).arg("--certificate-authority").arg(authority).env("HOME", orch.data_dir());
         Run::new(&mut kubectl, "").code == Some(0)
     };
     let keys = |orch: &Orchd| -> usize {

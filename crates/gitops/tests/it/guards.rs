@@ -79,7 +79,7 @@ async fn a_program_that_does_not_answer_is_said() {
         ("/bin/sh", ["-c", "echo broken >&2; exit 3"], Reason::Failed, "broken"),
         ("/bin/sh", ["-c", "kill -SEGV $$"], Reason::Failed, "SIGSEGV"),
         ("/bin/sh", ["-c", "echo not json"], Reason::Failed, "no answer"),
-        ("/nonexistent", ["", ""], Reason::MissingTool, "cannot start /nonexistent"),
+        ("/usr/bin/no-such-program", ["", ""], Reason::MissingTool, "cannot start /usr/bin/no-such-program"),
     ] {
         let error =
             fetch_in_child(Path::new(program), &args, &asking.fetch, asking.deadline).await.unwrap_err();
