@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orch_apiserver::{EncryptedStore, History, HistoryConfig, HistoryRetention, Keyring};
-use orch_authorization::{Authorization, bootstrap};
 use orch_ontology::Change;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_store::testing::EtcdServer;
@@ -63,6 +62,24 @@ pub(crate) async fn host() -> (Host, TempDir) {
 pub(crate) async fn changes(host: &Host, query: &str) -> Vec<Value> {
     let list = host.get(&format!("{CHANGES}?{query}")).await.is(200);
     list["items"].as_array().unwrap().clone()
+}
+
+/// Makes the widget `w` in the second of the versions that its kind is served in; it is stored in the first.
+pub(crate) async fn make_widget(host: &Host) -> Value {
+    let version = |name: &str, storage: bool| {
+        json!({"name": name, "served": true, "storage": storage,
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
+    };
+    let definition = json!({
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster",
+            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget"},
+            "versions": [version("v1", true), version("v2", false)]},
+    });
+    host.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await.is(201);
+    let widget =
+        json!({"apiVersion": "example.com/v2", "kind": "Widget", "metadata": {"name": "w"}, "size": 1});
+    host.post("/apis/example.com/v2/widgets", widget).await.is(201)
 }
 
 /// `verb kind/name by user` of changes.
@@ -194,28 +211,12 @@ async fn without_a_history_there_are_no_changes() {
 async fn everybody_sees_the_changes_of_what_they_may_get() {
     let directory = tempfile::tempdir().unwrap();
     let history = history(directory.path()).await;
-    let host = Host::with(|config| {
-        config.authorizer = Arc::new(Authorization::new());
-        config.history = Some(history);
-    })
-    .await;
-    let own = host.api.local_client(orch_apiserver::Identity::new("tester", ["system:masters"]));
-    bootstrap(own, Vec::new()).await.unwrap();
+    let host = Host::guarded_with(|config| config.history = Some(history)).await;
     for name in ["default", "other"] {
         host.make_namespace(name).await;
         host.post(&format!("/api/v1/namespaces/{name}/configmaps"), map("m", json!({}))).await.is(201);
     }
-    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/other/rolebindings";
-    host.post(
-        bindings,
-        json!({
-            "metadata": {"name": "viewers"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann"}],
-        }),
-    )
-    .await
-    .is(201);
+    host.bind("view", "ann", "other").await;
     let see = async |user: &str| {
         let client = host.user(user, &[]);
         let list = host.send(client.get(host.url(CHANGES))).await.is(200);
@@ -373,20 +374,7 @@ async fn an_object_of_many_versions_and_of_many_forms_is_told_once() {
     });
     host.post("/apis/events.k8s.io/v1/namespaces/default/events", event).await.is(201);
     assert_eq!(changes(&host, "fieldSelector=object.kind=Event").await, Vec::<Value>::new(), "not recorded");
-    let version = |name: &str, storage: bool| {
-        json!({"name": name, "served": true, "storage": storage,
-            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
-    };
-    let definition = json!({
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {"group": "example.com", "scope": "Cluster",
-            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget"},
-            "versions": [version("v1", true), version("v2", false)]},
-    });
-    host.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await.is(201);
-    let widget =
-        json!({"apiVersion": "example.com/v2", "kind": "Widget", "metadata": {"name": "w"}, "size": 1});
-    host.post("/apis/example.com/v2/widgets", widget).await.is(201);
+    make_widget(&host).await;
     let all = changes(&host, "fieldSelector=object.kind=Widget").await;
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(all[0]["object"]["apiVersion"], "example.com/v1", "as it is stored");

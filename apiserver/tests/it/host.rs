@@ -27,6 +27,8 @@ pub(crate) const ISSUER: &str = "https://kubernetes.default.svc";
 /// Where most tests' objects live.
 pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
+/// The group of roles and bindings.
+pub(crate) const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 pub(crate) const WORKLOADS: &str = "/apis/orch.dev/v1/namespaces/default/workloads";
 
 /// A clock that the test moves.
@@ -72,6 +74,16 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// A binding, named as the role of the cluster that it gives to a user.
+pub(crate) fn binding(kind: &str, role: &str, user: &str) -> Value {
+    let group = "rbac.authorization.k8s.io";
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": role},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+    })
 }
 
 pub(crate) fn client(authority: &Authority, credentials: Option<&Credentials>) -> Client {
@@ -132,13 +144,32 @@ impl Host {
 
     /// A server where roles and nodes count, with the default roles and the namespaces `default` and `other`.
     pub(crate) async fn guarded() -> Self {
-        let host = Self::with(|config| config.authorizer = Arc::new(Authorization::new())).await;
-        let own = host.api.local_client(Identity::new("tester", ["system:masters"]));
-        bootstrap(own, Vec::new()).await.unwrap();
+        let host = Self::guarded_with(|_| {}).await;
         for name in ["default", "other", "kube-node-lease"] {
             host.make_namespace(name).await;
         }
         host
+    }
+
+    /// A server where roles count, with the default ones and no namespace, that differs from the others in its configuration.
+    pub(crate) async fn guarded_with(change: impl FnOnce(&mut Config)) -> Self {
+        let host = Self::with(|config| {
+            config.authorizer = Arc::new(Authorization::new());
+            change(config);
+        })
+        .await;
+        let own = host.api.local_client(Identity::new("tester", ["system:masters"]));
+        bootstrap(own, Vec::new()).await.unwrap();
+        host
+    }
+
+    /// Gives a role of the cluster to a user, everywhere or in a namespace.
+    pub(crate) async fn bind(&self, role: &str, user: &str, namespace: &str) {
+        let (kind, path) = match namespace {
+            "" => ("ClusterRoleBinding", format!("{RBAC}/clusterrolebindings")),
+            namespace => ("RoleBinding", format!("{RBAC}/namespaces/{namespace}/rolebindings")),
+        };
+        self.post(&path, binding(kind, role, user)).await.is(201);
     }
 
     /// A client with a certificate of this name and these groups.

@@ -10,12 +10,11 @@ use http::{Request, Response};
 use orch_apiserver::{
     Audit, AuditFile, AuditLog, AuditPolicy, Caller, Config, FlowLimits, Identity, Mount, Visitors,
 };
-use orch_authorization::{Authorization, bootstrap};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use crate::fairness::until;
-use crate::host::{DEADLINE, Host, MAPS, Reply, map, text};
+use crate::host::{DEADLINE, Host, MAPS, RBAC, Reply, map, text};
 
 const HOOK: &str = "system:orch:hook";
 
@@ -44,31 +43,21 @@ fn mounts() -> Vec<Mount> {
 }
 
 async fn start(change: impl FnOnce(&mut Config)) -> Host {
-    let host = Host::with(|config| {
-        config.authorizer = Arc::new(Authorization::new());
+    let host = Host::guarded_with(|config| {
         config.mounts = mounts();
         change(config);
     })
     .await;
-    let own = host.api.local_client(Identity::new("tester", ["system:masters"]));
-    bootstrap(own, Vec::new()).await.unwrap();
     host.make_namespace("default").await;
     host.post(MAPS, map("told", json!({}))).await.is(201);
     host
 }
 
 async fn let_the_hook_patch(host: &Host) {
-    const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1";
     let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}]);
     let role = json!({"metadata": {"name": "hook"}, "rules": rules});
-    host.post(&format!("{ROLES}/clusterroles"), role).await.is(201);
-    let group = "rbac.authorization.k8s.io";
-    let binding = json!({
-        "metadata": {"name": "hook"},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "hook"},
-        "subjects": [{"apiGroup": group, "kind": "User", "name": HOOK}],
-    });
-    host.post(&format!("{ROLES}/clusterrolebindings"), binding).await.is(201);
+    host.post(&format!("{RBAC}/clusterroles"), role).await.is(201);
+    host.bind("hook", HOOK, "").await;
 }
 
 async fn post(host: &Host, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Reply {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::changes::{changes, embedded, host, serving};
+use crate::changes::{changes, embedded, host, make_widget, serving};
 use crate::host::{Host, MAPS, Reply, map, revision, text};
 
 async fn at(host: &Host, path: &str, revision: u64) -> Reply {
@@ -120,21 +120,7 @@ async fn secrets_of_the_past_are_hashes() {
 #[tokio::test]
 async fn the_past_is_in_the_version_that_is_asked_for() {
     let (host, _directory) = host().await;
-    let version = |name: &str, storage: bool| {
-        json!({"name": name, "served": true, "storage": storage,
-            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
-    };
-    let definition = json!({
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {"group": "example.com", "scope": "Cluster",
-            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget"},
-            "versions": [version("v1", true), version("v2", false)]},
-    });
-    host.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await.is(201);
-    let widget =
-        json!({"apiVersion": "example.com/v2", "kind": "Widget", "metadata": {"name": "w"}, "size": 1});
-    let w = "/apis/example.com/v2/widgets/w";
-    let first = host.post("/apis/example.com/v2/widgets", widget).await.is(201);
+    let (first, w) = (make_widget(&host).await, "/apis/example.com/v2/widgets/w");
     host.merge(w, json!({"size": 2})).await.is(200);
     let then = at(&host, w, revision(&first)).await.is(200);
     assert_eq!((&then["apiVersion"], &then["size"]), (&json!("example.com/v2"), &json!(1)));

@@ -151,14 +151,20 @@ fn retention_bounds_age_bytes_and_changes_and_keeps_what_is_left_whole() {
     }
 }
 
-#[test]
-fn a_change_after_a_gap_is_not_taken_to_follow_the_one_before_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut log = Log::open(directory.path(), LIMITS).unwrap();
+/// A log of one change, after which some are missing.
+fn with_a_gap(directory: &Path) -> (Log, World) {
+    let mut log = Log::open(directory, LIMITS).unwrap();
     let mut world = World::default();
     log.append(vec![world.change(2, "a", Some("1"))], 2, 0).unwrap();
     let gap = Record::missed(2, 9, 0).unwrap();
     log.append(vec![News { record: gap, previous: None }], 9, 0).unwrap();
+    (log, world)
+}
+
+#[test]
+fn a_change_after_a_gap_is_not_taken_to_follow_the_one_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut log, mut world) = with_a_gap(directory.path());
     let mut news = world.change(10, "a", Some("3"));
     news.record.before = None;
     log.append(vec![news], 10, 0).unwrap();
@@ -170,11 +176,7 @@ fn a_change_after_a_gap_is_not_taken_to_follow_the_one_before_it() {
 #[test]
 fn what_an_object_was_before_a_gap_is_not_taken_for_known_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = Log::open(directory.path(), LIMITS).unwrap();
-    let mut world = World::default();
-    log.append(vec![world.change(2, "a", Some("1"))], 2, 0).unwrap();
-    let gap = Record::missed(2, 9, 0).unwrap();
-    log.append(vec![News { record: gap, previous: None }], 9, 0).unwrap();
+    let (log, mut world) = with_a_gap(directory.path());
     drop(log);
     let mut log = Log::open(directory.path(), LIMITS).unwrap();
     // It was not changed meanwhile.

@@ -6,16 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use orch_admission::Policies;
 use orch_apiserver::{EncryptedStore, Keyring};
-use orch_authorization::Authorization;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_store::{Prefix, ReadAt, Store};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{PLANS, applied, applied_to_the_cluster, name, of_map, plan};
-use crate::host::{Host, MAPS, Reply, map};
-
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+use crate::host::{Host, MAPS, RBAC, Reply, binding, map};
 
 /// A server on which ann may make and apply plans, and what these rules say.
 async fn guarded(rules: Value) -> (Host, reqwest::Client) {
@@ -27,12 +24,7 @@ async fn guarded(rules: Value) -> (Host, reqwest::Client) {
     host.post(&format!("{RBAC}/clusterroles"), json!({"metadata": {"name": "ann"}, "rules": all}))
         .await
         .is(201);
-    let binding = json!({
-        "metadata": {"name": "ann"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ann"},
-        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann"}],
-    });
-    host.post(&format!("{RBAC}/clusterrolebindings"), binding).await.is(201);
+    host.bind("ann", "ann", "").await;
     let ann = host.user("ann", &[]);
     (host, ann)
 }
@@ -67,9 +59,7 @@ async fn a_plan_may_do_what_its_maker_may_and_is_asked_again_when_it_is_applied(
 
 #[tokio::test]
 async fn rights_given_by_a_plan_count_for_what_comes_after_them_in_it() {
-    let host = Host::with(|config| config.authorizer = Arc::new(Authorization::new())).await;
-    let own = host.api.local_client(orch_apiserver::Identity::new("tester", ["system:masters"]));
-    orch_authorization::bootstrap(own, Vec::new()).await.unwrap();
+    let host = Host::guarded_with(|_| {}).await;
     host.make_namespace("default").await;
     let rules = json!([
         {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"], "verbs": ["*"]},
@@ -78,22 +68,15 @@ async fn rights_given_by_a_plan_count_for_what_comes_after_them_in_it() {
     host.post(&format!("{RBAC}/clusterroles"), json!({"metadata": {"name": "granting"}, "rules": rules}))
         .await
         .is(201);
-    let binding = |name: &str, role: &str| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann"}],
-        })
-    };
-    host.post(&format!("{RBAC}/clusterrolebindings"), binding("granting", "granting")).await.is(201);
+    host.bind("granting", "ann", "").await;
     let ann = host.user("ann", &[]);
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "mapping"},
         "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch"]}],
     });
     let map = applied(map("a", json!({})));
-    let changes =
-        [applied_to_the_cluster(role), applied_to_the_cluster(binding("mapping", "mapping")), map.clone()];
+    let bound = applied_to_the_cluster(binding("ClusterRoleBinding", "mapping", "ann"));
+    let changes = [applied_to_the_cluster(role), bound, map.clone()];
     post(&host, &ann, PLANS, plan(json!([map]))).await.is(422);
     let made = post(&host, &ann, PLANS, plan(json!(changes))).await.is(201);
     let path = format!("{PLANS}/{}/apply", name(&made));

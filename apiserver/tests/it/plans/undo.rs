@@ -1,8 +1,5 @@
 //! Undoing changes, deletions and plans: by a plan, as every other change of many objects.
 
-use std::sync::Arc;
-
-use orch_authorization::{Authorization, bootstrap};
 use serde_json::{Value, json};
 
 use super::{PLANS, applied, name, of_map, plan};
@@ -232,13 +229,7 @@ async fn what_the_history_does_not_know_cannot_be_undone() {
 async fn only_who_may_get_an_object_undoes_its_changes() {
     let directory = tempfile::tempdir().unwrap();
     let history = history(directory.path()).await;
-    let host = Host::with(|config| {
-        config.authorizer = Arc::new(Authorization::new());
-        config.history = Some(history);
-    })
-    .await;
-    let own = host.api.local_client(orch_apiserver::Identity::new("tester", ["system:masters"]));
-    bootstrap(own, Vec::new()).await.unwrap();
+    let host = Host::guarded_with(|config| config.history = Some(history)).await;
     host.make_namespace("default").await;
     host.post(MAPS, map("page", json!({"a": "1"}))).await.is(201);
     host.merge(&format!("{MAPS}/page"), json!({"data": {"a": "2"}})).await.is(200);
@@ -251,12 +242,7 @@ async fn only_who_may_get_an_object_undoes_its_changes() {
         ]})
     };
     host.post(roles, with(json!(["patch"]))).await.is(201);
-    let binding = json!({
-        "metadata": {"name": "ann"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ann"},
-        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "ann"}],
-    });
-    host.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).await.is(201);
+    host.bind("ann", "ann", "").await;
     let by_ann = async || host.send(host.user("ann", &[]).post(host.url(PLANS)).json(&undone(&change))).await;
     by_ann().await.fails(422, "Invalid", "no such change is in the history");
     let rollback = plan(json!([{"rollback": {"target": of_map("page"), "revision": 1}}]));
@@ -272,13 +258,7 @@ async fn only_who_may_get_an_object_undoes_its_changes() {
 async fn what_somebody_may_not_see_is_not_named_to_them() {
     let directory = tempfile::tempdir().unwrap();
     let history = history(directory.path()).await;
-    let host = Host::with(|config| {
-        config.authorizer = Arc::new(Authorization::new());
-        config.history = Some(history);
-    })
-    .await;
-    let own = host.api.local_client(orch_apiserver::Identity::new("tester", ["system:masters"]));
-    bootstrap(own, Vec::new()).await.unwrap();
+    let host = Host::guarded_with(|config| config.history = Some(history)).await;
     host.make_namespace("default").await;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db-password"}});
     let of_both = host.plan(json!([applied(secret.clone()), applied(map("page", json!({})))])).await;
@@ -298,18 +278,8 @@ async fn what_somebody_may_not_see_is_not_named_to_them() {
     let hidden = by("bob", &only).await.fails(422, "Invalid", "no such change is in the history");
     assert!(!hidden.to_string().contains("password"), "{hidden}");
 
-    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
     // Whoever views sees no secrets.
-    host.post(
-        bindings,
-        json!({
-            "metadata": {"name": "viewers"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
-        }),
-    )
-    .await
-    .is(201);
+    host.bind("view", "bob", "default").await;
     let partly = by("bob", &both).await.fails(422, "Invalid", "it changed objects that you may not get");
     assert!(!partly.to_string().contains("password"), "{partly}");
 }
