@@ -1,5 +1,7 @@
 //! Watches over a WebSocket, for browsers: each event is one text message.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts as _, ws};
@@ -8,6 +10,7 @@ use futures::{StreamExt as _, pin_mut};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
 use orch_api::Status;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::registry::Watch;
@@ -15,6 +18,8 @@ use crate::respond::{Wish, events};
 
 /// The largest message taken from a watcher, who has nothing to say.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+/// A watcher that takes no message for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The upgrade that a request asks for, if it does.
 ///
@@ -57,15 +62,20 @@ pub(crate) fn watch(
             } {
                 for line in batch {
                     let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-                    if socket.send(Message::Text(text.into())).await.is_err() {
+                    if !taken(&mut socket, Message::Text(text.into())).await {
                         return;
                     }
                 }
             }
             let close = ws::CloseFrame { code: ws::close_code::NORMAL, reason: "".into() };
-            drop(socket.send(Message::Close(Some(close))).await);
+            taken(&mut socket, Message::Close(Some(close))).await;
         })
         .into_response()
+}
+
+/// Whether the client has taken a message, in time. Nothing is sent to one that has not: the watch would outlive its end.
+async fn taken(socket: &mut WebSocket, message: Message) -> bool {
+    matches!(timeout(PATIENCE, socket.send(message)).await, Ok(Ok(())))
 }
 
 /// Completes when the client has closed the socket; what it says otherwise is ignored.

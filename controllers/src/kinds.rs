@@ -1,10 +1,14 @@
 //! All kinds and the metadata of their objects, those included that objects define while the system runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use orch_api::{Defines, Kind, KindEntry, Resource as _};
-use orch_controller_runtime::{Cache, Caches, Change, Context, PartialObject, Reflector, WholeObject};
+use orch_api::{
+    Client, Defines, Kind, KindEntry, List, Metadata, Params, Request, Resource as _, Status, Target, Verb,
+};
+use orch_controller_runtime::{
+    Cache, Caches, Change, Context, ObjectKey, PartialObject, Reflector, WholeObject,
+};
 use orch_ontology::{Event, KINDS};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
@@ -30,6 +34,10 @@ pub(crate) struct AllKinds {
     subscriber: Subscriber,
     places: RwLock<Vec<Place>>,
     newcomers: Mutex<Option<Newcomers>>,
+    /// The kinds whose objects define kinds.
+    defining: RwLock<Vec<Kind>>,
+    /// The objects that define kinds, as far as they are followed, each with the `resourceVersion` that it is known at.
+    definitions: RwLock<HashMap<(Kind, ObjectKey), String>>,
 }
 
 struct Place {
@@ -50,8 +58,14 @@ impl AllKinds {
         cancel: &CancellationToken,
     ) -> Arc<Self> {
         let (caches, subscriber) = (context.caches.clone(), Arc::new(subscriber));
-        let kinds =
-            Arc::new(Self { caches, subscriber, places: RwLock::default(), newcomers: Mutex::default() });
+        let kinds = Arc::new(Self {
+            caches,
+            subscriber,
+            places: RwLock::default(),
+            newcomers: Mutex::default(),
+            defining: RwLock::default(),
+            definitions: RwLock::default(),
+        });
         for entry in entries {
             kinds.add(entry.kind);
             if let Some(defines) = entry.defines {
@@ -82,6 +96,33 @@ impl AllKinds {
             .iter()
             .position(|at| at.kind.group == group && at.kind.name == name && at.cache.is_some())?;
         Some((found, places[found].kind, places[found].cache.clone()?))
+    }
+
+    /// Asks the server whether there is an object that defines kinds and is not followed as it is now: what is of its kinds would be
+    /// overlooked.
+    ///
+    /// # Errors
+    /// 503 if there is; what the server answers otherwise.
+    pub(crate) async fn are_all(&self, client: &dyn Client) -> Result<(), Status> {
+        let defining = self.defining.read().clone();
+        for kind in defining {
+            let request = Request {
+                verb: Verb::List,
+                target: Target::all(&kind),
+                params: Params::default(),
+                body: None,
+            };
+            let answer = client.send(request).await?;
+            let list: List<PartialObject> = serde_json::from_slice(&answer).map_err(Status::internal)?;
+            let known = self.definitions.read();
+            for object in list.items {
+                let Metadata { name, resource_version, .. } = object.metadata;
+                if known.get(&(kind, ObjectKey::new("", name.clone()))) != Some(&resource_version) {
+                    return Err(Status::unavailable(format!("{} {name} is not followed yet", kind.name)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Calls `newcomers` for every kind that comes from now on, once it is among those that are served. It must be quick.
@@ -129,6 +170,7 @@ impl AllKinds {
         defines: Defines,
         cancel: &CancellationToken,
     ) {
+        self.defining.write().push(kind);
         let reflector = Reflector::whole(context.client.clone(), context.clock.clone(), kind);
         let (kinds, defined) = (Arc::downgrade(self), RwLock::new(BTreeMap::new()));
         reflector.cache().subscribe(move |change| {
@@ -138,17 +180,24 @@ impl AllKinds {
                 Some(now) => defined.write().insert(change.key.clone(), now),
                 None => defined.write().remove(change.key),
             };
-            if before == now {
-                return;
+            if before != now {
+                if let Some(before) = before {
+                    info!(kind = %before.resource(), "a kind is gone");
+                    kinds.remove(&before);
+                }
+                if let Some(now) = now {
+                    info!(kind = %now.resource(), "a kind has come");
+                    kinds.add(now);
+                }
             }
-            if let Some(before) = before {
-                info!(kind = %before.resource(), "a kind is gone");
-                kinds.remove(&before);
-            }
-            if let Some(now) = now {
-                info!(kind = %now.resource(), "a kind has come");
-                kinds.add(now);
-            }
+            let known = (kind, change.key.clone());
+            match change.new {
+                Some(object) => {
+                    let at = object.metadata.resource_version.clone();
+                    kinds.definitions.write().insert(known, at)
+                }
+                None => kinds.definitions.write().remove(&known),
+            };
         });
         reflector.spawn(cancel.clone());
     }

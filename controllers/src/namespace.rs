@@ -139,11 +139,15 @@ impl Namespaces {
         self.executor.execute(Plan { status, ..Plan::nothing() }).await
     }
 
-    /// What is left. The caches say what to delete; that nothing is left is asked of the server, because a cache may not
-    /// have seen yet what was made just before the namespace was closed.
+    /// What is left. The caches say what to delete; that nothing is left is asked of the server, of all kinds that it serves,
+    /// because a cache may not have seen yet what was made, or defined, just before the namespace was closed.
     async fn remaining(&self, namespace: &str) -> Result<Vec<Remainder>, Status> {
         let cached = self.cached(namespace);
-        if cached.is_empty() { self.stored(namespace).await } else { Ok(cached) }
+        if !cached.is_empty() {
+            return Ok(cached);
+        }
+        self.contents.are_all(&*self.context.client).await?;
+        self.stored(namespace).await
     }
 
     fn kinds(&self) -> impl Iterator<Item = Served> {

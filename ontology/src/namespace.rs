@@ -108,17 +108,6 @@ fn finalize(object: &Value, body: &Value, _: Timestamp) -> Result<Value, Status>
     if asked.metadata.name != namespace.metadata.name {
         return Err(Status::bad_request("name in URL does not match name in Namespace object"));
     }
-    let (uid, revision) = (&asked.metadata.uid, &asked.metadata.resource_version);
-    if !uid.is_empty() && *uid != namespace.metadata.uid {
-        let (wanted, found) = (uid, &namespace.metadata.uid);
-        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
-        return Err(Status::conflict(&Namespace::KIND, &namespace.metadata.name, why));
-    }
-    if !revision.is_empty() && *revision != namespace.metadata.resource_version {
-        let why =
-            "the object has been modified; please apply your changes to the latest version and try again";
-        return Err(Status::conflict(&Namespace::KIND, &namespace.metadata.name, why));
-    }
     namespace.spec.finalizers = asked.spec.finalizers;
     serde_json::to_value(&namespace).map_err(Status::internal)
 }

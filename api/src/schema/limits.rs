@@ -72,25 +72,32 @@ impl Checker<'_> {
         if let Some(max) = limits.max_length.filter(|&max| length > max) {
             self.report(|checker| FieldError::too_long(checker.here(), text, max));
         }
-        let here = self.here();
         if let Some(min) = limits.min_length.filter(|&min| length < min) {
-            let detail = format!("{} in body should be at least {min} chars long", here.as_str());
-            self.report(|_| FieldError::invalid(&here, text, detail));
+            self.report(|checker| {
+                let here = checker.here();
+                let detail = format!("{} in body should be at least {min} chars long", here.as_str());
+                FieldError::invalid(here, text, detail)
+            });
         }
         if let Some(pattern) = limits.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
-            let detail = format!("{} in body should match '{pattern}'", here.as_str());
-            self.report(|_| FieldError::invalid(&here, text, detail));
+            self.report(|checker| {
+                let here = checker.here();
+                let detail = format!("{} in body should match '{pattern}'", here.as_str());
+                FieldError::invalid(here, text, detail)
+            });
         }
     }
 
     fn count(&mut self, actual: usize, min: Option<usize>, max: Option<usize>, what: &str) {
-        let here = self.here();
         if let Some(max) = max.filter(|&max| actual > max) {
-            self.report(|_| FieldError::too_many(&here, actual, max));
+            self.report(|checker| FieldError::too_many(checker.here(), actual, max));
         }
         if let Some(min) = min.filter(|&min| actual < min) {
-            let detail = format!("{} in body should have at least {min} {what}", here.as_str());
-            self.report(|_| FieldError::invalid(&here, actual, detail));
+            self.report(|checker| {
+                let here = checker.here();
+                let detail = format!("{} in body should have at least {min} {what}", here.as_str());
+                FieldError::invalid(here, actual, detail)
+            });
         }
     }
 }

@@ -159,8 +159,7 @@ impl Feed {
     }
 
     fn forget_read(&mut self) {
-        let Some(readers) = &mut self.readers else { return };
-        readers.read.retain(|reader| reader.strong_count() > 0);
+        let Some(readers) = &self.readers else { return };
         let positions =
             readers.read.iter().filter_map(Weak::upgrade).map(|read| read.load(Ordering::Relaxed));
         let slowest = positions.min().unwrap_or(self.next);

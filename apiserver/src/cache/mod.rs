@@ -149,7 +149,8 @@ impl Cache {
     }
 }
 
-fn too_large_revision(asked: Revision, current: Revision) -> Status {
+/// 504: there has been no such revision yet.
+pub(crate) fn too_large_revision(asked: Revision, current: Revision) -> Status {
     let cause = StatusCause {
         reason: "ResourceVersionTooLarge".into(),
         message: "Too large resource version".into(),

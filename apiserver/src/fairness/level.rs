@@ -15,7 +15,7 @@ pub(crate) enum Refusal {
     QueueFull,
     /// It has waited too long.
     TimeOut,
-    /// The caller has too many watches and streams, or too many requests to mounts.
+    /// The caller has too many watches and streams, requests to mounts, or bodies on their way.
     ConcurrencyLimit,
 }
 
@@ -149,7 +149,7 @@ impl Level {
         waited.ok().and_then(Result::ok).ok_or(Refusal::TimeOut)
     }
 
-    /// Leave to keep something open, or to visit a mount.
+    /// Leave to keep something open, to visit a mount, or to send a body.
     ///
     /// # Errors
     /// If the caller has too much of it.
@@ -248,7 +248,7 @@ impl Drop for Seat {
     }
 }
 
-/// Leave to keep a watch or a stream open, or to visit a mount. Given back when dropped.
+/// Leave to keep a watch or a stream open, to visit a mount, or to send a body. Given back when dropped.
 pub(crate) struct Leave {
     level: Arc<Level>,
     caller: Arc<str>,

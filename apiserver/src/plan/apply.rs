@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures::future::try_join_all;
 use orch_api::plan::{ChangeAction, ObjectChange, PlanTarget, PlannedChange};
-use orch_api::{Object as _, Status, StatusCause, StatusDetails, Time};
+use orch_api::{FieldChange, Object as _, Status, StatusCause, StatusDetails, Time};
 use orch_store::{Entry, Key, ReadAt, Revision, StoreError, Write};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::moved::{Place, has_only_status_changed};
 use super::record::{Record, believed};
 use super::rehearsal::{Rehearsed, rehearse};
 use super::stage::Asker;
@@ -31,9 +32,9 @@ pub(crate) async fn apply(registry: &Registry, call: &Call) -> Result<Answer, St
     for _ in 0..ATTEMPTS {
         let entry = registry.store.get(&key, ReadAt::Latest).await.map_err(from_store)?;
         let entry = entry.ok_or_else(|| Status::not_found(call.kind.kind(), call.name()))?;
-        let kept = Kept::read(&entry)?;
+        let mut kept = Kept::read(&entry)?;
         kept.check(registry, call)?;
-        let moved = moved(registry, &kept.reads).await?;
+        let moved = kept.catch_up(registry).await?;
         if !moved.is_empty() {
             return Err(kept.stale(registry, call, moved).await);
         }
@@ -47,12 +48,19 @@ pub(crate) async fn apply(registry: &Registry, call: &Call) -> Result<Answer, St
     Err(Status::conflict(call.kind.kind(), call.name(), "what it was made from keeps changing; try again"))
 }
 
+/// Of an object's change: the object, what becomes of it, and its fields, some with what they become.
+type Gist<'a> = (&'a PlanTarget, ChangeAction, Vec<(&'a str, Option<String>)>);
+
 /// A plan as it is stored.
 struct Kept {
     entry: Entry,
     plan: Value,
     changes: Vec<PlannedChange>,
+    /// What it shows of the objects that its changes are about.
+    shown: Vec<ObjectChange>,
     reads: BTreeMap<Key, Option<Revision>>,
+    /// Objects whose status has moved on, by kind, namespace and name.
+    moved_on: BTreeSet<Place>,
     /// The program that made the plan: the fields are its.
     manager: String,
 }
@@ -63,8 +71,54 @@ impl Kept {
         let record = Record::of(&plan)?;
         let changes = Vec::deserialize(record.changes(&plan)).map_err(Status::internal)?;
         let reads = record.reads()?;
+        let mut shown =
+            Vec::<ObjectChange>::deserialize(&plan["status"]["changes"]).map_err(Status::internal)?;
+        shown.retain(|change| change.because.is_empty());
         let manager = plan["metadata"]["managedFields"][0].text(&["manager"]).to_owned();
-        Ok(Self { entry: entry.clone(), plan, changes, reads, manager })
+        let moved_on = BTreeSet::new();
+        Ok(Self { entry: entry.clone(), plan, changes, shown, reads, moved_on, manager })
+    }
+
+    /// Goes on from objects of which nothing but the status has changed since the plan was made, unless the plan changes that.
+    /// Answers with all that are otherwise not as they were: what, from which revision, to which.
+    async fn catch_up(&mut self, registry: &Registry) -> Result<Vec<StatusCause>, Status> {
+        let asked = self.reads.keys().map(|key| registry.store.get(key, ReadAt::Latest));
+        let found = try_join_all(asked).await.map_err(from_store)?;
+        let kinds = registry.kinds.now();
+        let mut moved = Vec::new();
+        for ((key, before), now) in self.reads.iter_mut().zip(found) {
+            let at = now.as_ref().map(|entry| entry.modified);
+            if at == *before {
+                continue;
+            }
+            let kind = kinds.kept_at(key.as_str()).first().cloned();
+            if let (Some(kind), Some(was_at), Some(now)) = (&kind, *before, &now) {
+                let place = Place::at(kind.kind(), key);
+                let is_about_status = |change: &ObjectChange| {
+                    Place::of(&change.target) == place && change.fields.iter().any(FieldChange::is_status)
+                };
+                if !self.shown.iter().any(is_about_status)
+                    && has_only_status_changed(registry, kind, was_at, now).await
+                {
+                    self.moved_on.insert(place);
+                    *before = at;
+                    continue;
+                }
+            }
+            let named = match kind {
+                Some(kind) => Place::at(kind.kind(), key).to_string(),
+                None => key.to_string(),
+            };
+            let told = match (*before, at) {
+                (Some(before), Some(now)) => format!("was at revision {before}, is at {now}"),
+                (Some(before), None) => format!("was at revision {before}, is gone"),
+                (None, Some(now)) => format!("was not there, is at revision {now}"),
+                (None, None) => continue,
+            };
+            let message = format!("{named} {told}");
+            moved.push(StatusCause { reason: "PlanMoved".into(), message, field: String::new() });
+        }
+        Ok(moved)
     }
 
     /// Who makes the changes: who applies the plan, by it and for its reason; if it gives none, for theirs.
@@ -101,21 +155,28 @@ impl Kept {
 
     /// What would come of the changes now must be what the plan says, object by object and field by field.
     fn check_outcome(&self, call: &Call, rehearsed: &Rehearsed) -> Result<(), Status> {
-        let shown =
-            Vec::<ObjectChange>::deserialize(&self.plan["status"]["changes"]).map_err(Status::internal)?;
-        let planned: BTreeSet<_> =
-            shown.iter().filter(|change| change.because.is_empty()).map(gist).collect();
-        let now: BTreeSet<_> = rehearsed.changes.iter().map(gist).collect();
+        let planned: BTreeSet<_> = self.shown.iter().map(|change| self.gist(change)).collect();
+        let now: BTreeSet<_> = rehearsed.changes.iter().map(|change| self.gist(change)).collect();
         let differing: BTreeSet<_> = planned.symmetric_difference(&now).map(|(target, ..)| target).collect();
         if differing.is_empty() {
             return Ok(());
         }
         let cause = |target: &&PlanTarget| StatusCause {
             reason: "PlanDiffers".into(),
-            message: format!("{}: something else than planned would become of it", place(target)),
+            message: format!("{}: something else than planned would become of it", Place::of(target)),
             field: String::new(),
         };
         Err(conflict(call, differing.into_iter().map(cause).collect()))
+    }
+
+    /// What must be the same of an object's change when the plan is applied. The values are, if what they come from is, but for
+    /// those that depend on the time; so they are looked at only where the status has moved on.
+    fn gist<'a>(&self, change: &'a ObjectChange) -> Gist<'a> {
+        let values = self.moved_on.contains(&Place::of(&change.target));
+        let field = |field: &'a FieldChange| {
+            (field.path.as_str(), field.after.as_ref().filter(|_| values).map(Value::to_string))
+        };
+        (&change.target, change.action, change.fields.iter().map(field).collect())
     }
 
     /// The plan as it is once it has been applied, or found stale.
@@ -177,59 +238,10 @@ impl Kept {
     }
 }
 
-/// What must be the same of an object's change when the plan is applied. The values are, if what they come from is; but for
-/// those that depend on the time.
-fn gist(change: &ObjectChange) -> (&PlanTarget, ChangeAction, Vec<&str>) {
-    (&change.target, change.action, change.fields.iter().map(|field| field.path.as_str()).collect())
-}
-
-/// `workloads default/web`, for people.
-fn place(target: &PlanTarget) -> String {
-    match target.namespace.as_str() {
-        "" => format!("{} {}", target.kind, target.name),
-        namespace => format!("{} {namespace}/{}", target.kind, target.name),
-    }
-}
-
 fn conflict(call: &Call, causes: Vec<StatusCause>) -> Status {
     let list: Vec<&str> = causes.iter().map(|cause| cause.message.as_str()).collect();
     let why = format!("what it was made from has changed: {}", list.join("; "));
     let status = Status::conflict(call.kind.kind(), call.name(), why);
     let details = status.details.as_deref().cloned().unwrap_or_default();
     status.about(StatusDetails { causes, ..details })
-}
-
-/// What is no longer as it was when the plan was made: what, from which revision, to which.
-async fn moved(
-    registry: &Registry,
-    reads: &BTreeMap<Key, Option<Revision>>,
-) -> Result<Vec<StatusCause>, Status> {
-    let asked = reads.keys().map(|key| registry.store.get(key, ReadAt::Latest));
-    let found = try_join_all(asked).await.map_err(from_store)?;
-    let kinds = registry.kinds.now();
-    let mut moved = Vec::new();
-    for ((key, before), now) in reads.iter().zip(found) {
-        let now = now.map(|entry| entry.modified);
-        if now == *before {
-            continue;
-        }
-        let named = match kinds.kept_at(key.as_str()).first() {
-            Some(kind) => {
-                let mut path = key.as_str().rsplit('/');
-                let (name, namespace) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
-                let place = if kind.kind().is_namespaced() { format!("{namespace}/") } else { String::new() };
-                format!("{} {place}{name}", kind.kind().name)
-            }
-            None => key.to_string(),
-        };
-        let told = match (before, now) {
-            (Some(before), Some(now)) => format!("was at revision {before}, is at {now}"),
-            (Some(before), None) => format!("was at revision {before}, is gone"),
-            (None, Some(now)) => format!("was not there, is at revision {now}"),
-            (None, None) => continue,
-        };
-        let message = format!("{named} {told}");
-        moved.push(StatusCause { reason: "PlanMoved".into(), message, field: String::new() });
-    }
-    Ok(moved)
 }

@@ -23,6 +23,7 @@ mod content;
 mod create;
 mod deletion;
 mod lineage;
+mod moved;
 mod order;
 mod owners;
 mod record;

@@ -128,7 +128,7 @@ fn without_times(mut managers: Value) -> Value {
 }
 
 /// What the caller says of the object must be so.
-fn check_beliefs(call: &Call, old: &Value, new: &Value) -> Result<(), Status> {
+pub(super) fn check_beliefs(call: &Call, old: &Value, new: &Value) -> Result<(), Status> {
     let kind = call.kind.kind();
     if !new.uid().is_empty() && new.uid() != old.uid() {
         let why = format!(

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use orch_api::{FieldError, Reason, Status, Verb, VersionMatch};
+use orch_api::{FieldError, Status, Verb, VersionMatch};
 use orch_store::{Key, ReadAt, Revision, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Call, List, Listed, Registry};
-use crate::cache::{Cached, Query};
+use crate::cache::{Cached, Query, too_large_revision};
 use crate::status::from_store;
 
 /// Entries read at a time where it is not known how many of them are selected: more each time, up to the most.
@@ -130,7 +130,7 @@ fn read_failed(error: StoreError, asked: Revision, query: &Query, from: Option<&
             status.metadata.cont = Some(Token::encode(None, query, from).into());
             status
         }
-        (StoreError::Future { current, .. }, _) => too_large(asked, current),
+        (StoreError::Future { current, .. }, _) => too_large_revision(asked, current),
         (other, _) => from_store(other),
     }
 }
@@ -184,12 +184,6 @@ pub(super) fn matching(call: &Call) -> Result<Option<(Revision, Option<VersionMa
 
 fn forbidden(parameter: &str, why: &str) -> Status {
     Verb::List.invalid_options(FieldError::forbidden(parameter, why))
-}
-
-/// 504: there has been no such revision yet.
-pub(super) fn too_large(asked: Revision, current: Revision) -> Status {
-    let message = format!("Too large resource version: {asked}, current: {current}");
-    Status::failure(Reason::Timeout, message)
 }
 
 /// The `resourceVersion` of the request.

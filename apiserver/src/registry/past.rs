@@ -5,8 +5,8 @@
 use orch_api::Status;
 use orch_store::Revision;
 
-use super::list::too_large;
 use super::{Answer, Call, Registry, Written};
+use crate::cache::too_large_revision;
 use crate::history::Past;
 use crate::status::from_store;
 
@@ -28,7 +28,7 @@ pub(super) async fn get(registry: &Registry, call: &Call, revision: Revision) ->
     // Not before: the history must have what was read.
     let now = registry.store.revision().await.map_err(from_store)?;
     if revision > now {
-        return Err(too_large(revision, now));
+        return Err(too_large_revision(revision, now));
     }
     history.caught_up(now).await?;
     let place = (call.namespace().unwrap_or_default(), call.name());

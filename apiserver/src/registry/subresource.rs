@@ -4,7 +4,7 @@
 use orch_api::{Action, Object as _, Status, Time};
 use serde_json::Value;
 
-use super::change::{Part, Wanted, change, tracked};
+use super::change::{Part, Wanted, change, check_beliefs, tracked};
 use super::{Answer, Call, Registry, delete, scale, token};
 use crate::decode;
 
@@ -40,12 +40,16 @@ pub(super) async fn transform(registry: &Registry, call: &Call) -> Result<Answer
         )));
     };
     let (body, kind) = (body(call)?, &subresource.kind);
-    if *kind != *call.kind.kind() {
+    let is_own = *kind == *call.kind.kind();
+    if !is_own {
         call.policies.command(call, kind, &body)?;
     }
     let now = Time::new(registry.clock.now());
     let done = registry
         .modify(call, |current| {
+            if is_own {
+                check_beliefs(call, &current.value, &body)?;
+            }
             let mut object = transform(&current.value, &body, now.timestamp())?;
             // The body speaks for itself; the object's own revision is no belief of the caller.
             if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -9,7 +9,7 @@ use orch_controller_runtime::Plan;
 use orch_ontology::{Node, Pod};
 
 use super::future::Future;
-use crate::node_lifecycle::{World, evict};
+use crate::node_lifecycle::evict;
 use crate::pod_gc;
 
 /// Pods whose node is gone go with it, as the pod collector decides.
@@ -28,9 +28,9 @@ pub(super) fn leave(future: &mut Future) {
 pub(super) fn drive_out(future: &mut Future, now: Timestamp) {
     let touched = touched(future);
     for (name, pods) in on_nodes(future, |node| future.supposes || touched.contains(node)) {
-        let Some(node) = future.nodes.get(&name).cloned() else { continue };
+        let Some(node) = future.nodes.get(&name) else { continue };
         let mut plan = Plan::nothing();
-        evict(&World { node, heard_at: now, pods }, now, &mut plan);
+        evict(node, &pods, now, &mut plan);
         for write in plan.writes {
             future.remove_pod(&write.key(), &format!("it does not tolerate a taint of its node {name}"));
         }

@@ -1,16 +1,18 @@
 //! Evicting the pods that don't tolerate a taint, when their time is over.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use orch_controller_runtime::{Note, Plan, Write};
-use orch_ontology::{Pod, Taint, TaintEffect, labels};
+use orch_ontology::{Node, Pod, Taint, TaintEffect, labels};
 
-use super::{STAY, World, until};
+use super::{STAY, until};
 
 /// Deletes the pods whose time on the node is over, and plans again for when the next one's is.
-pub(crate) fn evict(world: &World, now: Timestamp, plan: &mut Plan) {
+pub(crate) fn evict(node: &Node, pods: &[Arc<Pod>], now: Timestamp, plan: &mut Plan) {
     let drives_out = |taint: &&Taint| taint.effect == TaintEffect::NoExecute;
-    let taints: Vec<_> = world.node.spec.taints.iter().filter(drives_out).collect();
-    for pod in world.pods.iter().filter(|pod| !pod.is_terminating() && !pod.is_terminal()) {
+    let taints: Vec<_> = node.spec.taints.iter().filter(drives_out).collect();
+    for pod in pods.iter().filter(|pod| !pod.is_terminating() && !pod.is_terminal()) {
         let deadlines = taints.iter().filter_map(|taint| stays_until(pod, taint, now));
         match deadlines.min() {
             None => {}

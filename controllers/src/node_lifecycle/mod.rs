@@ -72,7 +72,7 @@ impl Planner for NodeLifecycle {
         plan.events.extend(health.news(&world.node));
         plan.writes.extend(set_taints(world, &health, now));
         plan.writes.extend(mark_pods(world, &health, now));
-        evict(world, now, &mut plan);
+        evict(&world.node, &world.pods, now, &mut plan);
         plan
     }
 }

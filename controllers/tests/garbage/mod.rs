@@ -1,6 +1,6 @@
 //! What goes with its owners, what they wait for, and what stays: against a real server.
 
-use orch_api::{Kind, Params, Propagation};
+use orch_api::{Api, Kind, Params, Propagation};
 use orch_ontology::{ClusterRole, ConfigMap, CustomResourceDefinition, Event, Namespace};
 use serde_json::{Value, json};
 
@@ -170,25 +170,51 @@ async fn owners_of_a_kind_that_comes_are_looked_for_then_and_those_of_one_that_g
     until_maps(&plane, &[]).await;
 }
 
+/// Whether a condition of this type is true, and its message has this part.
+fn says(kind: &'static str, part: &'static str) -> impl Fn(&Value) -> bool {
+    move |namespace: &Value| {
+        let conditions = namespace["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|condition| {
+            let message = condition["message"].as_str().unwrap_or_default();
+            condition["type"] == kind && condition["status"] == "True" && message.contains(part)
+        })
+    }
+}
+
+fn held_in_shop() -> Value {
+    let mut held = widget("held", json!([]));
+    held["metadata"]["namespace"] = "shop".into();
+    held["metadata"]["finalizers"] = json!(["test.dev/held"]);
+    held
+}
+
+#[tokio::test]
+async fn a_namespace_waits_for_objects_of_kinds_that_a_new_leader_does_not_know_yet() {
+    let plane = Plane::start_after(async |client| {
+        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let shop = json!({"metadata": {"name": "shop"}});
+        for (path, object) in [
+            (definitions, definition()),
+            ("/api/v1/namespaces", shop),
+            ("/apis/test.dev/v1/namespaces/shop/widgets", held_in_shop()),
+        ] {
+            Plane::post_as(&*client, path, object).await.unwrap();
+        }
+        Api::<Namespace>::all(client).delete("shop", Params::default()).await.unwrap();
+    })
+    .await;
+    plane.until::<Namespace>("what holds it", says("NamespaceFinalizersRemaining", "test.dev/held")).await;
+    plane.patch_in(&WIDGETS, "shop", "held", json!({"metadata": {"finalizers": null}})).await;
+    plane.until_count::<Namespace>(4).await;
+}
+
 #[tokio::test]
 async fn a_namespace_goes_with_its_custom_objects_once_they_let_go() {
     let plane = Plane::start().await;
     plane.create::<CustomResourceDefinition>(definition()).await;
     plane.create::<Namespace>(json!({"metadata": {"name": "shop"}})).await;
-    let mut held = widget("held", json!([]));
-    held["metadata"]["namespace"] = "shop".into();
-    held["metadata"]["finalizers"] = json!(["test.dev/held"]);
-    plane.create_in(&WIDGETS, "shop", held).await;
+    plane.create_in(&WIDGETS, "shop", held_in_shop()).await;
     plane.delete::<Namespace>("shop", Params::default()).await;
-    let says = |kind: &'static str, part: &'static str| {
-        move |namespace: &Value| {
-            let conditions = namespace["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            conditions.iter().any(|condition| {
-                let message = condition["message"].as_str().unwrap_or_default();
-                condition["type"] == kind && condition["status"] == "True" && message.contains(part)
-            })
-        }
-    };
     plane.until::<Namespace>("what is left", says("NamespaceContentRemaining", "widgets.test.dev")).await;
     plane.until::<Namespace>("what holds it", says("NamespaceFinalizersRemaining", "test.dev/held")).await;
     plane.patch_in(&WIDGETS, "shop", "held", json!({"metadata": {"finalizers": null}})).await;

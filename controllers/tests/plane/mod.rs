@@ -16,7 +16,7 @@ use orch_authorization::{Authorization, bootstrap, granted};
 use orch_controller_runtime::{Cache, Cached, Reflector, TestClock, WholeObject};
 use orch_controllers::certificate::Certify;
 use orch_controllers::{Asker, Authority, Decisions, Means, Telemetry};
-use orch_ontology::{KINDS, Lease, Node, Pod};
+use orch_ontology::{KINDS, Lease, Namespace, Node, Pod};
 use orch_store::Store;
 use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_transport::Usage;
@@ -50,6 +50,11 @@ pub(crate) fn workload(name: &str, replicas: usize) -> Value {
 
 impl Plane {
     pub(crate) async fn start() -> Self {
+        Self::start_after(async |_| ()).await
+    }
+
+    /// A plane whose controllers come to what somebody has done before.
+    pub(crate) async fn start_after(before: impl AsyncFn(Arc<dyn Client>)) -> Self {
         // Shown for tests that fail; RUST_LOG says how much.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         drop(tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init());
@@ -67,6 +72,7 @@ impl Plane {
         let client = server.local_client(Identity::new("tester", ["system:masters"]));
         let users = orch_controllers::users().into_iter().map(|(user, rules)| granted(&user, rules));
         bootstrap(client.clone(), users.collect()).await.unwrap();
+        before(client.clone()).await;
         let (cancel, telemetry, silent) = (CancellationToken::new(), Telemetry::default(), Arc::default());
         let decisions = telemetry.decisions.clone();
         let of_user = server.clone();
@@ -88,7 +94,13 @@ impl Plane {
         tokio::spawn(tick(clock.clone(), cancel.clone()));
         let _cancel = cancel.drop_guard();
         let plane = Self { clock, decisions, client, store, silent, _cancel, server, _directory: directory };
-        plane.until_count::<orch_ontology::Namespace>(4).await;
+        plane
+            .until_list::<Namespace>("the system's namespaces", |namespaces| {
+                let is_there =
+                    |name: &&str| namespaces.iter().any(|namespace| namespace["metadata"]["name"] == *name);
+                ["default", "kube-system", "kube-public", "kube-node-lease"].iter().all(is_there)
+            })
+            .await;
         plane
     }
 

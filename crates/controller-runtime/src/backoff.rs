@@ -15,9 +15,13 @@ impl Backoff {
     /// How long to wait after `failures` failures in a row: exponential, of which up to a quarter is left to chance so
     /// that what failed together doesn't return together.
     pub fn after(&self, failures: u32) -> Duration {
+        self.longest(failures).mul_f64(1.0 - 0.25 * rand::random::<f64>())
+    }
+
+    /// The same with nothing left to chance.
+    pub fn longest(&self, failures: u32) -> Duration {
         let exponent = failures.saturating_sub(1).min(31);
-        let full = self.first.saturating_mul(1 << exponent).min(self.limit);
-        full.mul_f64(1.0 - 0.25 * rand::random::<f64>())
+        self.first.saturating_mul(1 << exponent).min(self.limit)
     }
 }
 

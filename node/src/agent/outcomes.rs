@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use orch_api::{Reason, Status};
-use orch_controller_runtime::Cached as _;
+use orch_controller_runtime::{Backoff, Cached as _};
 use orch_ontology::{Pod, PodStatus};
 use tokio::task::{Id, JoinError};
 use tracing::{error, warn};
@@ -14,14 +14,14 @@ use super::{
     set,
     tracked::NodeLabels,
 };
-use crate::plan::{Action, Failure, Outcome, Pace, Seen};
+use crate::plan::{Action, Failure, Outcome, Seen};
 
 /// How long to wait before looking at a runtime again that could not be reached. One that is back should not be waited for.
-const OBSERVE_AGAIN: Pace = Pace { first: Duration::from_secs(1), limit: Duration::from_secs(10) };
+const OBSERVE_AGAIN: Backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(10) };
 /// How long to wait before reading the node's labels again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait before telling the API again what it did not take. One that is back should not be waited for.
-const REPORT_AGAIN: Pace = Pace { first: Duration::from_millis(500), limit: Duration::from_secs(10) };
+const REPORT_AGAIN: Backoff = Backoff { first: Duration::from_millis(500), limit: Duration::from_secs(10) };
 
 impl Core {
     pub(super) fn finish(&mut self, done: Result<(Id, Done), JoinError>) {

@@ -193,10 +193,11 @@ fn conditions(prior: &[NodeCondition], health: &Health, pressure: Pressure, now:
 
 /// Whether a condition is among others, whenever they were told.
 fn says(conditions: &[NodeCondition], condition: &NodeCondition) -> bool {
-    let what = |said: &NodeCondition| {
-        (said.condition_type.clone(), said.status, said.reason.clone(), said.message.clone())
+    let is_it = |said: &NodeCondition| {
+        (&said.condition_type, said.status, &said.reason, &said.message)
+            == (&condition.condition_type, condition.status, &condition.reason, &condition.message)
     };
-    conditions.iter().any(|said| what(said) == what(condition))
+    conditions.iter().any(is_it)
 }
 
 /// Whether the node's own conditions are said as they were told.

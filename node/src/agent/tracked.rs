@@ -106,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::Pace;
+    use crate::plan::slowing;
 
     fn status(phase: &str) -> PodStatus {
         serde_json::from_value(json!({"phase": phase})).unwrap()
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_told_waits_for_another_try() {
-        let pace = Pace::from(std::time::Duration::from_secs(1));
+        let pace = slowing(std::time::Duration::from_secs(1));
         let failure = Failure::after(None, pace, at(0), "Status", "gone".to_owned());
         let retry_at = failure.retry_at;
         let mut tracked =

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use orch_controller_runtime::Backoff;
 use orch_runtime::{ContainerStatus, Exit};
 
 use crate::spec::label;
@@ -12,18 +13,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A run that lasted longer than this makes up for all failures before.
 const RESET: SignedDuration = SignedDuration::from_mins(10);
 
-/// How waiting grows: it doubles from `first` up to `limit`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) first: Duration,
-    pub(crate) limit: Duration,
-}
-
-impl Pace {
-    /// As slow as restarts become.
-    pub(crate) const fn from(first: Duration) -> Self {
-        Self { first, limit: LIMIT }
-    }
+/// Waiting that becomes as slow as restarts do.
+pub(crate) const fn slowing(first: Duration) -> Backoff {
+    Backoff { first, limit: LIMIT }
 }
 
 /// Failures in a row of one step, and when to try again.
@@ -40,14 +32,14 @@ impl Failure {
     /// One more failure after `before`.
     pub(crate) fn after(
         before: Option<&Self>,
-        pace: Pace,
+        backoff: Backoff,
         now: Timestamp,
         reason: &'static str,
         message: String,
     ) -> Self {
         let failures = before.map_or(0, |failure| failure.failures) + 1;
-        let delay = pace.first.saturating_mul(1 << (failures - 1).min(16)).min(pace.limit);
-        Self { failures, at: now, retry_at: after(now, delay), reason, message }
+        let retry_at = after(now, backoff.longest(failures));
+        Self { failures, at: now, retry_at, reason, message }
     }
 }
 

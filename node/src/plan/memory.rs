@@ -6,10 +6,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use orch_controller_runtime::Note;
+use orch_controller_runtime::{Backoff, Note};
 use orch_ontology::Pod;
 
-use super::{Action, Failure, Pace, Rejection, Slot};
+use super::{Action, Failure, Rejection, Slot, slowing};
 use crate::spec::VolumesVersion;
 
 /// What the agent remembers of a pod.
@@ -71,9 +71,9 @@ pub(crate) enum Outcome {
 pub(crate) const RUN_CONTAINER_ERROR: &str = "RunContainerError";
 
 /// Where waiting starts for what is the node's own fault.
-const SOON: Pace = Pace::from(Duration::from_secs(1));
+const SOON: Backoff = slowing(Duration::from_secs(1));
 /// Where waiting starts for what somebody has to mend.
-const LATER: Pace = Pace::from(Duration::from_secs(10));
+const LATER: Backoff = slowing(Duration::from_secs(10));
 
 impl Memory {
     pub(crate) fn begin(&mut self, action: &Action) {

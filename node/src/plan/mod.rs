@@ -18,7 +18,7 @@ use jiff::Timestamp;
 pub(crate) use self::{
     action::{Action, Plan, Slot, Waiting},
     admission::{Offer, Rejection, admit},
-    backoff::{Failure, Pace},
+    backoff::{Failure, slowing},
     end::{Ending, ending},
     memory::{Memory, Outcome, RUN_CONTAINER_ERROR, TornDown},
     start::{UNSEEN_CODE, will_run},

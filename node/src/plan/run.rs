@@ -1,7 +1,7 @@
 //! Making a pod run and keeping it running.
 
 use jiff::Timestamp;
-use orch_api::ConditionStatus;
+use orch_api::{ConditionStatus, Conditions as _};
 use orch_controller_runtime::Note;
 use orch_ontology::{Container, Pod};
 use orch_runtime::ContainerStatus;
@@ -158,7 +158,7 @@ impl<'a> Running<'a> {
     /// Whether that was told since the sandbox was made.
     fn was_initialized(&self) -> bool {
         let (seen, conditions) = (self.world.seen, &self.pod.status.conditions);
-        let initialized = conditions.iter().find(|condition| condition.condition_type == "Initialized");
+        let initialized = conditions.of_type("Initialized");
         let is_old = |run: &ContainerStatus| !seen.is_of_present_sandbox(run);
         initialized.is_some_and(|told| {
             let since = told.last_transition_time.map(|at| at.timestamp());
@@ -182,9 +182,7 @@ impl<'a> Running<'a> {
         }
         if let Some(failure) = memory.sandbox_failure.as_ref().filter(|failure| failure.retry_at > self.now) {
             self.plan.wake(failure.retry_at);
-        } else if !self.is_busy(&Slot::Pod)
-            && !self.plan.actions.iter().any(|action| action.slot() == Slot::Pod)
-        {
+        } else if self.is_free(&Slot::Pod) {
             if seen.sandbox().is_some() {
                 let note = Note::normal(
                     self.pod,

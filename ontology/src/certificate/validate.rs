@@ -50,7 +50,7 @@ impl CertificateSigningRequest {
     }
 
     fn condition_problems(&self, path: &FieldPath) -> Vec<FieldError> {
-        let mut errors = Vec::new();
+        let (mut errors, mut seen) = (Vec::new(), HashSet::new());
         for (index, condition) in self.status.conditions.iter().enumerate() {
             let path = path.index(index);
             if condition.condition_type.is_empty() {
@@ -65,8 +65,7 @@ impl CertificateSigningRequest {
                 };
                 errors.push(FieldError::not_supported(path.child("status"), given, &["True"]));
             }
-            let earlier = &self.status.conditions[..index];
-            if earlier.iter().any(|other| other.condition_type == condition.condition_type) {
+            if !seen.insert(&condition.condition_type) {
                 errors.push(FieldError::duplicate(path.child("type"), condition.condition_type.as_str()));
             }
         }

@@ -1,6 +1,8 @@
 //! Which schemas are accepted: structural ones, in which each place in an object has exactly one schema that says its type.
 //! Kubernetes' rules and words.
 
+use std::collections::HashSet;
+
 use orch_api::{FieldError, FieldPath};
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -217,7 +219,7 @@ impl Check {
             let why = "must be object if parent array's x-kubernetes-list-type is map";
             self.invalid(&at.child("type"), text(items, "type"), why);
         }
-        let required = list(items, "required");
+        let required: HashSet<&Value> = list(items, "required").iter().collect();
         for (index, key) in keys.iter().enumerate() {
             let name = key.as_str().unwrap_or_default();
             let Some(property) = items.get("properties").and_then(|properties| properties.get(name)) else {
@@ -241,7 +243,7 @@ impl Check {
                 self.require(&at.child("default"), why);
             }
         }
-        if keys.iter().enumerate().any(|(index, key)| keys[..index].contains(key)) {
+        if keys.iter().collect::<HashSet<_>>().len() < keys.len() {
             let at = path.child("x-kubernetes-list-map-keys");
             self.invalid(&at, keys.to_vec(), "must not contain duplicate entries");
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::host::{Host, MAPS, WORKLOADS, map, pod, workload};
+use crate::host::{Host, MAPS, PODS, WORKLOADS, map, pod, workload};
 
 pub(crate) const PLANS: &str = "/apis/orch.dev/v1/plans";
 
@@ -172,6 +172,45 @@ async fn what_a_plan_only_read_must_not_have_moved_either() {
     let account = "/api/v1/namespaces/default/serviceaccounts/default";
     host.merge(account, json!({"metadata": {"labels": {"a": "b"}}})).await.is(200);
     host.apply_plan(&plan).await.fails(409, "Conflict", "ServiceAccount default/default was at revision");
+}
+
+#[tokio::test]
+async fn the_status_may_move_on_unless_the_plan_is_about_it() {
+    let host = Host::start().await;
+    host.post(WORKLOADS, workload("web", 2)).await.is(201);
+    let path = format!("{WORKLOADS}/web");
+    let seen = async |ready: u64| {
+        host.merge(&format!("{path}/status"), json!({"status": {"readyReplicas": ready}})).await.is(200);
+    };
+    let web = json!({"apiVersion": "orch.dev/v1", "kind": "Workload", "namespace": "default", "name": "web"});
+    let patch = |patch: Value| json!([{"patch": {"target": web, "patch": patch}}]);
+
+    let plan = host.plan(patch(json!({"spec": {"replicas": 3}}))).await;
+    seen(1).await;
+    host.apply_plan(&plan).await.is(200);
+    let now = host.get(&path).await.is(200);
+    assert_eq!((&now["spec"]["replicas"], &now["status"]["readyReplicas"]), (&json!(3), &json!(1)));
+
+    let plan = host.plan(json!([{"delete": {"target": web}}])).await;
+    seen(2).await;
+    host.merge(&path, json!({"metadata": {"labels": {"a": "b"}}})).await.is(200);
+    host.apply_plan(&plan).await.fails(409, "Conflict", "Workload default/web was at revision");
+
+    let mut status = web.clone();
+    status["subresource"] = "status".into();
+    let plan =
+        host.plan(json!([{"patch": {"target": status, "patch": {"status": {"readyReplicas": 3}}}}])).await;
+    seen(1).await;
+    host.apply_plan(&plan).await.fails(409, "Conflict", "Workload default/web was at revision");
+
+    // What is taken from the status is as it was shown, or not at all.
+    let copy = json!([{"op": "add", "path": "/metadata/annotations", "value": {}},
+                      {"op": "copy", "from": "/status/phase", "path": "/metadata/annotations/seen"}]);
+    host.post(PODS, pod("p")).await.is(201);
+    let target = json!({"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "p"});
+    let plan = host.plan(json!([{"patch": {"target": target, "type": "json", "patch": copy}}])).await;
+    host.merge(&format!("{PODS}/p/status"), json!({"status": {"phase": "Running"}})).await.is(200);
+    host.apply_plan(&plan).await.fails(409, "Conflict", "something else than planned would become of it");
 }
 
 #[tokio::test]

@@ -19,16 +19,16 @@ impl Core {
         let _changing = self.container_locks.lock(id).await;
         let Some(record) = self.record(id).await? else { return Ok(None) };
         let task = self.task(id).await?;
-        let stopped = task.filter(|task| task.status() == Status::Stopped);
+        let stopped = task.as_ref().filter(|task| task.status() == Status::Stopped);
         if let Some(exit) = record.run.exit.clone() {
             if stopped.is_some() {
                 self.delete_task(id, &record.fixed.spec.sandbox).await?;
             }
             return Ok(Some(exit));
         }
-        let exit = match (&stopped, record.run.started_at) {
+        let exit = match (stopped, record.run.started_at) {
             (Some(task), started_at) => self.exit_of(&record, started_at, task),
-            (None, Some(started_at)) if self.task(id).await?.is_none() => lost(started_at),
+            (None, Some(started_at)) if task.is_none() => lost(started_at),
             _ => return Ok(None),
         };
         let run = Run { exit: Some(exit.clone()), ..record.run.clone() };

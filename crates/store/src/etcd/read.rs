@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use etcd_client::{GetOptions, GetResponse};
 
 use super::call::{Failure, Repeat};
+use super::members::Members;
 use super::revision::{contained, etcd_revision, is_whole, whole};
 use super::{EtcdStore, entry, header_revision};
 use crate::{Entry, Key, Page, Prefix, ReadAt, Revision, StoreError};
@@ -142,9 +143,11 @@ impl EtcdStore {
 
     async fn range(&self, key: Vec<u8>, options: GetOptions, at: ReadAt) -> Result<GetResponse, StoreError> {
         match at {
-            ReadAt::Latest => {
-                self.get_once(&key, &options).await.map_err(|failure| failure.unavailable("cannot read etcd"))
-            }
+            ReadAt::Latest => self
+                .members
+                .get_once(&key, &options)
+                .await
+                .map_err(|failure| failure.unavailable("cannot read etcd")),
             ReadAt::AtLeast(asked) => self.range_at_least(key, options, asked).await,
             ReadAt::Exactly(asked) => self.range_exactly(key, options, asked).await,
         }
@@ -158,7 +161,7 @@ impl EtcdStore {
         asked: Revision,
     ) -> Result<GetResponse, StoreError> {
         for options in [options.clone().with_serializable(), options] {
-            let response = self.get_once(&key, &options).await;
+            let response = self.members.get_once(&key, &options).await;
             let response = response.map_err(|failure| failure.unavailable("cannot read etcd"))?;
             if header_revision(response.header())? >= asked {
                 return Ok(response);
@@ -179,9 +182,9 @@ impl EtcdStore {
         }
         let options = options.with_revision(etcd_revision(asked));
         // The past never changes: any member may tell it, if it has it.
-        let mut response = self.get_once(&key, &options.clone().with_serializable()).await;
+        let mut response = self.members.get_once(&key, &options.clone().with_serializable()).await;
         if response.as_ref().is_err_and(is_future) {
-            response = self.get_once(&key, &options).await;
+            response = self.members.get_once(&key, &options).await;
         }
         match response {
             Err(failure) if is_future(&failure) => {
@@ -195,9 +198,19 @@ impl EtcdStore {
             Ok(response) => Ok(response),
         }
     }
+}
 
-    async fn get_once(&self, key: &[u8], options: &GetOptions) -> Result<GetResponse, Failure> {
-        let request = self.members.call(Repeat::Harmless, |mut etcd| {
+impl Members {
+    /// The revision of the store, agreed on by a majority.
+    pub(super) async fn current_revision(&self, key: Vec<u8>) -> Result<Revision, StoreError> {
+        let read = self.get_once(&key, &GetOptions::new().with_count_only()).await;
+        let response = read.map_err(|failure| failure.unavailable("cannot read etcd's revision"))?;
+        header_revision(response.header())
+    }
+
+    /// What etcd has of a key, or of a range that begins there.
+    pub(super) async fn get_once(&self, key: &[u8], options: &GetOptions) -> Result<GetResponse, Failure> {
+        let request = self.call(Repeat::Harmless, |mut etcd| {
             let (key, options) = (key.to_vec(), options.clone());
             async move { etcd.get(key, Some(options)).await }
         });

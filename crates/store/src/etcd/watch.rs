@@ -16,7 +16,7 @@ use futures::stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::call::{Failure, Repeat};
+use super::call::Failure;
 use super::config::Progress;
 use super::members::Members;
 use super::read::{is_compacted, is_future};
@@ -79,24 +79,11 @@ impl Members {
         answer.map_err(|failure| failure.unavailable("cannot read etcd's oldest revision"))
     }
 
-    /// The revision of the store, agreed on by a majority.
-    pub(super) async fn current_revision(&self, key: Vec<u8>) -> Result<Revision, StoreError> {
-        let read = self.call(Repeat::Harmless, |mut etcd| {
-            let (key, options) = (key.clone(), GetOptions::new().with_count_only());
-            async move { etcd.get(key, Some(options)).await }
-        });
-        let response = read.await.map_err(|failure| failure.unavailable("cannot read etcd's revision"))?;
-        header_revision(response.header())
-    }
-
     /// Fails with `Compacted` if the store can no longer be read at `revision`.
     async fn check_kept(&self, revision: Revision, key: Vec<u8>) -> Result<(), StoreError> {
-        let options = GetOptions::new().with_revision(contained(revision)).with_count_only();
-        let read = self.call(Repeat::Harmless, |mut etcd| {
-            let (key, options) = (key.clone(), options.clone().with_serializable());
-            async move { etcd.get(key, Some(options)).await }
-        });
-        match read.await {
+        let options =
+            GetOptions::new().with_revision(contained(revision)).with_count_only().with_serializable();
+        match self.get_once(&key, &options).await {
             Err(failure) if is_compacted(&failure) => {
                 let oldest = self.oldest_revision(revision, key).await?;
                 Err(StoreError::Compacted { asked: revision, oldest })
