@@ -140,7 +140,7 @@ enum Verb {
 pub(crate) const GIT_FETCH: &str = "git-fetch";
 
 /// Runs `orchctl` with this process's arguments. 0: done. 1: failed, and standard error says why. 2: the arguments make no
-/// sense. `exec` answers with the command's own code.
+/// sense. `exec` answers with the command's own code, and `why` with codes of its own.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli).await {

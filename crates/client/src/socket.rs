@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -38,7 +38,9 @@ impl HttpClient {
         let url = reqwest::Url::parse_with_params(&self.url(target)?, query)
             .map_err(|error| Status::bad_request(format!("{} is not an address: {error}", self.server())))?;
         let stream = self.dial(&url).await?;
-        let mut request = ClientRequestBuilder::new(websocket_uri(&url)?).with_sub_protocol(protocol);
+        let mut request = ClientRequestBuilder::new(websocket_uri(&url)?)
+            .with_sub_protocol(protocol)
+            .with_header(USER_AGENT.as_str(), self.agent());
         if let Some(authorization) = self.authorization().await?
             && let Ok(value) = authorization.to_str()
         {

@@ -32,8 +32,10 @@ pub enum Cause {
     CrashLoop,
     /// A container has failed that is run once.
     RunFailed,
-    /// A container cannot be started.
+    /// A container, or the sandbox of a pod, cannot be started.
     StartFailed,
+    /// A pod has failed as a whole: its node has refused or evicted it, or it took too long.
+    PodFailed,
     /// No node has the labels that are asked for.
     SelectorMatchesNothing,
     /// The nodes that would do have taints that are not tolerated.
@@ -52,6 +54,12 @@ pub enum Cause {
     ProbeFailed,
     /// An owner's pods are refused when they are made.
     PodsRefused,
+    /// A pod that is being deleted is not ended by its node.
+    KillFailed,
+    /// A Service sends to no pod: there is none that it selects.
+    SelectsNoPods,
+    /// It says of itself that it is not as it should be, and nothing more is known.
+    NotReady,
 }
 
 /// What speaks for a cause.
@@ -162,12 +170,14 @@ impl Cause {
             Self::RegistryUnreachable | Self::SelectorMatchesNothing => 88,
             Self::Taint | Self::Cordoned | Self::NoCapacity => 86,
             Self::PodsRefused => 84,
-            Self::StartFailed => 80,
+            Self::StartFailed | Self::PodFailed | Self::KillFailed => 80,
+            Self::SelectsNoPods => 78,
             Self::CrashLoop | Self::RunFailed => 75,
             Self::MountFailed => 70,
             Self::NodePressure => 60,
             Self::ProbeFailed => 55,
             Self::Unplaceable | Self::PullFailed => 50,
+            Self::NotReady => 30,
         }
     }
 }

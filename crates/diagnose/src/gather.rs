@@ -1,17 +1,26 @@
 //! [`gather`]: reads what bears on an object, or on the cluster, as whoever asks.
+//!
+//! Collections are read page by page, and of each page only what counts is kept.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use orch_api::{Client, Object as _, Params, Request, Status, Target, Verb};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::world::{condition, items, label};
-use crate::{Missing, World};
+use crate::pod::{has_restarted, is_well};
+use crate::world::{items, label, seen};
+use crate::{Missing, World, owner, subject};
 
 /// Objects to a page.
 const PAGE: u64 = 500;
-/// How many pods that are not well are looked at: causes repeat themselves.
+/// How many pods are looked at, those that are not well first: causes repeat themselves.
 const MOST_PODS: usize = 500;
+/// How many events about these are looked at, the latest.
+const MOST_EVENTS: usize = 10_000;
+/// How many other objects are looked at.
+const MOST_OTHERS: usize = 2_000;
 /// How many references are looked up.
 const MOST_REFERENCES: usize = 50;
 
@@ -30,32 +39,19 @@ pub enum Scope {
 /// If the server cannot be reached.
 pub async fn gather(client: &dyn Client, scope: Scope) -> Result<World, Status> {
     let mut world = World::default();
-    let subject = match scope {
-        Scope::Cluster => None,
-        Scope::Object(object) => Some(*object),
-    };
-    let namespace = subject.as_ref().and_then(within);
-    let events = core("events", namespace);
-    let (nodes, pods, events, namespaces) = futures::join!(
-        list(client, core("nodes", None)),
-        list(client, core("pods", namespace)),
-        list(client, events),
-        list(client, core("namespaces", None)),
-    );
-    world.nodes = kept(&mut world.unread, "Node", nodes)?;
-    let pods = kept(&mut world.unread, "Pod", pods)?;
-    world.events = kept(&mut world.unread, "Event", events)?;
-    let owners = owned_by(client, subject.as_ref(), &mut world).await?;
-    world.pods = chosen(pods, subject.as_ref(), &owners);
-    match &subject {
-        Some(_) => {}
-        None => {
-            let namespaces = kept(&mut world.unread, "Namespace", namespaces)?;
-            world.others.extend(namespaces.into_iter().filter(|namespace| namespace.is_terminating()));
-        }
+    if let Scope::Object(object) = scope {
+        world.subject = Some(*object);
     }
+    let namespace = world.subject.as_ref().and_then(within).map(str::to_owned);
+    let namespace = namespace.as_deref();
+    nodes(client, &mut world).await?;
+    let owners = workloads(client, namespace, &mut world).await?;
+    pods(client, namespace, &owners, &mut world).await?;
+    if world.subject.is_none() {
+        namespaces(client, &mut world).await?;
+    }
+    events(client, namespace, &mut world).await?;
     world.missing = missing(client, &world.pods).await?;
-    world.subject = subject;
     Ok(world)
 }
 
@@ -65,79 +61,149 @@ fn within(subject: &Value) -> Option<&str> {
     Some(namespace).filter(|namespace| !namespace.is_empty())
 }
 
-/// The uids of what may own the pods of an object: itself, and the workloads that it owns. Those are noted, and of the cluster
-/// and of a namespace all that there are.
-async fn owned_by(
+async fn nodes(client: &dyn Client, world: &mut World) -> Result<(), Status> {
+    let nodes = &mut world.nodes;
+    let read = each(client, core("nodes", None), "Node", |mut node| {
+        // The images that a node has are most of it, and nobody asks about them.
+        if let Some(status) = node["status"].as_object_mut() {
+            status.remove("images");
+        }
+        nodes.push(node);
+        ControlFlow::Continue(())
+    });
+    let unread = read.await?;
+    world.unread.extend(unread);
+    Ok(())
+}
+
+/// Notes the workloads that may be the trouble: of an object those that it owns, of the cluster and of a namespace all. The answer is
+/// the uids of what may own the pods of the object.
+async fn workloads(
     client: &dyn Client,
-    subject: Option<&Value>,
+    namespace: Option<&str>,
     world: &mut World,
 ) -> Result<BTreeSet<String>, Status> {
-    let namespace = subject.and_then(within);
-    let is_all = subject.is_none_or(|subject| subject.kind() == "Namespace");
-    let mut owners: BTreeSet<String> = subject.iter().map(|subject| subject.uid().to_owned()).collect();
-    let between = [
-        ("orch.dev", "v1", "workloads", "Workload"),
-        ("batch", "v1", "jobs", "Job"),
-        ("apps", "v1", "deployments", "Deployment"),
-    ];
-    for (group, version, plural, kind) in between {
-        let target = Target { group: group.into(), version: version.into(), ..core(plural, namespace) };
-        for mut object in kept(&mut world.unread, kind, list(client, target).await)? {
-            let references = items(&object, &["metadata", "ownerReferences"]);
-            let is_owned = references.iter().any(|owner| owners.contains(owner.text(&["uid"])));
-            if is_owned {
-                owners.insert(object.uid().to_owned());
-            }
-            if is_all || is_owned {
-                identify(&mut object, group, version, kind);
-                world.others.push(object);
-            }
+    let is_all = world.subject.as_ref().is_none_or(|subject| subject.kind() == "Namespace");
+    let mut owners: BTreeSet<String> = world.subject.iter().map(|subject| subject.uid().to_owned()).collect();
+    let target = Target { group: "orch.dev".into(), ..core("workloads", namespace) };
+    let others = &mut world.others;
+    let read = each(client, target, "Workload", |object| {
+        let is_owned = is_owned(&object, &owners);
+        if is_owned {
+            owners.insert(object.uid().to_owned());
         }
-    }
+        let is_wanted = is_all || is_owned;
+        if is_wanted && (object.is_terminating() || !owner::has_all(&object)) && others.len() < MOST_OTHERS {
+            others.push(object);
+        }
+        ControlFlow::Continue(())
+    });
+    let unread = read.await?;
+    world.unread.extend(unread);
     Ok(owners)
 }
 
-/// Items of lists do not say what they are.
-fn identify(object: &mut Value, group: &str, version: &str, kind: &str) {
-    if object.kind().is_empty() {
-        object["kind"] = kind.into();
-        object["apiVersion"] = orch_api::api_version(group, version).into();
-    }
+fn is_owned(object: &Value, owners: &BTreeSet<String>) -> bool {
+    let references = items(object, &["metadata", "ownerReferences"]);
+    references.iter().any(|owner| owners.contains(owner.text(&["uid"])))
 }
 
-/// The pods that count: of an object its own, of a node those on it, of the cluster those that are not well.
-fn chosen(pods: Vec<Value>, subject: Option<&Value>, owners: &BTreeSet<String>) -> Vec<Value> {
-    let counts = |pod: &Value| match subject {
-        None => !is_well(pod),
-        Some(subject) if subject.kind() == "Pod" => pod.uid() == subject.uid(),
-        Some(subject) if subject.kind() == "Node" => {
-            pod.text(&["spec", "nodeName"]) == subject.name() && !is_well(pod)
+/// Notes the pods that count: of an object its own, of a node those on it, of the cluster those that are not well.
+async fn pods(
+    client: &dyn Client,
+    namespace: Option<&str>,
+    owners: &BTreeSet<String>,
+    world: &mut World,
+) -> Result<(), Status> {
+    let (mut troubled, mut well) = (Vec::new(), Vec::new());
+    let subject = world.subject.as_ref();
+    let read = each(client, core("pods", namespace), "Pod", |pod| {
+        if counts(&pod, subject, owners) {
+            let is_troubled = !is_well(&pod) || has_restarted(&pod);
+            if is_troubled { troubled.push(pod) } else if well.len() < MOST_PODS { well.push(pod) }
         }
-        Some(subject) if subject.kind() == "Namespace" => pod.namespace() == subject.name() && !is_well(pod),
-        Some(subject) if !items(subject, &["spec", "selector"]).is_empty() || subject.kind() == "Service" => {
-            selects(subject, pod)
-        }
-        Some(_) => {
-            let references = items(pod, &["metadata", "ownerReferences"]);
-            references.iter().any(|owner| owners.contains(owner.text(&["uid"])))
-        }
-    };
-    let mut chosen: Vec<Value> = pods.into_iter().filter(counts).collect();
-    chosen.truncate(MOST_PODS);
-    chosen
+        if troubled.len() < MOST_PODS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let unread = read.await?;
+    well.truncate(MOST_PODS - troubled.len());
+    world.pods = troubled;
+    world.pods.extend(well);
+    world.unread.extend(unread);
+    Ok(())
+}
+
+fn counts(pod: &Value, subject: Option<&Value>, owners: &BTreeSet<String>) -> bool {
+    let Some(subject) = subject else { return !is_well(pod) };
+    match subject.kind() {
+        "Pod" => pod.uid() == subject.uid(),
+        "Node" => pod.text(&["spec", "nodeName"]) == subject.name() && !is_well(pod),
+        "Namespace" => pod.namespace() == subject.name() && !is_well(pod),
+        "Service" => selects(subject, pod),
+        _ => is_owned(pod, owners),
+    }
 }
 
 /// Whether a Service sends to a pod.
 fn selects(service: &Value, pod: &Value) -> bool {
-    let selector = service["spec"]["selector"].as_object();
-    selector.is_some_and(|selector| {
+    subject::selector(service).is_some_and(|selector| {
         selector.iter().all(|(key, value)| pod["metadata"]["labels"].get(key) == Some(value))
     })
 }
 
-fn is_well(pod: &Value) -> bool {
-    let ready = condition(pod, "Ready").is_some_and(|ready| ready.text(&["status"]) == "True");
-    (ready || pod.text(&["status", "phase"]) == "Succeeded") && !pod.is_terminating()
+/// Notes the namespaces that are being deleted.
+async fn namespaces(client: &dyn Client, world: &mut World) -> Result<(), Status> {
+    let others = &mut world.others;
+    let read = each(client, core("namespaces", None), "Namespace", |namespace| {
+        if namespace.is_terminating() && others.len() < 2 * MOST_OTHERS {
+            others.push(namespace);
+        }
+        ControlFlow::Continue(())
+    });
+    let unread = read.await?;
+    world.unread.extend(unread);
+    Ok(())
+}
+
+/// Notes the latest events about what is looked at.
+async fn events(client: &dyn Client, namespace: Option<&str>, world: &mut World) -> Result<(), Status> {
+    let looked_at = || world.subject.iter().chain(&world.others).chain(&world.pods);
+    let uids: BTreeSet<&str> = looked_at().map(|object| object.uid()).collect();
+    let names: BTreeSet<&str> = looked_at().map(|object| object.name()).collect();
+    let mut events = Vec::new();
+    let read = each(client, core("events", namespace), "Event", |event| {
+        let involved = &event["involvedObject"];
+        let is_about = match involved.text(&["uid"]) {
+            "" => names.contains(involved.text(&["name"])),
+            uid => uids.contains(uid),
+        };
+        if is_about {
+            events.push(gist(&event));
+        }
+        if events.len() >= 2 * MOST_EVENTS {
+            keep_latest(&mut events);
+        }
+        ControlFlow::Continue(())
+    });
+    let unread = read.await?;
+    keep_latest(&mut events);
+    world.events = events;
+    world.unread.extend(unread);
+    Ok(())
+}
+
+fn keep_latest(events: &mut Vec<Value>) {
+    events.sort_by_cached_key(|event| Reverse(seen(event)));
+    events.truncate(MOST_EVENTS);
+}
+
+/// What of an event is looked at.
+fn gist(event: &Value) -> Value {
+    let involved = &event["involvedObject"];
+    let mut gist = json!({"involvedObject": {"kind": involved["kind"], "name": involved["name"], "uid": involved["uid"]}});
+    for field in ["type", "reason", "message", "series", "lastTimestamp", "eventTime"] {
+        gist[field] = event[field].clone();
+    }
+    gist
 }
 
 /// What pods that do not run refer to and is not there.
@@ -218,44 +284,39 @@ fn core(plural: &str, namespace: Option<&str>) -> Target {
     }
 }
 
-async fn list(client: &dyn Client, target: Target) -> Result<Vec<Value>, Status> {
-    let (mut items, mut cont) = (Vec::new(), None);
+/// Goes through a collection, page by page, until there is no more or enough. What may not be read is said; what is not served is
+/// nothing.
+async fn each(
+    client: &dyn Client,
+    target: Target,
+    kind: &str,
+    mut take: impl FnMut(Value) -> ControlFlow<()>,
+) -> Result<Option<String>, Status> {
+    let api_version = orch_api::api_version(&target.group, &target.version);
+    let mut cont = None;
     loop {
         let params = Params { limit: Some(PAGE), cont, ..Params::default() };
-        let answer =
-            client.send(Request { verb: Verb::List, target: target.clone(), params, body: None }).await?;
+        let request = Request { verb: Verb::List, target: target.clone(), params, body: None };
+        let answer = match client.send(request).await {
+            Err(status) if status.code == 403 => return Ok(Some(format!("{kind}: {}", status.message))),
+            Err(status) if status.code == 404 => return Ok(None),
+            answer => answer?,
+        };
         let mut page: Value = serde_json::from_slice(&answer).map_err(Status::internal)?;
-        let (kind, api_version) =
-            (page.kind().trim_end_matches("List").to_owned(), page.api_version().to_owned());
-        if let Value::Array(all) = page["items"].take() {
-            items.extend(all.into_iter().map(|mut item| {
-                if item.kind().is_empty() {
-                    item["kind"] = kind.clone().into();
-                    item["apiVersion"] = api_version.clone().into();
-                }
-                item
-            }));
+        let Value::Array(items) = page["items"].take() else { return Ok(None) };
+        for mut item in items {
+            // Items of lists do not say what they are.
+            if item.kind().is_empty() {
+                item["kind"] = kind.into();
+                item["apiVersion"] = api_version.clone().into();
+            }
+            if take(item).is_break() {
+                return Ok(None);
+            }
         }
         cont = Some(page["metadata"].text(&["continue"]).to_owned()).filter(|cont| !cont.is_empty());
         if cont.is_none() {
-            return Ok(items);
+            return Ok(None);
         }
-    }
-}
-
-/// What was read; what may not be read is noted, and what is not served is nothing.
-fn kept(
-    unread: &mut Vec<String>,
-    kind: &str,
-    read: Result<Vec<Value>, Status>,
-) -> Result<Vec<Value>, Status> {
-    match read {
-        Ok(items) => Ok(items),
-        Err(status) if status.code == 403 => {
-            unread.push(format!("{kind}: {}", status.message));
-            Ok(Vec::new())
-        }
-        Err(status) if status.code == 404 => Ok(Vec::new()),
-        Err(status) => Err(status),
     }
 }

@@ -18,6 +18,7 @@ mod owner;
 mod placement;
 mod pod;
 mod pull;
+mod subject;
 mod terminating;
 mod world;
 
@@ -27,18 +28,31 @@ pub use world::{Missing, World};
 
 use jiff::Timestamp;
 
+use crate::world::Index;
+
 /// The causes of what is wrong in a world, the likeliest first; none if nothing is.
 ///
 /// A cause that several pods share is one finding that names them all. What follows from another cause (pods of a node that
-/// is down) is not told on its own. Costs a pass over pods, times the nodes for those that are not placed.
+/// is down) is not told on its own.
+///
+/// What others may have written freely (messages of events, statuses and conditions) is in the evidence alone; sentences and fixes
+/// are made of names and numbers.
+///
+/// Costs a sort of the events and a pass over pods, times the nodes for those that are not placed: in a server, call it where it keeps
+/// nobody waiting.
 pub fn diagnose(world: &World, now: Timestamp) -> Vec<Finding> {
+    let index = Index::of(world);
     let mut found = node::findings(world);
-    found.extend(terminating::findings(world, now));
+    found.extend(terminating::findings(&index, now));
     for pod in &world.pods {
-        found.extend(pod::findings(world, pod, now));
+        found.extend(pod::findings(&index, pod, now));
     }
     found.extend(world.missing.iter().map(pod::missing));
-    found.extend(owner::findings(world));
+    found.extend(owner::findings(&index));
+    found.extend(subject::without_pods(world));
+    if found.is_empty() {
+        found.extend(subject::unwell(world));
+    }
     finding::ranked(found, world)
 }
 

@@ -3,7 +3,7 @@
 use orch_api::Object as _;
 use serde_json::{Value, json};
 
-use crate::world::{condition, items, label, target};
+use crate::world::{condition, items, label, named, said, target};
 use crate::{Cause, Finding, World};
 
 pub(crate) fn findings(world: &World) -> Vec<Finding> {
@@ -21,10 +21,10 @@ fn down(world: &World, node: &Value) -> Option<Finding> {
     let since = ready.text(&["lastTransitionTime"]);
     let says = match ready.text(&["status"]) {
         "Unknown" => format!("node {name} does not answer since {since}"),
-        _ => format!("node {name} is not ready since {since}: {}", ready.text(&["message"])),
+        _ => format!("node {name} is not ready since {since}"),
     };
     let mut finding = Finding::new(Cause::NodeDown, name, says)
-        .because(format!("Node {name} condition Ready"), format!("{}: {}", ready.text(&["reason"]), ready.text(&["message"])))
+        .because(format!("Node {name} condition Ready"), said(ready))
         .fix(
             format!("bring node {name} back (power, network, `orchd node`), or drain it so that its pods are made elsewhere"),
             vec![json!({"drain": {"node": name}})],
@@ -42,7 +42,7 @@ fn pressure(world: &World, node: &Value) -> Option<Finding> {
     let short = items(node, &["status", "conditions"]).iter().find(|condition| {
         condition.text(&["type"]).ends_with("Pressure") && condition.text(&["status"]) == "True"
     })?;
-    let (name, what) = (node.name(), short.text(&["type"]));
+    let (name, what) = (node.name(), named(short.text(&["type"])));
     let patch = json!({"patch": {"target": target(node), "type": "merge", "patch": {"spec": {"unschedulable": true}}}});
     let mut finding = Finding::new(Cause::NodePressure, name, format!("node {name} has {what}"))
         .because(format!("Node {name} condition {what}"), short.text(&["message"]))

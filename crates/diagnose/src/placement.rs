@@ -4,7 +4,7 @@ use orch_api::{Object as _, Quantity};
 use serde_json::{Value, json};
 
 use crate::node::is_down;
-use crate::world::{condition, items, label, target, template_patch};
+use crate::world::{condition, items, label, named, target, template_patch};
 use crate::{Cause, Finding, World};
 
 /// The finding of a pod that the scheduler has placed nowhere.
@@ -30,8 +30,12 @@ fn selected(world: &World, pod: &Value) -> Option<Finding> {
         .flatten()
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
+    let are_labels = wanted.iter().all(|wanted| named(wanted) == wanted);
+    let evidence = wanted.join(", ");
+    let wanted: Vec<&str> = wanted.iter().map(|wanted| named(wanted)).collect();
     let wanted =
         if wanted.is_empty() { "the labels of its node affinity".to_owned() } else { wanted.join(", ") };
+    let evidence = if evidence.is_empty() { wanted.clone() } else { evidence };
     let nearest = world.nodes.iter().find(|node| !is_down(node)).or(world.nodes.first())?;
     let labels = json!({"metadata": {"labels": pod["spec"]["nodeSelector"]}});
     let change = json!({"patch": {"target": target(nearest), "type": "merge", "patch": labels}});
@@ -41,11 +45,11 @@ fn selected(world: &World, pod: &Value) -> Option<Finding> {
         nodes(world.nodes.len())
     );
     Some(
-        Finding::new(Cause::SelectorMatchesNothing, wanted.clone(), says)
-            .because(format!("{} spec.nodeSelector", label(pod)), wanted)
+        Finding::new(Cause::SelectorMatchesNothing, wanted, says)
+            .because(format!("{} spec.nodeSelector", label(pod)), evidence)
             .fix(
                 format!("label a node that is meant (such as {}), or correct the selector", nearest.name()),
-                if selector.is_some() { vec![change] } else { Vec::new() },
+                if selector.is_some() && are_labels { vec![change] } else { Vec::new() },
             ),
     )
 }
@@ -99,7 +103,11 @@ fn tainted(pod: &Value, fit: &[&Value]) -> Option<Finding> {
 
 /// Whether a toleration was written by somebody, rather than put in by the server for nodes that go away for a while.
 fn is_own(toleration: &Value) -> bool {
-    toleration["tolerationSeconds"].is_null()
+    let of_server = |key: &&str| {
+        *toleration
+            == json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+    };
+    !["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].iter().any(of_server)
 }
 
 /// Too little of something on every node that would do.
@@ -111,7 +119,7 @@ fn too_full(pod: &Value, fit: &[&Value], said: &str) -> Option<Finding> {
     let Some(what) = missing else {
         let other =
             said.split("Insufficient ").nth(1).map(|rest| rest.split([',', '.']).next().unwrap_or_default());
-        let what = other.or(said.contains("Too many pods").then_some("room for pods"))?;
+        let what = other.map(named).or(said.contains("Too many pods").then_some("room for pods"))?;
         let says = format!("no node that would do for {} has {what} left", label(pod));
         return Some(
             Finding::new(Cause::NoCapacity, what, says)
@@ -149,8 +157,8 @@ fn too_full(pod: &Value, fit: &[&Value], said: &str) -> Option<Finding> {
 }
 
 fn unplaceable(pod: &Value, said: &str) -> Finding {
-    Finding::new(Cause::Unplaceable, said, format!("{} is placed nowhere: {said}", label(pod)))
-        .fix("see what each node lacks in the message, and change the pod or add a node", Vec::new())
+    Finding::new(Cause::Unplaceable, said, format!("{} is placed nowhere", label(pod)))
+        .fix("see what each node lacks in the evidence, and change the pod or add a node", Vec::new())
 }
 
 fn nodes(count: usize) -> String {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use orch_api::Object as _;
 use serde_json::{Value, json};
 
-use crate::world::{items, label};
-use crate::{Cause, Finding, World};
+use crate::world::{Index, items, label, named};
+use crate::{Cause, Finding};
 
 /// The node has no room for it.
 const FULL: [&str; 3] = ["no space left", "disk quota exceeded", "storage full"];
@@ -62,7 +62,7 @@ const ABSENT: [&str; 6] =
     ["404", "not found", "manifest unknown", "name unknown", "no such image", "does not exist"];
 
 /// The finding of a container that waits for its image.
-pub(crate) fn finding(world: &World, pod: &Value, container: &str, waiting: &Value) -> Finding {
+pub(crate) fn finding(world: &Index<'_>, pod: &Value, container: &str, waiting: &Value) -> Finding {
     let image = image(pod, container);
     match waiting.text(&["reason"]) {
         "InvalidImageName" => return wrong(image, container, "it is no name of an image"),
@@ -96,11 +96,11 @@ fn image<'v>(pod: &'v Value, container: &str) -> &'v str {
 }
 
 /// What an event says of the pull: the status of a container may say only that it is tried again later.
-fn told<'w>(world: &'w World, pod: &Value, image: &str) -> &'w str {
-    let is_of_image = |event: &&&Value| {
+fn told<'w>(world: &Index<'w>, pod: &Value, image: &str) -> &'w str {
+    let is_of_image = |event: &&Value| {
         event.text(&["reason"]) == "Failed" && event.text(&["message"]).contains(&format!("{image:?}"))
     };
-    world.events_of(pod).iter().find(is_of_image).map(|event| event.text(&["message"])).unwrap_or_default()
+    world.events_of(pod).into_iter().find(is_of_image).map(|event| event.text(&["message"])).unwrap_or_default()
 }
 
 /// The words of a message, without those of the image's name, which say nothing about why it is not there.
@@ -165,7 +165,7 @@ fn is_address(word: &str) -> bool {
 }
 
 fn wrong(image: &str, container: &str, why: &str) -> Finding {
-    let says = format!("image {image:?} of container {container} is wrong: {why}");
+    let says = format!("image {:?} of container {container} is wrong: {why}", named(image));
     let say = format!("correct the image of container {container}; `history` says what it was before");
     Finding::new(Cause::WrongImage, image, says).fix(say, Vec::new())
 }
@@ -173,13 +173,13 @@ fn wrong(image: &str, container: &str, why: &str) -> Finding {
 fn refused(image: &str) -> Finding {
     let say =
         "give the pod an imagePullSecret with credentials that may pull it, or correct the image's name";
-    let says = format!("the registry refuses to hand out {image}");
+    let says = format!("the registry refuses to hand out {}", named(image));
     Finding::new(Cause::PullRefused, image, says).fix(say, Vec::new())
 }
 
 fn unreachable(image: &str) -> Finding {
     let (says, registry) =
-        (format!("the registry of {image} cannot be reached from the node"), registry(image));
+        (format!("the registry of {} cannot be reached from the node", named(image)), registry(image));
     let say =
         format!("see whether {registry} is up and reachable from the node (name, network, certificate)");
     Finding::new(Cause::RegistryUnreachable, registry, says).fix(say, Vec::new())
@@ -187,7 +187,10 @@ fn unreachable(image: &str) -> Finding {
 
 fn troubled(image: &str) -> Finding {
     let (says, registry) = (
-        format!("the registry of {image} does not answer as it should: it is asked too often, or has failed"),
+        format!(
+            "the registry of {} does not answer as it should: it is asked too often, or has failed",
+            named(image)
+        ),
         registry(image),
     );
     let say = format!(
@@ -201,17 +204,18 @@ fn full(pod: &Value, image: &str) -> Finding {
     let target = json!({"apiVersion": "v1", "kind": "Node", "name": node});
     let patch =
         json!({"patch": {"target": target, "type": "merge", "patch": {"spec": {"unschedulable": true}}}});
-    Finding::new(Cause::NodePressure, node, format!("the disk of node {node} has no room for {image}"))
+    let says = format!("the disk of node {node} has no room for {}", named(image));
+    Finding::new(Cause::NodePressure, node, says)
         .surely(90)
         .fix(format!("free space on {node}, or give it more; meanwhile let no new pods come"), vec![patch])
 }
 
 fn unknown(pod: &Value, image: &str) -> Finding {
-    let says = format!("{image} cannot be pulled for {}", label(pod));
-    let say = "see what the message says; the log of the node's agent may say more";
+    let says = format!("{} cannot be pulled for {}", named(image), label(pod));
+    let say = "see what the evidence says; the log of the node's agent may say more";
     Finding::new(Cause::PullFailed, image, says).fix(say, Vec::new())
 }
 
 fn registry(image: &str) -> &str {
-    Name::of(image).host.unwrap_or("docker.io")
+    named(Name::of(image).host.unwrap_or("docker.io"))
 }

@@ -5,7 +5,7 @@ use orch_api::Object as _;
 use serde_json::{Value, json};
 
 use crate::node::is_down;
-use crate::world::{condition, items, label, target};
+use crate::world::{Index, condition, items, label, named, target};
 use crate::{Cause, Finding, World};
 
 /// How much longer than asked for an object may take to go before something is wrong.
@@ -20,13 +20,13 @@ const HOLDS_A_NAMESPACE: [&str; 4] = [
     "NamespaceContentRemaining",
 ];
 
-pub(crate) fn findings(world: &World, now: Timestamp) -> Vec<Finding> {
+pub(crate) fn findings(world: &Index<'_>, now: Timestamp) -> Vec<Finding> {
     let nodes = world.nodes.iter().filter(|_| world.subject.is_none());
     let all = world.subject.iter().chain(&world.others).chain(&world.pods).chain(nodes);
     all.filter_map(|object| stuck(world, object, now)).collect()
 }
 
-fn stuck(world: &World, object: &Value, now: Timestamp) -> Option<Finding> {
+fn stuck(world: &Index<'_>, object: &Value, now: Timestamp) -> Option<Finding> {
     let since = deleted(object)?;
     let is_late = |since: Timestamp| now.duration_since(since) >= PATIENCE;
     if !is_late(since) || world.node(object.text(&["spec", "nodeName"])).is_some_and(is_down) {
@@ -36,6 +36,9 @@ fn stuck(world: &World, object: &Value, now: Timestamp) -> Option<Finding> {
     let seconds = now.duration_since(since).as_secs();
     if let Some(waits) = finalizers.iter().find(|name| !OWN.contains(name)) {
         return Some(held(object, seconds, &finalizers, waits));
+    }
+    if object.kind() == "Pod" && finalizers.is_empty() {
+        return Some(not_killed(world, object, seconds));
     }
     // What waits for others may wait for as long as the last of their pods may take.
     if !is_late(last_of(world, object).map_or(since, |last| last.max(since))) {
@@ -73,16 +76,39 @@ fn finding(object: &Value, waits: &str, seconds: i64, why: &str) -> Finding {
     )
 }
 
+/// A pod whose grace is over and whom nothing holds but its node, which has not ended it.
+fn not_killed(world: &Index<'_>, pod: &Value, seconds: i64) -> Finding {
+    let (label, node) = (label(pod), pod.text(&["spec", "nodeName"]));
+    let why = if node.is_empty() {
+        "is still there".to_owned()
+    } else {
+        format!("node {node} has not ended it")
+    };
+    let says = format!("{label} should have been gone for {seconds} s, and {why}");
+    let finding = Finding::new(Cause::KillFailed, label.clone(), says).because(
+        format!("{label} metadata.deletionTimestamp"),
+        pod.text(&["metadata", "deletionTimestamp"]),
+    );
+    let finding = match world.warning_of(pod) {
+        Some(event) => finding.because(format!("Event {}", event.text(&["reason"])), event.text(&["message"])),
+        None => finding,
+    };
+    finding.affecting(label).fix(
+        "see whether the node's agent and its container runtime work; what the containers wait for (a disk, a mount) may hold them",
+        Vec::new(),
+    )
+}
+
 /// An object with a finalizer that somebody else has to remove.
 fn held(object: &Value, seconds: i64, finalizers: &[&str], waits: &str) -> Finding {
     let rest: Vec<_> = finalizers.iter().filter(|name| **name != waits).collect();
     let patch = json!({"metadata": {"finalizers": rest, "resourceVersion": object.resource_version()}});
     let change = json!({"patch": {"target": target(object), "type": "merge", "patch": patch}});
-    finding(object, waits, seconds, &format!("waits for the finalizer {waits}"))
+    finding(object, waits, seconds, &format!("waits for the finalizer {}", named(waits)))
         .because(format!("{} metadata.finalizers", label(object)), finalizers.join(", "))
         .affecting(label(object))
         .fix(
-            format!("see whether the controller that owns {waits} runs and what it waits for; only if it is gone for good, remove the finalizer: what it guards is then not cleaned up"),
+            format!("see whether the controller that owns {} runs and what it waits for; only if it is gone for good, remove the finalizer: what it guards is then not cleaned up", named(waits)),
             vec![change],
         )
 }
@@ -112,22 +138,21 @@ fn held_namespace(namespace: &Value, seconds: i64) -> Option<Finding> {
     if holds.is_empty() {
         let waits = *finalizers.iter().find(|name| !OWN.contains(name)).or(finalizers.first())?;
         return Some(
-            finding(namespace, waits, seconds, &format!("waits for {waits} in spec.finalizers"))
+            finding(namespace, waits, seconds, &format!("waits for {} in spec.finalizers", named(waits)))
                 .because(format!("{label} spec.finalizers"), finalizers.join(", "))
                 .affecting(label)
                 .fix(
-                    format!("see whether the controller that owns {waits} runs and what it waits for"),
+                    format!("see whether the controller that owns {} runs and what it waits for", named(waits)),
                     vec![],
                 ),
         );
     }
-    let why: Vec<&str> = holds.iter().map(|(_, message)| *message).collect();
-    let mut finding = finding(namespace, "", seconds, &format!("is not empty: {}", why.join("; ")));
+    let mut finding = finding(namespace, "", seconds, "is not empty");
     for (name, message) in holds {
         finding = finding.because(format!("{label} condition {name}"), message);
     }
     Some(finding.affecting(label).fix(
-        "list what is left of the kinds that are named, and diagnose it: it goes once whoever owns its finalizers has removed them",
+        "list what is left of the kinds that the evidence names, and diagnose it: it goes once whoever owns its finalizers has removed them",
         Vec::new(),
     ))
 }

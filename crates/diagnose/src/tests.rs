@@ -10,6 +10,7 @@ mod exits;
 mod gathered;
 mod owners;
 mod pulls;
+mod unwell;
 
 const NOW: &str = "2026-06-01T12:10:00Z";
 
@@ -125,6 +126,20 @@ fn a_taint_is_found() {
         json!({"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"})
     );
     assert_eq!(found.fix.changes[0]["patch"]["target"]["kind"], "Workload");
+}
+
+#[test]
+fn a_taint_is_tolerated_beside_what_was_tolerated_before() {
+    let taint = json!({"spec": {"taints": [{"key": "gpu", "effect": "NoSchedule"}]}});
+    let for_a_while = |key: &str, seconds: u32| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
+    let own = [for_a_while("maintenance", 60), for_a_while("node.kubernetes.io/unreachable", 30)];
+    let of_server = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(|key| for_a_while(key, 300));
+    let spec = json!({"tolerations": [own[0], of_server[0], own[1], of_server[1]]});
+    let pod = unscheduled(spec, "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: }.");
+    let found = first(json!({"pods": [pod], "nodes": [node("a", taint)]}));
+    let tolerations = &found.fix.changes[0]["patch"]["patch"]["spec"]["template"]["spec"]["tolerations"];
+    let added = json!({"key": "gpu", "operator": "Exists", "effect": "NoSchedule"});
+    assert_eq!(*tolerations, json!([own[0], own[1], added]));
 }
 
 #[test]

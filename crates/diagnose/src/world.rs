@@ -1,9 +1,18 @@
 //! [`World`]: what is known of what may be wrong.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
 use jiff::Timestamp;
 use orch_api::Object as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::Finding;
+
+/// The longest name of which a sentence is made.
+const LONGEST_NAME_BYTES: usize = 300;
 
 /// What bears on an object, or on the whole cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -42,23 +51,71 @@ pub struct Missing {
 }
 
 impl World {
-    /// Events about an object, the latest first.
-    pub(crate) fn events_of(&self, object: &Value) -> Vec<&Value> {
-        let about = |event: &&Value| {
+    /// Whether all is well, by what was found in it. Not known if nothing was found, but not all could be read.
+    pub fn is_healthy(&self, found: &[Finding]) -> Option<bool> {
+        match (found.is_empty(), self.unread.is_empty()) {
+            (false, _) => Some(false),
+            (true, true) => Some(true),
+            (true, false) => None,
+        }
+    }
+
+    /// Whether it was this object that was asked about.
+    pub(crate) fn is_about(&self, object: &Value) -> bool {
+        let is = |subject: &Value| (subject.kind(), subject.uid()) == (object.kind(), object.uid());
+        self.subject.as_ref().is_some_and(is)
+    }
+}
+
+/// A world whose events and nodes are found without going through all of them.
+pub(crate) struct Index<'w> {
+    world: &'w World,
+    /// Events by the uid of what they are about, or by its name if they do not say the uid; the latest first.
+    by_uid: BTreeMap<&'w str, Vec<&'w Value>>,
+    by_name: BTreeMap<&'w str, Vec<&'w Value>>,
+    named: BTreeMap<&'w str, &'w Value>,
+}
+
+impl<'w> Index<'w> {
+    pub(crate) fn of(world: &'w World) -> Self {
+        let (mut by_uid, mut by_name) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+        let mut events: Vec<&Value> = world.events.iter().collect();
+        events.sort_by_cached_key(|event| Reverse(seen(event)));
+        for event in events {
             let involved = &event["involvedObject"];
             match involved.text(&["uid"]) {
-                "" => involved.text(&["name"]) == object.name(),
-                uid => uid == object.uid(),
+                "" => by_name.entry(involved.text(&["name"])).or_default().push(event),
+                uid => by_uid.entry(uid).or_default().push(event),
             }
-        };
-        let mut events: Vec<&Value> = self.events.iter().filter(about).collect();
-        events.sort_by_key(|event| std::cmp::Reverse(seen(event)));
+        }
+        let named = world.nodes.iter().map(|node| (node.name(), node)).collect();
+        Self { world, by_uid, by_name, named }
+    }
+
+    /// Events about an object, the latest first.
+    pub(crate) fn events_of(&self, object: &Value) -> Vec<&'w Value> {
+        let found = [self.by_uid.get(object.uid()), self.by_name.get(object.name())];
+        let mut events: Vec<&Value> = found.into_iter().flatten().flatten().copied().collect();
+        events.sort_by_cached_key(|event| Reverse(seen(event)));
         events
     }
 
+    /// The last warning about an object.
+    pub(crate) fn warning_of(&self, object: &Value) -> Option<&'w Value> {
+        self.events_of(object).into_iter().find(|event| event.text(&["type"]) == "Warning")
+    }
+
     /// The node of this name.
-    pub(crate) fn node(&self, name: &str) -> Option<&Value> {
-        self.nodes.iter().find(|node| node.name() == name)
+    pub(crate) fn node(&self, name: &str) -> Option<&'w Value> {
+        self.named.get(name).copied()
+    }
+}
+
+impl Deref for Index<'_> {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        self.world
     }
 }
 
@@ -66,6 +123,28 @@ impl World {
 pub(crate) fn seen(event: &Value) -> Option<Timestamp> {
     let times = [&["series", "lastObservedTime"][..], &["lastTimestamp"], &["eventTime"]];
     times.into_iter().find_map(|path| event.text(path).parse().ok())
+}
+
+/// A name that a sentence is made of. Where names are not checked, anything may stand in place of one, such as a sentence: that stays
+/// in the evidence.
+pub(crate) fn named(text: &str) -> &str {
+    let is_of_names = |c: char| c.is_ascii_alphanumeric() || "._:/@=-".contains(c);
+    if is_name(text, is_of_names) { text } else { "(named in the evidence)" }
+}
+
+/// Whether a text is what objects are called.
+pub(crate) fn is_object_name(text: &str) -> bool {
+    is_name(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c))
+}
+
+fn is_name(text: &str, is_of_names: impl Fn(char) -> bool) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_NAME_BYTES && text.chars().all(is_of_names)
+}
+
+/// `Reason: message`, as far as they are there.
+pub(crate) fn said(told: &Value) -> String {
+    let words = [told.text(&["reason"]), told.text(&["message"])];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 /// `Pod shop/web-1`.
@@ -131,7 +210,7 @@ mod tests {
         let (first, second) = ("2026-06-01T12:00:05Z", "2026-06-01T12:00:05.5Z");
         let events = vec![event("1", first), event("2", "2026-06-01T12:00:05.1Z"), event("1", second)];
         let world = World { events, ..World::default() };
-        let found = world.events_of(&json!({"metadata": {"name": "web", "uid": "1"}}));
+        let found = Index::of(&world).events_of(&json!({"metadata": {"name": "web", "uid": "1"}}));
         assert_eq!(
             found.iter().map(|event| event.text(&["lastTimestamp"])).collect::<Vec<_>>(),
             [second, first]

@@ -104,3 +104,30 @@ fn a_namespace_is_told_what_is_wrong_with_its_workloads() {
     assert_eq!(found[0].affects, ["Workload shop/web"]);
     assert_eq!(about(Some(&stored[1]), &stored), []);
 }
+
+#[test]
+fn of_many_pods_and_events_what_counts_is_kept() {
+    let mut pods: Vec<Value> = (0..900).map(|n| {
+        let mut pod = well();
+        pod["metadata"]["name"] = format!("web-{n}").into();
+        pod["metadata"]["uid"] = format!("p{n}").into();
+        pod
+    }).collect();
+    // The last of them all is the one that is not well.
+    pods[899]["status"] = waiting("CrashLoopBackOff", "");
+    let workload = json!({"apiVersion": "orch.dev/v1", "kind": "Workload", "metadata": {"name": "web", "namespace": "shop", "uid": "w1"}});
+    let events = (0..20).map(|n| json!({"apiVersion": "v1", "kind": "Event", "reason": "Odd", "metadata": {"name": format!("e{n}"), "namespace": "shop"},
+        "involvedObject": {"name": "other", "uid": format!("other-{n}")}}));
+    let stored: Vec<Value> = pods.into_iter().chain([workload.clone()]).chain(events).collect();
+    let world = block_on(gather(&Stored(stored), Scope::Object(Box::new(workload)))).unwrap();
+    assert_eq!((world.pods.len(), world.pods[0].name(), world.events.len()), (500, "web-899", 0));
+}
+
+#[test]
+fn a_service_has_the_pods_that_it_selects_and_one_without_a_selector_has_none() {
+    let service = |selector: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop", "uid": "s1"}, "spec": {"selector": selector}});
+    let mut labelled = pod(json!({}), waiting("CrashLoopBackOff", ""));
+    labelled["metadata"]["labels"] = json!({"app": "web"});
+    assert_eq!(about(Some(&service(json!({"app": "web"}))), &[labelled.clone()])[0].cause, Cause::CrashLoop);
+    assert_eq!(about(Some(&service(json!({}))), &[labelled]), []);
+}
