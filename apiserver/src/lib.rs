@@ -68,7 +68,7 @@ pub use encryption::{EncryptedStore, Keyring, KeyringError};
 pub use fairness::FlowLimits;
 pub use history::{History, HistoryConfig, HistoryError, HistoryRetention};
 pub use kinds::KindsError;
-pub use mount::{Caller, Mount, Serve, Visitors};
+pub use mount::{Caller, Mount, Serve, Visit, Visitors};
 
 use authn::ServiceAccounts;
 use authz::Gate;

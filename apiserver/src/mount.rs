@@ -13,8 +13,10 @@ use axum::body::Body;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use orch_transport::Peer;
+use parking_lot::Mutex;
 
 use crate::authn::Identity;
+use crate::fairness::Leave;
 use crate::pipeline;
 use crate::server::Server;
 
@@ -39,7 +41,7 @@ pub struct Mount {
 pub enum Visitors {
     /// Callers who are known and whom a role lets come. Their bodies, limited as those of other requests, are read before the
     /// mount is asked, and each caller may have it work on so many requests at a time
-    /// ([`FlowLimits::visits_per_caller`](crate::FlowLimits::visits_per_caller)).
+    /// ([`FlowLimits::visits_per_caller`](crate::FlowLimits::visits_per_caller); see [`Visit`]).
     Known,
     /// Everybody. What proves who they are, and whether it does, is the mount's business: the server looks at none of their
     /// credentials. They share the seats of callers without credentials, and their bodies, of 1 MiB and 10 s at most, are read
@@ -84,6 +86,23 @@ impl Caller {
         }
         let caller = (self.identity.clone(), self.impersonator.clone());
         pipeline::handle_as(self.server.clone(), caller, request).await
+    }
+}
+
+/// That a mount works on a request of a known caller. It is among the request's extensions, and lasts until the request has been
+/// answered and every clone of it is gone: a mount that answers before it has done what was asked for keeps one as long as that
+/// takes.
+#[derive(Clone)]
+pub struct Visit(Arc<Mutex<Option<Leave>>>);
+
+impl Visit {
+    pub(crate) fn new(leave: Leave) -> Self {
+        Self(Arc::new(Mutex::new(Some(leave))))
+    }
+
+    /// Ends it: what is left of the request costs no more than the stream of its answer, which is counted as such.
+    pub fn end(&self) {
+        drop(self.0.lock().take());
     }
 }
 

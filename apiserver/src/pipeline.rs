@@ -20,7 +20,7 @@ use crate::accept::{self, Format};
 use crate::audit::Record;
 use crate::authn::{Identity, authenticate, impersonate};
 use crate::fairness::too_many_requests;
-use crate::mount::{Caller, Mount};
+use crate::mount::{Caller, Mount, Visit};
 use crate::policies::Notices;
 use crate::registry::{Answer, Call, Via};
 use crate::respond::{self, Wish, accepts_gzip};
@@ -145,8 +145,8 @@ async fn welcome(
 }
 
 /// Hands a request to a mount, with its whole body. It takes no seat: what the mount asks of the API does. The mount may take its
-/// time, and so may the body: whoever sends many such requests waits for their own, and keeps nothing that others need. What is
-/// kept open once it is answered is counted as streams are.
+/// time, and so may the body: whoever sends many such requests waits for their own, and keeps nothing that others need. That it works
+/// on one is over once that is answered and it keeps nothing of it. What is kept open then is counted as streams are.
 async fn visit(
     server: &Arc<Server>,
     mount: &Mount,
@@ -154,14 +154,16 @@ async fn visit(
     slot: SemaphorePermit<'_>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
-    let _visit = server.fairness.visit(&caller.0)?;
+    let visit = Visit::new(server.fairness.visit(&caller.0)?);
     let open = server.fairness.long_running(&caller.0)?;
     drop(slot);
     let (parts, body) = request.into_parts();
     let bytes = incoming::known_body(&parts.headers, body, &*server.registry.clock).await?;
     let caller = Caller::new(server.clone(), caller, parts.extensions.get::<Peer>().cloned());
-    let request = Request::from_parts(parts, Body::from(bytes));
+    let mut request = Request::from_parts(parts, Body::from(bytes));
+    request.extensions_mut().insert(visit.clone());
     let response = (mount.serve)(caller, request).await;
+    drop(visit);
     Ok(response.map(|body| {
         let ends = server.stopping.clone().cancelled_owned();
         let stream = body.into_data_stream().take_until(ends);

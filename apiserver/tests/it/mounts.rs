@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt as _, StreamExt as _};
 use http::{Request, Response};
 use orch_apiserver::{
-    Audit, AuditFile, AuditLog, AuditPolicy, Caller, Config, FlowLimits, Identity, Mount, Visitors,
+    Audit, AuditFile, AuditLog, AuditPolicy, Caller, Config, FlowLimits, Identity, Mount, Visit, Visitors,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -230,6 +230,29 @@ async fn a_mount_works_on_so_many_requests_of_a_caller_at_a_time() {
         assert_eq!(visit.await.unwrap(), 200);
     }
     assert_eq!(visit(&host, &greedy).await, 200, "what was answered counts no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_mount_has_answered_and_works_on_still_counts() {
+    let kept: Arc<std::sync::Mutex<Vec<Visit>>> = Arc::default();
+    let keeps = kept.clone();
+    let serve = move |_: Caller, request: Request<Body>| {
+        keeps.lock().unwrap().extend(request.extensions().get::<Visit>().cloned());
+        futures::future::ready(Response::new(Body::empty())).boxed()
+    };
+    let host = start(|config| {
+        config.flows = FlowLimits { visits_per_caller: 1, ..FlowLimits::default() };
+        config.mounts.push(Mount { path: "/slow", visitors: Visitors::Known, serve: Arc::new(serve) });
+    })
+    .await;
+    let greedy = host.user("greedy", &["system:masters"]);
+    assert_eq!(visit(&host, &greedy).await, 200);
+    assert_eq!(visit(&host, &greedy).await, 429);
+    drop(std::mem::take(&mut *kept.lock().unwrap()));
+    assert_eq!(visit(&host, &greedy).await, 200, "it has done what was asked for");
+    assert_eq!(visit(&host, &greedy).await, 429);
+    kept.lock().unwrap()[0].end();
+    assert_eq!(visit(&host, &greedy).await, 200, "what is left is a stream");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use axum::body::Body;
 use futures::FutureExt as _;
 use http::{Request, Response, StatusCode};
-use orch_apiserver::{Caller, Identity, Mount, Visitors};
-use orch_mcp::{Door, DoorOptions, Known, Mcp, Options};
+use orch_apiserver::{Caller, Identity, Mount, Visit, Visitors};
+use orch_mcp::{Door, DoorOptions, Known, Mcp, OnListening, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -27,13 +27,11 @@ pub struct McpConfig {
     pub exec: bool,
     /// Further names that the server is reached by. Requests sent to others are refused; those of its certificate are known.
     pub hosts: Vec<String>,
-    /// The origins that pages in browsers may come from, such as `https://console.example.com`; none unless given.
-    pub origins: Vec<String>,
 }
 
 impl Default for McpConfig {
     fn default() -> Self {
-        Self { enabled: true, exec: false, hosts: Vec::new(), origins: Vec::new() }
+        Self { enabled: true, exec: false, hosts: Vec::new() }
     }
 }
 
@@ -47,7 +45,8 @@ pub(crate) fn mounts(
         return Ok(Vec::new());
     }
     let hosts = server_names(addresses).into_iter().chain(config.hosts.iter().cloned()).collect();
-    let door = DoorOptions { hosts, origins: config.origins.clone() };
+    // Pages in browsers are let in from nowhere: what asks for them in advance has no credentials to show.
+    let door = DoorOptions { hosts, origins: Vec::new() };
     let (options, known) = (Options { exec: config.exec }, Arc::new(Known::default()));
     let door = Door::new(move || Mcp::of_callers(options, known.clone()), &door, stop.clone());
     let door = Arc::new(door.context("the Model Context Protocol cannot be served")?);
@@ -69,14 +68,48 @@ async fn visit(door: &Door<Mcp>, caller: Caller, mut request: Request<Body>) -> 
             return response;
         }
     }
+    if let Some(visit) = request.extensions().get::<Visit>().cloned() {
+        request.extensions_mut().insert(OnListening::new(move || visit.end()));
+    }
     door.serve(&who, request).await.map(Body::new)
 }
 
 /// Who somebody is, in one text: no two identities have the same.
 fn named(identity: &Identity) -> String {
-    [&identity.user, &identity.uid]
-        .into_iter()
-        .chain(&identity.groups)
-        .map(|part| format!("{}:{part}", part.len()))
-        .collect()
+    let lists = [("", &identity.groups)].into_iter().chain(identity.extra.iter().map(|(key, values)| (key.as_str(), values)));
+    let lists = lists.flat_map(|(key, values)| {
+        let many = values.len().to_string();
+        [key.to_owned(), many].into_iter().chain(values.iter().cloned())
+    });
+    let parts = [identity.user.clone(), identity.uid.clone()].into_iter().chain(lists);
+    parts.map(|part| format!("{}:{part}", part.len())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_identities_have_the_same_name() {
+        let of = |groups: &[&str], extra: &[(&str, &[&str])]| {
+            let mut identity = Identity::new("ann", groups.iter().copied());
+            identity.extra = extra
+                .iter()
+                .map(|(key, values)| ((*key).to_owned(), values.iter().map(ToString::to_string).collect()))
+                .collect();
+            named(&identity)
+        };
+        let names = [
+            of(&[], &[]),
+            of(&["a"], &[]),
+            of(&["a", "b"], &[]),
+            of(&["ab"], &[]),
+            of(&[], &[("a", &[])]),
+            of(&[], &[("a", &["b"])]),
+            of(&[], &[("a", &["b", "c"])]),
+            of(&[], &[("a", &["b"]), ("c", &[])]),
+        ];
+        let different: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
+    }
 }

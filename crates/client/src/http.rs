@@ -146,6 +146,11 @@ impl HttpClient {
         Self { agent: HeaderValue::try_from(printable).ok(), ..self }
     }
 
+    /// The name that it goes by.
+    pub(crate) fn agent(&self) -> &str {
+        self.agent.as_ref().and_then(|agent| agent.to_str().ok()).unwrap_or(AGENT)
+    }
+
     /// The same client, handing warnings to `on_warning`.
     #[must_use]
     pub fn on_warning(self, on_warning: OnWarning) -> Self {

@@ -254,7 +254,8 @@ async fn what_is_known_of_a_server_is_sent_again_only_if_it_has_changed() {
 }
 
 /// Runs `cat`, in effect: echoes the input to both outputs, and ends with code 7 at its end.
-async fn cat(uri: Uri, upgrade: WebSocketUpgrade) -> Response {
+async fn cat(uri: Uri, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    assert_eq!(headers[header::USER_AGENT], "an agent");
     assert_eq!(
         uri.query(),
         Some("command=sh&command=-c&command=a+%26+b&container=web&stdin=true&stdout=true&stderr=true")
@@ -283,6 +284,7 @@ async fn a_command_gets_its_input_and_gives_output_and_exit_code() {
     let router = Router::new().route(&format!("{PODS}/web/exec"), any(cat)).fallback(not_found);
     let server = Server::tls(router, &authority).await;
     let client = server.client(|connection| connection.tls.authority = Some(authority.pem()));
+    let client = client.named("an agent");
     let options = ExecOptions {
         container: Some("web".into()),
         command: ["sh", "-c", "a & b"].map(String::from).to_vec(),

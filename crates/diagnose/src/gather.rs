@@ -120,7 +120,11 @@ async fn pods(
     let read = each(client, core("pods", namespace), "Pod", |pod| {
         if counts(&pod, subject, owners) {
             let is_troubled = !is_well(&pod) || has_restarted(&pod);
-            if is_troubled { troubled.push(pod) } else if well.len() < MOST_PODS { well.push(pod) }
+            if is_troubled {
+                troubled.push(pod)
+            } else if well.len() < MOST_PODS {
+                well.push(pod)
+            }
         }
         if troubled.len() < MOST_PODS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });

@@ -32,7 +32,9 @@ pub(crate) fn findings(world: &Index<'_>, pod: &Value, now: Timestamp) -> Vec<Fi
     }
     let warning = world.warning_of(pod);
     let warned = |finding: Finding| match warning {
-        Some(event) => finding.because(format!("Event {}", event.text(&["reason"])), event.text(&["message"])),
+        Some(event) => {
+            finding.because(format!("Event {}", event.text(&["reason"])), event.text(&["message"]))
+        }
         None => finding,
     };
     found.into_iter().map(|finding| warned(finding).affecting(label(pod))).collect()

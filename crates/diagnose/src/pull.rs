@@ -100,7 +100,12 @@ fn told<'w>(world: &Index<'w>, pod: &Value, image: &str) -> &'w str {
     let is_of_image = |event: &&Value| {
         event.text(&["reason"]) == "Failed" && event.text(&["message"]).contains(&format!("{image:?}"))
     };
-    world.events_of(pod).into_iter().find(is_of_image).map(|event| event.text(&["message"])).unwrap_or_default()
+    world
+        .events_of(pod)
+        .into_iter()
+        .find(is_of_image)
+        .map(|event| event.text(&["message"]))
+        .unwrap_or_default()
 }
 
 /// The words of a message, without those of the image's name, which say nothing about why it is not there.

@@ -29,7 +29,10 @@ pub(crate) fn without_pods(world: &World) -> Option<Finding> {
         Finding::new(Cause::SelectsNoPods, label.clone(), format!("{label} selects no pods"))
             .because(format!("{label} spec.selector"), wanted.join(", "))
             .affecting(label)
-            .fix("correct the selector or the labels of the pods that are meant, or make those pods", Vec::new()),
+            .fix(
+                "correct the selector or the labels of the pods that are meant, or make those pods",
+                Vec::new(),
+            ),
     )
 }
 
@@ -57,17 +60,25 @@ pub(crate) fn unwell(world: &World) -> Option<Finding> {
     };
     let finding = if let Some(told) = failed.or_else(unready) {
         let (name, status) = (named(told.text(&["type"])), named(told.text(&["status"])));
-        Finding::new(Cause::NotReady, label.clone(), format!("{label} says of itself that {name} is {status}"))
-            .because(format!("{label} condition {name}"), status)
-            .because(format!("{label} condition {name}"), said(told))
+        Finding::new(
+            Cause::NotReady,
+            label.clone(),
+            format!("{label} says of itself that {name} is {status}"),
+        )
+        .because(format!("{label} condition {name}"), status)
+        .because(format!("{label} condition {name}"), said(told))
     } else {
         let (wanted, seen) = (&subject["metadata"]["generation"], &subject["status"]["observedGeneration"]);
         let (wanted, seen) = (wanted.as_i64()?, seen.as_i64()?);
         if seen >= wanted {
             return None;
         }
-        Finding::new(Cause::NotReady, label.clone(), format!("the last change of {label} has not been taken up"))
-            .because(format!("{label} status.observedGeneration"), format!("{seen}, of {wanted}"))
+        Finding::new(
+            Cause::NotReady,
+            label.clone(),
+            format!("the last change of {label} has not been taken up"),
+        )
+        .because(format!("{label} status.observedGeneration"), format!("{seen}, of {wanted}"))
     };
     let say = "the evidence says what it waits for; if that does not change, see its events and whether its controller runs";
     Some(finding.affecting(label).fix(say, Vec::new()))

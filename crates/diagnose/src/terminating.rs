@@ -79,18 +79,15 @@ fn finding(object: &Value, waits: &str, seconds: i64, why: &str) -> Finding {
 /// A pod whose grace is over and whom nothing holds but its node, which has not ended it.
 fn not_killed(world: &Index<'_>, pod: &Value, seconds: i64) -> Finding {
     let (label, node) = (label(pod), pod.text(&["spec", "nodeName"]));
-    let why = if node.is_empty() {
-        "is still there".to_owned()
-    } else {
-        format!("node {node} has not ended it")
-    };
+    let why =
+        if node.is_empty() { "is still there".to_owned() } else { format!("node {node} has not ended it") };
     let says = format!("{label} should have been gone for {seconds} s, and {why}");
-    let finding = Finding::new(Cause::KillFailed, label.clone(), says).because(
-        format!("{label} metadata.deletionTimestamp"),
-        pod.text(&["metadata", "deletionTimestamp"]),
-    );
+    let finding = Finding::new(Cause::KillFailed, label.clone(), says)
+        .because(format!("{label} metadata.deletionTimestamp"), pod.text(&["metadata", "deletionTimestamp"]));
     let finding = match world.warning_of(pod) {
-        Some(event) => finding.because(format!("Event {}", event.text(&["reason"])), event.text(&["message"])),
+        Some(event) => {
+            finding.because(format!("Event {}", event.text(&["reason"])), event.text(&["message"]))
+        }
         None => finding,
     };
     finding.affecting(label).fix(
@@ -142,7 +139,10 @@ fn held_namespace(namespace: &Value, seconds: i64) -> Option<Finding> {
                 .because(format!("{label} spec.finalizers"), finalizers.join(", "))
                 .affecting(label)
                 .fix(
-                    format!("see whether the controller that owns {} runs and what it waits for", named(waits)),
+                    format!(
+                        "see whether the controller that owns {} runs and what it waits for",
+                        named(waits)
+                    ),
                     vec![],
                 ),
         );

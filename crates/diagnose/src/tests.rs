@@ -133,7 +133,8 @@ fn a_taint_is_tolerated_beside_what_was_tolerated_before() {
     let taint = json!({"spec": {"taints": [{"key": "gpu", "effect": "NoSchedule"}]}});
     let for_a_while = |key: &str, seconds: u32| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
     let own = [for_a_while("maintenance", 60), for_a_while("node.kubernetes.io/unreachable", 30)];
-    let of_server = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(|key| for_a_while(key, 300));
+    let of_server =
+        ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(|key| for_a_while(key, 300));
     let spec = json!({"tolerations": [own[0], of_server[0], own[1], of_server[1]]});
     let pod = unscheduled(spec, "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: }.");
     let found = first(json!({"pods": [pod], "nodes": [node("a", taint)]}));

@@ -17,17 +17,22 @@ const USUAL_TOKENS: usize = 4_000;
 pub(crate) const MOST_TOKENS: usize = 20_000;
 /// What every answer may have: below this there is no room for the longest cursor and a part of an item.
 const LEAST_TOKENS: usize = 300;
-/// JSON has more bytes than this to a token with every model that is known.
+/// About so many bytes of the JSON of objects are a token.
 pub(crate) const BYTES_PER_TOKEN: f64 = 3.5;
+/// And so many of what programs write: times, ids and encoded bytes take more tokens than words do.
+pub(crate) const DENSE_BYTES_PER_TOKEN: f64 = 2.5;
+/// The tools whose answers are made of that.
+const DENSE: [&str; 3] = ["logs", "events", "exec"];
 /// The item of which a part is given says so, and where the part stands.
 const PART_BYTES: usize = 80;
 /// What is given of a list at least, whatever stands beside it.
 const LEAST_ROOM_BYTES: usize = 2 * PART_BYTES;
 
 /// How much of an answer is wanted, and from where.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
-    max_tokens: Option<usize>,
+    /// How many bytes the answer may have.
+    budget_bytes: usize,
     cursor: Option<Cursor>,
 }
 
@@ -54,10 +59,11 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// How many bytes an answer may have to which a caller gives so many tokens.
-pub(crate) fn budget_bytes(max_tokens: Option<usize>) -> usize {
+/// How many bytes an answer of a tool may have to which a caller gives so many tokens.
+pub(crate) fn budget_bytes(tool: &str, max_tokens: Option<usize>) -> usize {
     let tokens = max_tokens.unwrap_or(USUAL_TOKENS).clamp(LEAST_TOKENS, MOST_TOKENS);
-    (tokens as f64 * BYTES_PER_TOKEN) as usize
+    let bytes = if DENSE.contains(&tool) { DENSE_BYTES_PER_TOKEN } else { BYTES_PER_TOKEN };
+    (tokens as f64 * bytes) as usize
 }
 
 impl Page {
@@ -75,7 +81,7 @@ impl Page {
             decoded(text)
                 .ok_or_else(|| none().fix("give the `cursor` of the answer before, and the same arguments"))
         });
-        Ok(Self { max_tokens, cursor: cursor.transpose()? })
+        Ok(Self { budget_bytes: budget_bytes(tool, max_tokens), cursor: cursor.transpose()? })
     }
 
     /// What the tool said that it must know to go on.
@@ -88,8 +94,14 @@ impl Page {
         self.cursor.as_ref().is_some_and(|cursor| cursor.b > 0)
     }
 
-    fn budget_bytes(&self) -> usize {
-        budget_bytes(self.max_tokens)
+    /// Of a list that is one page of many: how many of its items have been given.
+    pub(crate) fn given(&self) -> usize {
+        self.cursor.as_ref().map_or(0, |cursor| cursor.i)
+    }
+
+    /// How many bytes of items the answer has room for at most, with those of the first that have been given.
+    pub(crate) fn room_bytes(&self) -> usize {
+        self.budget_bytes + self.cursor.as_ref().map_or(0, |cursor| cursor.b)
     }
 }
 
@@ -111,6 +123,9 @@ struct List {
     here: Option<String>,
     /// What finds the list that follows, if one does.
     next: Option<String>,
+    /// How many items come before these and after them.
+    before: usize,
+    after: usize,
     /// Of each item, what finds those after it; in place of `here` and a number.
     marks: Vec<String>,
     /// Whether it cannot be found again: there is no cursor, and it is said how much is left out.
@@ -135,6 +150,11 @@ impl Answer {
         Self { list: List { here, next, ..self.list }, ..self }
     }
 
+    /// The same, where the items are some of those of the page: so many come before them, and so many after them.
+    pub(crate) fn window(self, before: usize, after: usize) -> Self {
+        Self { list: List { before, after, ..self.list }, ..self }
+    }
+
     /// The same, where each item knows how to go on after it.
     pub(crate) fn marked(self, marks: Vec<String>) -> Self {
         Self { list: List { marks, ..self.list }, ..self }
@@ -151,7 +171,7 @@ impl Answer {
     /// `expired` if the cursor is one of a list that has become another.
     pub(crate) fn cut(self, tool: &str, page: &Page) -> Result<Value, Failure> {
         let Self { mut head, list } = self;
-        let budget = page.budget_bytes();
+        let budget = page.budget_bytes;
         let Some(name) = list.name else {
             fit(&mut head, budget);
             return Ok(Value::Object(head));
@@ -186,7 +206,7 @@ impl List {
             (true, None) => true,
         };
         match is_same {
-            true if self.marks.is_empty() => Ok(from.i.min(self.items.len())),
+            true if self.marks.is_empty() => Ok(from.i.saturating_sub(self.before).min(self.items.len())),
             true => Ok(0),
             false => {
                 let failure =
@@ -199,12 +219,12 @@ impl List {
     /// What finds the items after the first `done`, and after a part of the one that follows them; none if there are none.
     fn cursor(&self, tool: &str, page: &Page, done: usize, part: Option<usize>) -> Option<Cursor> {
         let cursor = Cursor { t: tool.to_owned(), b: part.unwrap_or(0), ..Cursor::default() };
-        if done >= self.items.len() {
+        if done >= self.items.len() + self.after {
             return self.next.clone().map(|next| Cursor { p: Some(next), ..cursor });
         }
         if self.marks.is_empty() {
             let hash = self.here.is_none().then(|| self.hash(done, part.is_some()));
-            return Some(Cursor { p: self.here.clone(), i: done, h: hash, ..cursor });
+            return Some(Cursor { p: self.here.clone(), i: self.before + done, h: hash, ..cursor });
         }
         let mark = match (part, done) {
             (Some(_), _) => self.marks.get(done).cloned(),
@@ -235,7 +255,7 @@ impl List {
         let cursor = Cursor {
             t: tool.to_owned(),
             p: longest,
-            i: self.items.len(),
+            i: self.before + self.items.len(),
             b: usize::MAX >> 16,
             h: Some(u32::MAX),
         };
@@ -440,7 +460,7 @@ mod tests {
                 .page(Some("c".repeat(512)), None);
             let answer = answer.cut("list", &read(cursor.as_deref())).unwrap();
             assert!(
-                answer.to_string().len() <= budget_bytes(Some(300)),
+                answer.to_string().len() <= budget_bytes("list", Some(300)),
                 "{} bytes",
                 answer.to_string().len()
             );
@@ -454,11 +474,43 @@ mod tests {
     }
 
     #[test]
+    fn what_programs_write_has_fewer_bytes_to_a_token() {
+        assert_eq!(budget_bytes("list", Some(1_000)), 3_500);
+        assert_eq!(["logs", "events", "exec"].map(|tool| budget_bytes(tool, Some(1_000))), [2_500; 3]);
+    }
+
+    #[test]
+    fn a_part_of_a_page_is_gone_on_with_like_the_whole() {
+        let page = |cursor: Option<&str>| Page::read("list", Some(300), cursor).unwrap();
+        let items: Vec<Value> =
+            (0..40).map(|n| json!(format!("{n} {}", "x".repeat(50 * (n % 40))))).collect();
+        let cut = |is_windowed: bool| {
+            let (mut cursor, mut given) = (None::<String>, Vec::new());
+            loop {
+                let page = page(cursor.as_deref());
+                let (from, to) =
+                    if is_windowed { (page.given(), (page.given() + 30).min(40)) } else { (0, 40) };
+                let answer = Answer::default()
+                    .list("items", items[from..to].to_vec())
+                    .page(Some("here".into()), None)
+                    .window(from, 40 - to);
+                let answer = answer.cut("list", &page).unwrap();
+                given.extend(answer["items"].as_array().unwrap().clone());
+                cursor = answer["cursor"].as_str().map(str::to_owned);
+                if cursor.is_none() {
+                    return given;
+                }
+            }
+        };
+        assert_eq!(cut(true), cut(false));
+    }
+
+    #[test]
     fn failures_are_no_longer_than_answers() {
         let failure =
             Failure::new(Code::TimedOut, "m".repeat(90_000)).seen(vec!["x".repeat(1 << 20); 20].into());
-        let value = failed(&failure, budget_bytes(Some(1)));
-        assert!(value.to_string().len() <= budget_bytes(None), "{} bytes", value.to_string().len());
+        let value = failed(&failure, budget_bytes("get", Some(1)));
+        assert!(value.to_string().len() <= budget_bytes("get", None), "{} bytes", value.to_string().len());
         assert_eq!(value["error"]["code"], "timed_out");
     }
 }

@@ -42,6 +42,11 @@ impl Ask {
         Self { client, may_exec, known, discovery: OnceCell::new(), graph: OnceCell::new() }
     }
 
+    /// The same, where the server is asked anew what it serves.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.client.clone(), self.may_exec, self.known.clone())
+    }
+
     /// What the server serves.
     pub(crate) async fn discovery(&self) -> Result<&Discovery, Failure> {
         Ok(self.discovery.get_or_try_init(|| self.known.discovery.of(&self.client)).await?)
@@ -166,22 +171,25 @@ impl Ask {
         Ok(Listed { items, cont, revision })
     }
 
-    /// Reads a whole collection, up to a number of objects. True if there are more.
-    pub(crate) async fn all(
+    /// Goes through a collection, page by page, up to a number of objects: no more is kept of it than `take` keeps. True if there are
+    /// more.
+    pub(crate) async fn each(
         &self,
         target: &Target,
         params: &Params,
         accept: Accept,
         most: usize,
-    ) -> Result<(Vec<Value>, bool), Failure> {
-        let (mut items, mut cont) = (Vec::new(), None);
+        mut take: impl FnMut(Value),
+    ) -> Result<bool, Failure> {
+        let (mut many, mut cont) = (0, None);
         loop {
             let params = Params { limit: Some(PAGE_OBJECTS), cont, ..params.clone() };
             let page = self.page(target.clone(), params, accept).await?;
-            items.extend(page.items);
+            many += page.items.len();
+            page.items.into_iter().for_each(&mut take);
             cont = page.cont;
-            if cont.is_none() || items.len() >= most {
-                return Ok((items, cont.is_some()));
+            if cont.is_none() || many >= most {
+                return Ok(cont.is_some());
             }
         }
     }
@@ -215,24 +223,19 @@ impl Ask {
         Ok(json!({"$ref": format!("#/components/schemas/{name}"), "components": components}))
     }
 
-    /// An object as it is shown: without what only the server needs, and without secrets unless they were asked for.
-    pub(crate) async fn shown(
-        &self,
-        resource: &ApiResource,
-        mut object: Value,
-        reveal: bool,
-    ) -> Result<Value, Failure> {
-        if let Some(metadata) = object["metadata"].as_object_mut() {
-            metadata.remove("managedFields");
-        }
-        if !reveal && self.is_sensitive(resource).await? {
-            secrets::hide(&mut object);
-        }
-        Ok(object)
+    /// How objects of a kind are shown: without secrets, unless they were asked for.
+    pub(crate) async fn view(&self, resource: &ApiResource, reveal: bool) -> Result<View, Failure> {
+        Ok(View { hides: !reveal && self.is_sensitive(resource).await? })
     }
 
-    /// The objects that an object owns, through others too, of a kind with this subresource: of a workload its pods.
-    pub(crate) async fn behind(&self, target: &Target, subresource: &str) -> Result<Vec<Value>, Failure> {
+    /// The objects that an object owns, through others too, of a kind with this subresource: of a workload its pods. Of each `kept` is
+    /// kept.
+    pub(crate) async fn behind<T>(
+        &self,
+        target: &Target,
+        subresource: &str,
+        kept: impl Fn(&Value) -> T,
+    ) -> Result<Vec<T>, Failure> {
         let object = self.get(target.clone()).await?;
         let discovery = self.discovery().await?;
         let serving = |resource: &&ApiResource| resource.subresources.iter().any(|name| name == subresource);
@@ -240,24 +243,21 @@ impl Ask {
             Failure::new(Code::NotServed, format!("the server serves no kind with {subresource:?}"))
         })?;
         if *target.plural == *pods.plural && *target.group == *pods.group {
-            return Ok(vec![object]);
+            return Ok(vec![kept(&object)]);
         }
         let collection = |resource: &ApiResource| resource.collection(target.namespace.as_deref());
         let mut owners = BTreeSet::from([object.uid().to_owned()]);
         for between in self.between(target, pods).await? {
-            let (objects, _) =
-                self.all(&collection(between), &Params::default(), Accept::Json, usize::MAX).await?;
-            owners.extend(
-                objects
-                    .iter()
-                    .filter(|object| is_owned(object, &owners))
-                    .map(|o| o.uid().to_owned())
-                    .collect::<Vec<_>>(),
-            );
+            let take = |object: Value| {
+                if is_owned(&object, &owners) {
+                    owners.insert(object.uid().to_owned());
+                }
+            };
+            self.each(&collection(between), &Params::default(), Accept::Json, usize::MAX, take).await?;
         }
-        let (mut found, _) =
-            self.all(&collection(pods), &Params::default(), Accept::Json, usize::MAX).await?;
-        found.retain(|pod| is_owned(pod, &owners));
+        let mut found = Vec::new();
+        let take = |pod: Value| found.extend(is_owned(&pod, &owners).then(|| kept(&pod)));
+        self.each(&collection(pods), &Params::default(), Accept::Json, usize::MAX, take).await?;
         Ok(found)
     }
 
@@ -280,6 +280,25 @@ impl Ask {
         let resource =
             |kind: &&str| resources.iter().find(|resource| resource.kind == **kind && resource.can("list"));
         Ok(reached.iter().skip(1).filter_map(resource).collect())
+    }
+}
+
+/// How objects of a kind are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    hides: bool,
+}
+
+impl View {
+    /// An object without what only the server needs, and without what is hidden.
+    pub(crate) fn of(self, mut object: Value) -> Value {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+        if self.hides {
+            secrets::hide(&mut object);
+        }
+        object
     }
 }
 

@@ -140,9 +140,27 @@ fn refused(code: StatusCode, why: &'static str) -> Response<DoorBody> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData};
+    use rmcp::service::{RequestContext, RoleServer};
+    use serde_json::{Value, json};
+    use tokio::sync::Semaphore;
 
     use super::*;
+
+    /// Ends calls when it is let.
+    struct Slow(Arc<Semaphore>);
+
+    impl ServerHandler for Slow {
+        async fn call_tool(
+            &self,
+            _: CallToolRequestParams,
+            context: RequestContext<RoleServer>,
+        ) -> Result<CallToolResponse, ErrorData> {
+            self.0.acquire().await.unwrap().forget();
+            drop(context);
+            Ok(CallToolResult::success(Vec::new()).into())
+        }
+    }
 
     struct Silent;
 
@@ -151,13 +169,60 @@ mod tests {
     fn begin(revision: &str) -> Request<Full<Bytes>> {
         let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
             "protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}});
+        said(revision, &hello)
+    }
+
+    fn said(revision: &str, message: &Value) -> Request<Full<Bytes>> {
         Request::post("http://localhost/mcp")
             .header(header::HOST, "localhost")
             .header(header::ACCEPT, "application/json, text/event-stream")
             .header(header::CONTENT_TYPE, "application/json")
             .header("mcp-protocol-version", revision)
-            .body(Full::new(Bytes::from(hello.to_string())))
+            .body(Full::new(Bytes::from(message.to_string())))
             .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_call_in_a_session_keeps_its_request_until_it_has_ended() {
+        let (gate, revision) = (Arc::new(Semaphore::new(0)), "2025-11-25");
+        let opens = gate.clone();
+        let door = Door::new(move || Slow(opens.clone()), &DoorOptions::default(), CancellationToken::new())
+            .unwrap();
+        let session = door.serve("ann", begin(revision)).await.headers()[SESSION].clone();
+        let visit = Arc::new(());
+        let send = async |message: Value| {
+            let mut request = said(revision, &message);
+            request.headers_mut().insert(SESSION, session.clone());
+            request.extensions_mut().insert(visit.clone());
+            door.serve("ann", request).await
+        };
+        let are_kept = async |many: usize| {
+            let kept = async {
+                while Arc::strong_count(&visit) != many + 1 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let in_time = tokio::time::timeout(Duration::from_secs(20), kept).await;
+            in_time
+                .unwrap_or_else(|_| panic!("{} are kept rather than {many}", Arc::strong_count(&visit) - 1));
+        };
+        send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        are_kept(0).await;
+        for id in 1..=3 {
+            let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "wait", "arguments": {}}});
+            // Whoever asked goes away at once.
+            let answer = send(call).await;
+            assert_eq!(answer.status(), StatusCode::OK);
+            drop(answer);
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            are_kept(id).await;
+        }
+        gate.add_permits(1);
+        are_kept(2).await;
+        gate.add_permits(2);
+        are_kept(0).await;
     }
 
     #[tokio::test]

@@ -157,6 +157,11 @@ impl Failure {
         Self::new(Code::Internal, error.to_string())
     }
 
+    /// The same, under another code.
+    pub(crate) fn coded(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
     /// The same, with something better to do than usual.
     pub(crate) fn fix(self, fix: impl Into<String>) -> Self {
         Self { fix: Some(fix.into()), ..self }

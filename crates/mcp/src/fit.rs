@@ -31,6 +31,19 @@ pub(crate) fn size(object: &Map<String, Value>) -> usize {
     fields + "{}".len()
 }
 
+/// About how many bytes a value has as JSON, and never more than that.
+pub(crate) fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + "\"\"".len(),
+        Value::Array(items) => items.iter().map(weight).sum::<usize>() + items.len() + "[".len(),
+        Value::Object(fields) => {
+            let of = |(name, value): (&String, &Value)| name.len() + weight(value) + ",\"\":".len();
+            fields.iter().map(of).sum::<usize>() + "{".len()
+        }
+        _ => 1,
+    }
+}
+
 #[derive(Default)]
 struct Longest {
     list: usize,
@@ -120,6 +133,14 @@ mod tests {
         let value = Value::Object(object);
         assert!(value.to_string().len() <= budget_bytes, "{} bytes: {value}", value.to_string().len());
         value
+    }
+
+    #[test]
+    fn a_value_weighs_about_what_it_has_bytes() {
+        for value in [json!({"a": [1, 2, {"b": "text"}], "c": {}}), json!([]), json!("é\"")] {
+            let (weight, bytes) = (weight(&value), value.to_string().len());
+            assert!(weight <= bytes && 2 * weight >= bytes, "{weight} of {bytes}: {value}");
+        }
     }
 
     #[test]

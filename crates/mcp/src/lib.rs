@@ -38,7 +38,7 @@ mod tools;
 
 pub use door::{Door, DoorBody, DoorOptions};
 pub use known::Known;
-pub use server::{Mcp, Options};
+pub use server::{Mcp, OnListening, Options};
 
 use orch_client::HttpClient;
 use rmcp::ServiceExt as _;

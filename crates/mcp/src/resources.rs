@@ -7,11 +7,12 @@
 use futures::{StreamExt, future, stream};
 use orch_api::{Client as _, Params, Request, Target, Verb, WatchStream};
 use orch_client::Accept;
+use percent_encoding::percent_decode_str;
 use rmcp::model::{Resource, ResourceTemplate};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{BYTES_PER_TOKEN, MOST_TOKENS};
-use crate::ask::{Ask, DEFAULT_NAMESPACE};
+use crate::ask::Ask;
 use crate::failure::{Code, Failure, MAYBE_UNTRUSTED};
 use crate::tools::summarized;
 
@@ -28,13 +29,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Reads a URI. None if it names nothing.
+    /// Reads a URI, whose parts may be percent-encoded. None if it names nothing.
     pub(crate) fn parse(uri: &str) -> Option<Self> {
-        let parts: Vec<&str> = uri.strip_prefix(SCHEME)?.split('/').collect();
-        if parts.iter().any(|part| part.is_empty()) {
+        let decoded = |part: &str| percent_decode_str(part).decode_utf8().ok().map(|part| part.into_owned());
+        let parts = uri.strip_prefix(SCHEME)?.split('/').map(decoded).collect::<Option<Vec<String>>>()?;
+        if parts.iter().any(|part| part.is_empty() || part.contains('/')) {
             return None;
         }
-        match parts.as_slice() {
+        match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["ontology"] => Some(Self::Ontology),
             ["cluster"] => Some(Self::Cluster),
             ["schema", kind] => Some(Self::Schema((*kind).to_owned())),
@@ -111,7 +113,7 @@ async fn value(ask: &Ask, uri: &str) -> Result<Value, Failure> {
         Place::Schema(kind) => Ok(reachable(ask.schema_document(ask.kind(&kind).await?).await?)),
         Place::Object { kind, namespace, name } => {
             let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
-            let object = ask.shown(resource, ask.get(target).await?, false).await?;
+            let object = ask.view(resource, false).await?.of(ask.get(target).await?);
             Ok(json!({"untrusted": MAYBE_UNTRUSTED, "object": object}))
         }
     }
@@ -164,7 +166,7 @@ pub(crate) fn unknown(uri: &str) -> Failure {
 /// How the cluster is: of each kind that people look at first, how many objects are in which state.
 async fn cluster(ask: &Ask) -> Result<Value, Failure> {
     let version: Value = serde_json::from_slice(&ask.client.get_raw("/version", Accept::Json).await?)?;
-    let mut status = json!({"version": version["gitVersion"]});
+    let mut status = json!({"version": version["gitVersion"], "untrusted": MAYBE_UNTRUSTED});
     for kind in ["nodes", "workloads", "pods"] {
         // What the caller may not list is left out, with the reason.
         status[kind] = match summarized(ask, kind).await {
@@ -182,8 +184,10 @@ pub(crate) async fn watch(ask: &Ask, uri: &str) -> Result<WatchStream, Failure> 
     };
     match Place::parse(uri).ok_or_else(|| unknown(uri))? {
         Place::Object { kind, namespace, name } => {
-            let namespace = namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-            let collection = ask.kind(&kind).await?.collection(Some(namespace));
+            // A name that no object can have is refused here.
+            let (_, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
+            let name = target.name.clone().unwrap_or_default();
+            let collection = Target { name: None, ..target };
             let field_selector = Some(format!("metadata.name={name}"));
             let params = Params { field_selector, ..Params::default() };
             let at = ask.page(collection.clone(), params.clone(), Accept::Json).await?;
@@ -245,9 +249,20 @@ mod tests {
         assert_eq!(Place::parse("orch://object/pod/web"), Some(object(None)));
         assert_eq!(Place::parse("orch://object/pod/shop/web"), Some(object(Some("shop"))));
         assert_eq!(Place::parse("orch://schema/pod"), Some(Place::Schema("pod".into())));
-        for nothing in
-            ["orch://", "orch://schema/", "orch://object/pod", "file:///etc/passwd", "orch://other"]
-        {
+        let encoded =
+            |name: &str| Place::Object { kind: "clusterrole".into(), namespace: None, name: name.into() };
+        assert_eq!(Place::parse("orch://object/clusterrole/system%3Amcp"), Some(encoded("system:mcp")));
+        // Once, and no more: what it says then is refused where names are checked.
+        assert_eq!(Place::parse("orch://object/clusterrole/%252e"), Some(encoded("%2e")));
+        for nothing in [
+            "orch://",
+            "orch://schema/",
+            "orch://object/pod",
+            "file:///etc/passwd",
+            "orch://other",
+            "orch://object/pod/%ff",
+            "orch://object/pod/a%2Fb",
+        ] {
             assert_eq!(Place::parse(nothing), None, "{nothing}");
         }
     }

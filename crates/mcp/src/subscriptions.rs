@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
-use orch_api::EventType;
+use orch_api::{EventType, WatchStream};
 use rmcp::model::ResourceUpdatedNotificationParam;
 use rmcp::service::SubscriptionSink;
 use rmcp::{Peer, RoleServer};
@@ -29,7 +29,7 @@ pub(crate) enum Listener {
 
 impl Listener {
     /// Says that a resource has changed; false if nobody listens any more.
-    async fn changed(&self, uri: &str) -> bool {
+    pub(crate) async fn changed(&self, uri: &str) -> bool {
         match self {
             Self::Session(peer) => {
                 peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_ok()
@@ -39,48 +39,56 @@ impl Listener {
     }
 }
 
-/// Follows a resource and says when it has changed, until nobody listens any more or the caller may not see it any more.
-pub(crate) async fn follow(ask: &Ask, uri: &str, listener: &Listener) {
+/// Follows a resource from a watch of it on and says when it has changed, until nobody listens any more or the caller may not see it
+/// any more.
+pub(crate) async fn follow(ask: &Ask, uri: &str, mut events: WatchStream, listener: &Listener) {
     loop {
-        let mut events = match resources::watch(ask, uri).await {
-            Ok(events) => events,
-            Err(failure) if failure.is_passing() => {
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            }
-            Err(failure) => {
-                tracing::debug!(uri, message = failure.message, "a subscription has ended");
-                return;
-            }
-        };
-        // One that fails tells no more, whether it ends or not.
-        while let Some(Ok(event)) = events.next().await {
-            if event.event_type == EventType::Bookmark {
-                continue;
-            }
-            if !listener.changed(uri).await {
-                return;
-            }
-            tokio::time::sleep(PACE).await;
-            // What came meanwhile is one more notice.
-            let (mut more, mut is_over) = (false, false);
-            while !is_over && let Some(next) = events.next().now_or_never() {
-                match next {
-                    Some(Ok(_)) => more = true,
-                    Some(Err(_)) | None => is_over = true,
+        if !told(&mut events, uri, listener).await {
+            return;
+        }
+        events = loop {
+            tokio::time::sleep(AGAIN).await;
+            match resources::watch(ask, uri).await {
+                Ok(events) => break events,
+                Err(failure) if failure.is_passing() => {}
+                Err(failure) => {
+                    tracing::debug!(uri, message = failure.message, "a subscription has ended");
+                    return;
                 }
             }
-            if more && !listener.changed(uri).await {
-                return;
-            }
-            if is_over {
-                break;
-            }
-        }
-        // A gap may hide a change.
+        };
+        // What happened before this one began, none has told.
         if !listener.changed(uri).await {
             return;
         }
-        tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Says what a watch tells until it ends; false if nobody listens any more.
+async fn told(events: &mut WatchStream, uri: &str, listener: &Listener) -> bool {
+    // One that fails tells no more, whether it ends or not.
+    while let Some(Ok(event)) = events.next().await {
+        if event.event_type == EventType::Bookmark {
+            continue;
+        }
+        if !listener.changed(uri).await {
+            return false;
+        }
+        tokio::time::sleep(PACE).await;
+        // What came meanwhile is one more notice.
+        let (mut more, mut is_over) = (false, false);
+        while !is_over && let Some(next) = events.next().now_or_never() {
+            match next {
+                Some(Ok(_)) => more = true,
+                Some(Err(_)) | None => is_over = true,
+            }
+        }
+        if more && !listener.changed(uri).await {
+            return false;
+        }
+        if is_over {
+            break;
+        }
+    }
+    true
 }

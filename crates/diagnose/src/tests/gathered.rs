@@ -107,12 +107,14 @@ fn a_namespace_is_told_what_is_wrong_with_its_workloads() {
 
 #[test]
 fn of_many_pods_and_events_what_counts_is_kept() {
-    let mut pods: Vec<Value> = (0..900).map(|n| {
-        let mut pod = well();
-        pod["metadata"]["name"] = format!("web-{n}").into();
-        pod["metadata"]["uid"] = format!("p{n}").into();
-        pod
-    }).collect();
+    let mut pods: Vec<Value> = (0..900)
+        .map(|n| {
+            let mut pod = well();
+            pod["metadata"]["name"] = format!("web-{n}").into();
+            pod["metadata"]["uid"] = format!("p{n}").into();
+            pod
+        })
+        .collect();
     // The last of them all is the one that is not well.
     pods[899]["status"] = waiting("CrashLoopBackOff", "");
     let workload = json!({"apiVersion": "orch.dev/v1", "kind": "Workload", "metadata": {"name": "web", "namespace": "shop", "uid": "w1"}});

@@ -49,7 +49,7 @@ pub(super) fn input_schema(takes: &[Arg]) -> JsonObject {
             ArgKind::Text => json!({"type": "string"}),
             ArgKind::Texts => json!({"type": "array", "items": {"type": "string"}}),
             ArgKind::Flag => json!({"type": "boolean"}),
-            ArgKind::Number => json!({"type": "integer"}),
+            ArgKind::Number => json!({"type": "integer", "minimum": 0}),
             ArgKind::Objects => json!({"type": "array", "items": {"type": "object"}}),
             ArgKind::One(words) => json!({"enum": words}),
         };
@@ -66,6 +66,7 @@ pub(super) fn input_schema(takes: &[Arg]) -> JsonObject {
     if !required.is_empty() {
         schema.insert("required".into(), json!(required));
     }
+    schema.insert("additionalProperties".into(), false.into());
     schema
 }
 
@@ -78,9 +79,9 @@ pub(super) fn output_schema(gives: &[(&str, &str)]) -> JsonObject {
     ])
 }
 
-/// Refuses arguments that are missing, unknown or of the wrong type.
-pub(super) fn check(takes: &[Arg], arguments: &JsonObject) -> Result<(), Failure> {
-    for (name, value) in arguments {
+/// Refuses arguments that are missing, unknown or of the wrong type. Whole numbers are written as such: `4000.0` is one, too.
+pub(super) fn check(takes: &[Arg], arguments: &mut JsonObject) -> Result<(), Failure> {
+    for (name, value) in arguments.iter_mut() {
         let Some(arg) = takes.iter().find(|arg| arg.name == name) else {
             let meant = orch_api::schema::nearest(name, takes.iter().map(|arg| arg.name));
             return Err(Failure::argument(format!("there is no argument {name:?}")).meant(meant));
@@ -89,6 +90,9 @@ pub(super) fn check(takes: &[Arg], arguments: &JsonObject) -> Result<(), Failure
         if !is_left_out && !arg.kind.takes(value) {
             return Err(Failure::argument(format!("{name:?} must be {}", arg.kind.described())));
         }
+        if let (ArgKind::Number, Some(number)) = (arg.kind, whole(value)) {
+            *value = number.into();
+        }
     }
     match takes.iter().find(|arg| arg.required && !arguments.contains_key(arg.name)) {
         Some(missing) => {
@@ -96,6 +100,12 @@ pub(super) fn check(takes: &[Arg], arguments: &JsonObject) -> Result<(), Failure
         }
         None => Ok(()),
     }
+}
+
+/// A whole number that is not negative, however it is written.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let float = || value.as_f64().filter(|float| float.fract() == 0.0 && (0.0..9e15).contains(float));
+    value.as_u64().or_else(|| Some(float()? as u64))
 }
 
 /// The arguments as a type; they have been checked.
@@ -124,7 +134,7 @@ impl ArgKind {
             Self::Text => value.is_string(),
             Self::Texts => all(value, Value::is_string),
             Self::Flag => value.is_boolean(),
-            Self::Number => value.is_u64(),
+            Self::Number => whole(value).is_some(),
             Self::Objects => all(value, Value::is_object),
             Self::One(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         }
@@ -156,8 +166,19 @@ mod tests {
     const TAKES: &[Arg] = &[must("kind", ArgKind::Text, ""), may("fields", ArgKind::Texts, ""), MAX_TOKENS];
 
     fn checked(arguments: Value) -> Result<(), String> {
-        let Value::Object(arguments) = arguments else { panic!("not an object") };
-        check(TAKES, &arguments).map_err(|failure| failure.to_value()["error"].to_string())
+        let Value::Object(mut arguments) = arguments else { panic!("not an object") };
+        check(TAKES, &mut arguments).map_err(|failure| failure.to_value()["error"].to_string())
+    }
+
+    #[test]
+    fn whole_numbers_are_taken_as_json_schema_has_them() {
+        let mut arguments =
+            JsonObject::from_iter([("kind".into(), "Pod".into()), ("max_tokens".into(), json!(4000.0))]);
+        check(TAKES, &mut arguments).unwrap();
+        assert_eq!(arguments["max_tokens"].as_u64(), Some(4_000));
+        let published = input_schema(TAKES);
+        assert_eq!(published["properties"]["max_tokens"]["minimum"], 0);
+        assert_eq!(published["additionalProperties"], false);
     }
 
     #[test]
@@ -169,6 +190,8 @@ mod tests {
             (json!({"kind": null}), "must be a string"),
             (json!({"kind": "Pod", "fields": "a"}), "a list of strings"),
             (json!({"kind": "Pod", "max_tokens": -1}), "a whole number"),
+            (json!({"kind": "Pod", "max_tokens": 4.5}), "a whole number"),
+            (json!({"kind": "Pod", "max_tokens": 1e300}), "a whole number"),
             (json!({"kind": "Pod", "feilds": []}), "did you mean \\\"fields\\\"?"),
         ] {
             let refused = checked(wrong).unwrap_err();

@@ -11,7 +11,7 @@ use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may};
 use super::{Effect, Entry};
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::failure::{Failure, UNTRUSTED};
+use crate::failure::{Failure, MAYBE_UNTRUSTED};
 
 pub(super) const DIAGNOSE: Entry = Entry {
     name: "diagnose",
@@ -50,11 +50,16 @@ async fn diagnose(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         Scope::Object(object) => format!("{} {}", object.kind(), object.name()),
     };
     let world = gather(&ask.client, scope).await?;
-    let found = causes_of(&world, Timestamp::now());
-    let mut head = json!({"subject": subject, "healthy": found.is_empty(),
+    // Of a large cluster it takes its time.
+    let judged = tokio::task::spawn_blocking(move || {
+        let found = causes_of(&world, Timestamp::now());
+        (world, found)
+    });
+    let (world, found) = judged.await.map_err(Failure::internal)?;
+    let mut head = json!({"subject": subject, "untrusted": MAYBE_UNTRUSTED,
         "looked_at": {"pods": world.pods.len(), "nodes": world.nodes.len(), "events": world.events.len()}});
-    if !found.is_empty() {
-        head["untrusted"] = format!("`says` in evidence may be {UNTRUSTED}").into();
+    if let Some(healthy) = world.is_healthy(&found) {
+        head["healthy"] = healthy.into();
     }
     if !world.unread.is_empty() {
         head["not_read"] = world.unread.clone().into();

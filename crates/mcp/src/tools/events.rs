@@ -15,8 +15,8 @@ use crate::answer::{Answer, Page};
 use crate::ask::Ask;
 use crate::failure::{Failure, MAYBE_UNTRUSTED};
 
-/// How many events are looked at.
-const MOST: usize = 20_000;
+/// How many events are kept for one answer: the largest has room for fewer, as each has some 70 bytes at least.
+const MOST: usize = 1_000;
 
 pub(super) const EVENTS: Entry = Entry {
     name: "events",
@@ -61,48 +61,72 @@ async fn events(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer,
     let target = ask.kind("events").await?.collection(namespace.as_deref().filter(|_| !everywhere));
     let field_selector = Some(about.join(",")).filter(|selector| !selector.is_empty());
     let params = Params { field_selector, ..Params::default() };
-    let (mut events, _) = ask.all(&target, &params, Accept::Json, MOST).await?;
-    events.retain(|event| {
+    let mut latest = Latest::before(page);
+    ask.each(&target, &params, Accept::Json, usize::MAX, |event| {
         let wanted = !warnings.unwrap_or(false) || event.text(&["type"]) == "Warning";
-        wanted
-            && oldest.is_none_or(|oldest| last_seen(event).parse::<Timestamp>().is_ok_and(|at| at >= oldest))
-    });
-    Ok(listed(events, page))
+        if wanted && oldest.is_none_or(|oldest| last_seen(&event).0 >= oldest) {
+            latest.add(&event);
+        }
+    })
+    .await?;
+    Ok(latest.listed())
 }
 
-/// Events, the latest first, from where the page goes on: after one that was at a time, whatever has happened since.
-fn listed(mut events: Vec<Value>, page: &Page) -> Answer {
-    events.sort_by(|a, b| Mark::of(b).cmp(&Mark::of(a)));
-    if let Some(after) = page.place().and_then(Mark::parse) {
-        events.retain(|event| {
-            let mark = Mark::of(event);
-            mark < after || (page.is_within_an_item() && mark == after)
-        });
+/// The latest events, from where a page goes on: after one that was at a time, whatever has happened since. No more are kept than an
+/// answer has room for.
+struct Latest<'p> {
+    page: &'p Page,
+    after: Option<Mark>,
+    events: Vec<(Mark, Value)>,
+}
+
+impl<'p> Latest<'p> {
+    fn before(page: &'p Page) -> Self {
+        Self { page, after: page.place().and_then(Mark::parse), events: Vec::new() }
     }
-    let marks = events.iter().map(|event| Mark::of(event).to_string()).collect();
-    let told: Vec<Value> = events.iter().map(told).collect();
-    Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("events", told).marked(marks)
+
+    fn add(&mut self, event: &Value) {
+        let mark = Mark::of(event);
+        let is_left = |after: &Mark| mark < *after || (self.page.is_within_an_item() && mark == *after);
+        if self.after.as_ref().is_none_or(is_left) {
+            self.events.push((mark, told(event)));
+        }
+        if self.events.len() >= 2 * MOST {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.events.sort_by(|(a, _), (b, _)| b.cmp(a));
+        self.events.truncate(MOST);
+    }
+
+    fn listed(mut self) -> Answer {
+        self.cut();
+        let (marks, told) = self.events.into_iter().map(|(mark, told)| (mark.to_string(), told)).unzip();
+        Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("events", told).marked(marks)
+    }
 }
 
 /// Where an event stands among the others: when it was last seen, and which it is.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark<'a> {
-    at: &'a str,
-    uid: &'a str,
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    at: Timestamp,
+    uid: String,
 }
 
-impl<'a> Mark<'a> {
-    fn of(event: &'a Value) -> Self {
-        Self { at: last_seen(event), uid: event.uid() }
+impl Mark {
+    fn of(event: &Value) -> Self {
+        Self { at: last_seen(event).0, uid: event.uid().to_owned() }
     }
 
-    fn parse(text: &'a str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (at, uid) = text.split_once('@')?;
-        Some(Self { at, uid })
+        Some(Self { at: at.parse().ok()?, uid: uid.to_owned() })
     }
 }
 
-impl std::fmt::Display for Mark<'_> {
+impl std::fmt::Display for Mark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}@{}", self.at, self.uid)
     }
@@ -114,15 +138,17 @@ fn before(now: Timestamp, long: Duration) -> Timestamp {
     now.checked_sub(long).unwrap_or(Timestamp::MIN)
 }
 
-/// When an event was last seen; all forms of time that events have sort as text.
-pub(super) fn last_seen(event: &Value) -> &str {
+/// When an event was last seen, and as that is written down. What says nothing of the kind was seen before all others.
+fn last_seen(event: &Value) -> (Timestamp, &str) {
     let times = [
         &["series", "lastObservedTime"][..],
         &["lastTimestamp"],
         &["eventTime"],
         &["metadata", "creationTimestamp"],
     ];
-    times.into_iter().map(|path| event.text(path)).find(|time| !time.is_empty()).unwrap_or_default()
+    let text =
+        times.into_iter().map(|path| event.text(path)).find(|time| !time.is_empty()).unwrap_or_default();
+    (text.parse().unwrap_or(Timestamp::MIN), text)
 }
 
 fn told(event: &Value) -> Value {
@@ -131,7 +157,7 @@ fn told(event: &Value) -> Value {
     let place = [object.text(&["namespace"]), object.text(&["name"])];
     let place: Vec<_> = place.into_iter().filter(|part| !part.is_empty()).collect();
     let mut told = json!({
-        "last": last_seen(event), "type": event.text(&["type"]), "reason": event.text(&["reason"]),
+        "last": last_seen(event).1, "type": event.text(&["type"]), "reason": event.text(&["reason"]),
         "object": format!("{} {}", object.text(&["kind"]), place.join("/")), "message": event.text(&["message"]),
     });
     if count > 1 {
@@ -170,7 +196,9 @@ mod tests {
         let mut events: Vec<Value> = (1..=9).map(|n| event(&n.to_string(), "2026-01-01T00:00:01Z")).collect();
         let cut = |events: &[Value], cursor: Option<&str>| {
             let page = Page::read("events", Some(300), cursor).unwrap();
-            listed(events.to_vec(), &page).cut("events", &page).unwrap()
+            let mut latest = Latest::before(&page);
+            events.iter().for_each(|event| latest.add(event));
+            latest.listed().cut("events", &page).unwrap()
         };
         let (mut answer, mut given) = (cut(&events, None), 0);
         for more in 0.. {
@@ -181,6 +209,32 @@ mod tests {
             answer = cut(&events, Some(cursor));
         }
         assert_eq!(given, 9, "each event that there was is given once");
+    }
+
+    #[test]
+    fn of_very_many_events_the_latest_are_given_in_the_order_of_time() {
+        let page = Page::read("events", Some(20_000), None).unwrap();
+        let mut latest = Latest::before(&page);
+        // Those of whole seconds and those of parts of them are written differently.
+        let at = |n: usize| match n % 2 {
+            0 => format!("2026-01-01T{:02}:{:02}:{:02}Z", n / 7200, n / 120 % 60, n / 2 % 60),
+            _ => format!("2026-01-01T{:02}:{:02}:{:02}.5Z", n / 7200, n / 120 % 60, n / 2 % 60),
+        };
+        // By name, as lists are, the last come first.
+        for n in (0..30_000).rev() {
+            latest.add(&json!({"metadata": {"uid": n.to_string()}, "message": n.to_string(), "lastTimestamp": at(n)}));
+            assert!(latest.events.len() < 2 * MOST);
+        }
+        let answer = latest.listed().cut("events", &page).unwrap();
+        let given: Vec<usize> = answer["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["message"].as_str().unwrap().parse().unwrap())
+            .collect();
+        let expected: Vec<usize> = (0..30_000).rev().take(given.len()).collect();
+        assert_eq!(given, expected);
+        assert!(answer["cursor"].is_string() && given.len() < MOST, "{}", given.len());
     }
 
     #[test]

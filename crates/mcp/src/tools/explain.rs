@@ -29,6 +29,9 @@ pub(super) const EXPLAIN: Entry = Entry {
     run: |ask, arguments, _| Box::pin(explain(ask, arguments)),
 };
 
+/// How many dots the name of a kind with its group may have, and one.
+const MOST_DOTS: usize = 10;
+
 #[derive(Deserialize)]
 struct Kinds {
     r#match: Option<String>,
@@ -61,7 +64,8 @@ struct Explain {
 
 async fn explain(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
     let Explain { path } = args::read(arguments)?;
-    let (kind, field) = path.split_once('.').unwrap_or((&path, ""));
+    let discovery = ask.discovery().await?;
+    let (kind, field) = parted(&path, |word| discovery.resolve(word).is_ok());
     let resource = ask.kind(kind).await?;
     let schema = ask.schema(resource).await?;
     let Some(found) = schema.at(field) else { return Err(unknown_field(&schema, &resource.kind, field)) };
@@ -87,6 +91,15 @@ async fn explain(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         told
     });
     Ok(Answer::of(head).list("fields", fields.chain(relations).collect()))
+}
+
+/// The kind and the field that a path names. Kinds may have a group with dots in it: the longest name that is one counts.
+fn parted(path: &str, is_kind: impl Fn(&str) -> bool) -> (&str, &str) {
+    let dots: Vec<usize> =
+        path.match_indices('.').map(|(at, _)| at).chain([path.len()]).take(MOST_DOTS).collect();
+    let longest = dots.iter().rev().find(|at| is_kind(&path[..**at])).or(dots.first());
+    let at = longest.copied().unwrap_or(path.len());
+    (&path[..at], path.get(at + 1..).unwrap_or_default())
 }
 
 /// Of lists the items, of maps the entries.
@@ -132,4 +145,25 @@ fn unknown_field(schema: &orch_api::Schema, kind: &str, field: &str) -> Failure 
     let Some(parent) = schema.at(parent) else { return failure };
     let names: Vec<_> = inner(parent).properties().map(|(name, _)| name).collect();
     failure.meant(nearest(name, names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_of_a_kind_counts() {
+        let is_kind = |word: &str| ["pod", "events", "events.events.k8s.io"].contains(&word);
+        for (path, kind, field) in [
+            ("pod", "pod", ""),
+            ("pod.spec.nodeName", "pod", "spec.nodeName"),
+            ("events.reason", "events", "reason"),
+            ("events.events.k8s.io", "events.events.k8s.io", ""),
+            ("events.events.k8s.io.reason", "events.events.k8s.io", "reason"),
+            ("podd.spec.nodeName", "podd", "spec.nodeName"),
+            ("podd", "podd", ""),
+        ] {
+            assert_eq!(parted(path, is_kind), (kind, field), "{path}");
+        }
+    }
 }

@@ -66,15 +66,12 @@ struct Logs {
 
 async fn logs(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, Failure> {
     let logs: Logs = args::read(arguments)?;
-    // Of a line that was given in part the rest is still to come.
-    let within = usize::from(page.is_within_an_item());
-    let after = page.place().and_then(Mark::parse);
-    let after = after.map(|after| Mark { given: after.given - within, ..after });
+    let after = last_given(page);
     let grep = logs.grep.as_deref().map(search::pattern).transpose()?;
     let search = Search { grep, after: after.clone() };
     let kind = logs.name.split_once('/').map_or("pods", |(kind, _)| kind);
     let target = ask.object(kind, &logs.name, logs.namespace.as_deref()).await?;
-    let pods = ask.behind(&target, "log").await?;
+    let pods = ask.behind(&target, "log", Pod::of).await?;
     if pods.is_empty() {
         let failure = Failure::new(Code::NotFound, format!("{} owns no pods", logs.name));
         return Err(failure.fix("call `diagnose` on it: it may say why"));
@@ -82,13 +79,20 @@ async fn logs(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
     let (chosen, left_out) = chosen(&pods, logs.container.as_deref());
     let (by, mut reads) = (Instant::now() + PATIENCE_WITH_ALL, Vec::new());
     for (from, pod, container) in chosen {
-        let pod = ask.kind("pods").await?.collection(Some(pod.namespace())).named(pod.name());
+        let pod = ask.kind("pods").await?.collection(Some(&pod.namespace)).named(&pod.name);
         let request = logs.request(pod, container, after.as_ref())?;
         let search = search.clone();
         reads.push(async move { (from, one(ask, request, search, by).await) });
     }
     let found: Vec<(String, Found)> = futures::stream::iter(reads).buffered(AT_A_TIME).collect().await;
     told(found, left_out, after.as_ref())
+}
+
+/// The last line that was given whole. Of one that was given in part the rest is still to come.
+fn last_given(page: &Page) -> Option<Mark> {
+    let within = usize::from(page.is_within_an_item());
+    let after = page.place().and_then(Mark::parse)?;
+    Some(Mark { given: after.given.saturating_sub(within), ..after })
 }
 
 impl Logs {
@@ -107,7 +111,9 @@ impl Logs {
             (_, None) => {}
         }
         let tail = self.tail.or((self.grep.is_none() && self.since.is_none()).then_some(USUAL_TAIL));
-        if let Some(tail) = tail {
+        // The last lines were chosen when the first page was made. Chosen again, they would not be those that follow.
+        let goes_on = after.is_some_and(|after| after.at.time.is_some());
+        if let Some(tail) = tail.filter(|_| !goes_on) {
             other.push(pair("tailLines", tail.to_string()));
         }
         let params = Params { other, ..Params::default() };
@@ -197,24 +203,35 @@ fn problems(found: &[(String, Found)], after: Option<&Mark>) -> Vec<String> {
     found.iter().filter_map(of).collect()
 }
 
+/// What of a pod is needed to read its logs.
+struct Pod {
+    namespace: String,
+    name: String,
+    containers: Vec<String>,
+}
+
+impl Pod {
+    fn of(pod: &Value) -> Self {
+        let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+        Self {
+            namespace: pod.namespace().to_owned(),
+            name: pod.name().to_owned(),
+            containers: containers.map(|container| container.text(&["name"]).to_owned()).collect(),
+        }
+    }
+}
+
 /// The containers whose logs an answer is made of, each with what it is called there; and how many more there are.
-fn chosen<'p>(pods: &'p [Value], wanted: Option<&str>) -> (Vec<(String, &'p Value, String)>, usize) {
-    let named = |pod: &'p Value, container: String| match pods.len() {
+fn chosen<'p>(pods: &'p [Pod], wanted: Option<&str>) -> (Vec<(String, &'p Pod, String)>, usize) {
+    let named = |pod: &'p Pod, container: String| match pods.len() {
         1 => (container.clone(), pod, container),
-        _ => (format!("{}/{container}", pod.name()), pod, container),
+        _ => (format!("{}/{container}", pod.name), pod, container),
     };
-    let all =
-        pods.iter().flat_map(|pod| containers(pod, wanted).into_iter().map(move |name| named(pod, name)));
+    let containers =
+        |pod: &Pod| wanted.map_or_else(|| pod.containers.clone(), |wanted| vec![wanted.to_owned()]);
+    let all = pods.iter().flat_map(|pod| containers(pod).into_iter().map(move |name| named(pod, name)));
     let mut all: Vec<_> = all.collect();
     let left_out = all.len().saturating_sub(MOST_CONTAINERS);
     all.truncate(MOST_CONTAINERS);
     (all, left_out)
-}
-
-fn containers(pod: &Value, wanted: Option<&str>) -> Vec<String> {
-    if let Some(wanted) = wanted {
-        return vec![wanted.to_owned()];
-    }
-    let containers = pod["spec"]["containers"].as_array();
-    containers.into_iter().flatten().map(|container| container.text(&["name"]).to_owned()).collect()
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use orch_api::Params;
+use orch_api::{Params, Target};
 use orch_client::Accept;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ use crate::answer::{Answer, Page, budget_bytes, failed};
 use crate::ask::Ask;
 use crate::failure::{Code, Failure};
 use args::Arg;
+use summary::Columns;
 
 /// What a tool does when it is called.
 type Run = for<'a> fn(&'a Ask, JsonObject, &'a Page) -> BoxFuture<'a, Result<Answer, Failure>>;
@@ -102,11 +103,11 @@ pub(crate) fn published(may_exec: bool) -> Vec<Tool> {
 /// Calls a tool. What goes wrong is an answer too, for the model to read; only a tool that there is not is none.
 pub(crate) async fn call(ask: &Ask, name: &str, arguments: JsonObject) -> Option<CallToolResult> {
     let entry = ALL.iter().find(|entry| entry.name == name)?;
-    let max_tokens = arguments.get("max_tokens").and_then(Value::as_u64);
+    let max_tokens = arguments.get("max_tokens").and_then(args::whole);
     let max_tokens = max_tokens.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let answered = match caught(name, run(ask, entry, arguments, max_tokens)).await {
         Ok(answer) => (answer, false),
-        Err(failure) => (failed(&failure, budget_bytes(max_tokens)), true),
+        Err(failure) => (failed(&failure, budget_bytes(name, max_tokens)), true),
     };
     Some(result(answered))
 }
@@ -131,7 +132,7 @@ async fn run(
     mut arguments: JsonObject,
     max_tokens: Option<usize>,
 ) -> Result<Value, Failure> {
-    args::check(entry.takes, &arguments)?;
+    args::check(entry.takes, &mut arguments)?;
     arguments.remove("max_tokens");
     let cursor = arguments.remove("cursor");
     let page = Page::read(entry.name, max_tokens, cursor.as_ref().and_then(Value::as_str))?;
@@ -150,8 +151,15 @@ fn result((value, failed): (Value, bool)) -> CallToolResult {
 /// Objects of a kind, counted by the values of their columns.
 pub(crate) async fn summarized(ask: &Ask, kind: &str) -> Result<Value, Failure> {
     let target = ask.kind(kind).await?.collection(None);
-    let (rows, more) = ask.all(&target, &Params::default(), Accept::Table, summary::MOST).await?;
-    Ok(json!({"total": rows.len(), "more": more, "by": summary::columns(&rows)}))
+    let (columns, more) = counted(ask, &target, &Params::default()).await?;
+    Ok(json!({"total": columns.total, "more": more, "by": columns.told()}))
+}
+
+/// The rows of a collection counted by the values of their columns. True if there are more.
+async fn counted(ask: &Ask, target: &Target, params: &Params) -> Result<(Columns, bool), Failure> {
+    let mut columns = Columns::default();
+    let more = ask.each(target, params, Accept::Table, summary::MOST, |row| columns.add(&row)).await?;
+    Ok((columns, more))
 }
 
 /// The failure of a tool that is switched off.

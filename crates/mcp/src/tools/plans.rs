@@ -167,9 +167,10 @@ pub(super) async fn carry_out(
     let target = plans.collection(None).named(name).subresource("apply");
     let object = json!({"apiVersion": GROUP_VERSION, "kind": "Plan", "metadata": {"name": name}});
     let (params, body) = (Params { dry_run, ..because(reason) }, Some(Body::json(&object)?));
-    let mut plan = ask.send(Request { verb: Verb::Create, target, params, body }).await?;
+    let carried_out = ask.send(Request { verb: Verb::Create, target, params, body }).await;
+    let mut plan = carried_out.map_err(outdated)?;
     let changes = list(&mut plan["status"], "changes");
-    let mut head = json!({"plan": plan.name()});
+    let mut head = json!({"plan": plan.name(), "untrusted": MAYBE_UNTRUSTED});
     // What the phase would be is not what it is.
     match dry_run {
         true => head["dry_run"] = true.into(),
@@ -178,10 +179,23 @@ pub(super) async fn carry_out(
     Ok(Answer::of(head).list("results", changes).once())
 }
 
+/// The failure of a plan that cannot be carried out as it was made, because something is no longer as it was.
+fn outdated(failure: Failure) -> Failure {
+    match failure.code {
+        Code::Conflict => failure
+            .coded(Code::Expired)
+            .fix("make the plan anew and apply that; if it has been applied already, `history` says what it has done"),
+        _ => failure,
+    }
+}
+
 /// A plan: what is short of it with every part, then the changes and what follows from them, one by one.
 fn shown(mut plan: Value) -> Answer {
     let name = plan.name().to_owned();
-    let mut head = Map::from_iter([("plan".to_owned(), name.clone().into())]);
+    let mut head = Map::from_iter([
+        ("plan".to_owned(), name.clone().into()),
+        ("untrusted".to_owned(), MAYBE_UNTRUSTED.into()),
+    ]);
     let effects = effects(&mut plan["status"]);
     let short = ["phase", "message", "expiresAt", "blastRadius", "omitted"];
     let short = short.map(|field| (field, plan["status"][field].take()));
@@ -239,7 +253,9 @@ async fn simulate(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
         ask.send(Request { verb: Verb::Create, target, params, body: Some(Body::json(&object)?) }).await?;
     let effects = effects(&mut answered["status"]);
     let rest = answered["status"].as_object().cloned().unwrap_or_default();
-    let head = rest.into_iter().filter(|(_, value)| !value.is_array() && !value.is_null()).collect();
+    let mut head: Map<_, _> =
+        rest.into_iter().filter(|(_, value)| !value.is_array() && !value.is_null()).collect();
+    head.insert("untrusted".into(), MAYBE_UNTRUSTED.into());
     Ok(Answer::of(Value::Object(head)).list("effects", effects))
 }
 
@@ -273,64 +289,66 @@ async fn history(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer
     wanted.extend(rest.into_iter().filter_map(|(field, value)| Some((field, value?))));
     let selector =
         wanted.iter().map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(",");
-    let place = page.place().and_then(Place::parse);
-    let params = Params {
-        field_selector: Some(selector).filter(|selector| !selector.is_empty()),
-        limit: Some(PAGE_OBJECTS),
-        cont: place.as_ref().and_then(Place::cont),
-        ..Params::default()
-    };
-    let mut listed = ask.page(changes.collection(None), params, Accept::Json).await.map_err(expired)?;
-    let here = match place {
-        Some(place) => place.found_in(&mut listed.items)?,
-        None => listed.items.first().map(|newest| Place::From(newest.name().to_owned())),
-    };
-    let next = listed.cont.map(|cont| Place::Page(cont).to_string());
-    let told = listed.items.into_iter().map(told).collect();
-    let head = json!({"untrusted": MAYBE_UNTRUSTED});
-    Ok(Answer::of(head).list("changes", told).page(here.map(|here| here.to_string()), next))
+    let field_selector = Some(selector).filter(|selector| !selector.is_empty());
+    let params = Params { field_selector, limit: Some(PAGE_OBJECTS), ..Params::default() };
+    let mut place = page.place().map(Place::parse).unwrap_or_default();
+    for _ in 0..MOST_PAGES {
+        let params = Params { cont: place.cont.clone(), ..params.clone() };
+        let mut listed = ask.page(changes.collection(None), params, Accept::Json).await.map_err(expired)?;
+        let is_here = place.reached(&mut listed.items, page.is_within_an_item());
+        match (is_here, listed.cont) {
+            (true, next) => return Ok(listed_at(&place, listed.items, next)),
+            (false, Some(next)) => place.cont = Some(next),
+            (false, None) => break,
+        }
+    }
+    Err(Failure::new(Code::Expired, "much has happened since the cursor was made")
+        .fix("begin again without the cursor"))
 }
 
-/// Where a page of the history is found again, though it grows at its beginning.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    /// The first one: it began with the change of this name.
-    From(String),
-    /// One that the API has named.
-    Page(String),
+/// What of a page is still to be told. Each change knows how to go on after it.
+fn listed_at(place: &Place, changes: Vec<Value>, next: Option<String>) -> Answer {
+    let mark = |change: &Value| Place { after: Some(change.name().to_owned()), ..place.clone() }.to_string();
+    let marks = changes.iter().map(mark).collect();
+    let next = next.map(|cont| Place { cont: Some(cont), after: None }.to_string());
+    let told = changes.into_iter().map(told).collect();
+    Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("changes", told).marked(marks).page(None, next)
+}
+
+/// How far a change is looked for that was told last: what has happened since has moved it to a later page.
+const MOST_PAGES: usize = 20;
+
+/// Where the history goes on, though it grows at its beginning: a page as the API has named it, none for the first, and the change
+/// that was told last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Place {
+    cont: Option<String>,
+    after: Option<String>,
 }
 
 impl Place {
-    fn parse(text: &str) -> Option<Self> {
-        match text.split_at_checked(1)? {
-            ("n", name) => Some(Self::From(name.to_owned())),
-            ("c", cont) => Some(Self::Page(cont.to_owned())),
-            _ => None,
-        }
+    fn parse(text: &str) -> Self {
+        let (after, cont) = text.split_once('@').unwrap_or((text, ""));
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Self { cont: given(cont), after: given(after) }
     }
 
-    fn cont(&self) -> Option<String> {
-        if let Self::Page(cont) = self { Some(cont.clone()) } else { None }
-    }
-
-    /// Takes out what has come before this place since; 410 if more has come than there is to a page.
-    fn found_in(self, changes: &mut Vec<Value>) -> Result<Option<Self>, Failure> {
-        if let Self::From(name) = &self {
-            let at = changes.iter().position(|change| change.name() == name);
-            let gone = || Failure::new(Code::Expired, "much has happened since the cursor was made");
-            let at = at.ok_or_else(|| gone().fix("begin again without the cursor"))?;
-            drop(changes.drain(..at));
+    /// Takes out what has been told, or has come since; of a change that was told in part, not that itself. False if the page ends
+    /// before the change that was told last.
+    fn reached(&self, changes: &mut Vec<Value>, is_in_part: bool) -> bool {
+        let Some(after) = &self.after else { return true };
+        let at = changes.iter().position(|change| change.name() == after);
+        if let Some(at) = at {
+            drop(changes.drain(..at + usize::from(!is_in_part)));
         }
-        Ok(Some(self))
+        at.is_some()
     }
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::From(name) => write!(f, "n{name}"),
-            Self::Page(cont) => write!(f, "c{cont}"),
-        }
+        let text = |part: &Option<String>| part.as_deref().unwrap_or_default().to_owned();
+        write!(f, "{}@{}", text(&self.after), text(&self.cont))
     }
 }
 
@@ -356,15 +374,29 @@ mod tests {
 
     #[test]
     fn what_has_happened_since_is_not_in_the_page_that_is_gone_on_with() {
-        let place = Place::parse("n7-0").unwrap();
-        let mut changes = vec![change("9-0"), change("8-0"), change("7-0"), change("6-0")];
-        assert_eq!(place.clone().found_in(&mut changes), Ok(Some(place.clone())));
-        assert_eq!(changes, [change("7-0"), change("6-0")]);
-        assert_eq!(place.found_in(&mut vec![change("9-0")]).unwrap_err().code, Code::Expired);
-        let page = Place::parse("cNi0w").unwrap();
-        let mut changes = vec![change("6-0")];
-        assert_eq!((page.cont().as_deref(), page.to_string().as_str()), (Some("Ni0w"), "cNi0w"));
-        assert!(page.found_in(&mut changes).is_ok() && changes.len() == 1);
+        let all = || ["9-0", "8-0", "7-0", "6-0"].map(change).to_vec();
+        for (place, is_in_part, left) in [
+            ("", false, Some(4)),
+            ("@Ni0w", false, Some(4)),
+            ("7-0@", false, Some(1)),
+            ("7-0@", true, Some(2)),
+            ("6-0@Ni0w", false, Some(0)),
+            ("5-0@", false, None),
+        ] {
+            let mut changes = all();
+            let reached = Place::parse(place).reached(&mut changes, is_in_part);
+            assert_eq!(reached.then_some(changes.len()), left, "{place}");
+        }
+        let place = Place { cont: Some("Ni0w".into()), after: Some("7-0".into()) };
+        assert_eq!(Place::parse(&place.to_string()), place);
+    }
+
+    #[test]
+    fn a_plan_that_is_not_as_it_was_made_is_to_be_made_anew() {
+        let stale = outdated(Failure::new(Code::Conflict, "it is stale")).to_value();
+        assert_eq!(stale["error"]["code"], "expired");
+        assert!(stale["error"]["fix"].as_str().unwrap().contains("make the plan anew"), "{stale}");
+        assert_eq!(outdated(Failure::new(Code::Forbidden, "no")), Failure::new(Code::Forbidden, "no"));
     }
 
     #[test]

@@ -1,26 +1,30 @@
 //! `get` and `list`: objects, as much of them as is wanted.
 
-use orch_api::{JsonPath, Params};
+use orch_api::{JsonPath, Object as _, Params};
 use orch_client::Accept;
 use rmcp::model::JsonObject;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::args::{self, ArgKind, CURSOR, MAX_TOKENS, NAMESPACE, may, must};
-use super::{Effect, Entry, summary};
+use super::summary::{self, Groups};
+use super::{Effect, Entry, counted};
 use crate::answer::{Answer, Page, expired};
 use crate::ask::{Ask, PAGE_OBJECTS, at_revision};
 use crate::failure::{Failure, MAYBE_UNTRUSTED};
+use crate::fit::weight;
 
 /// How many paths are followed in each object: every one may lead to the whole of it.
 const MOST_FIELDS: usize = 64;
+/// And how much they may lead to together.
+const MOST_OF_FIELDS_BYTES: usize = 8 << 20;
 
 pub(super) const GET: Entry = Entry {
     name: "get",
     about: "Read one object, or only some fields of it.",
     effect: Effect::Reads,
     takes: &[
-        must("kind", ArgKind::Text, "Pod, wl, deployments.apps"),
+        must("kind", ArgKind::Text, "Pod, wl, workloads.orch.dev"),
         must("name", ArgKind::Text, ""),
         NAMESPACE,
         may("fields", ArgKind::Texts, "paths: status.phase, spec.containers[*].image"),
@@ -68,9 +72,8 @@ async fn get(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
     let Get { kind, name, namespace, fields, reveal } = args::read(arguments)?;
     let fields = Fields::parse(fields)?;
     let (resource, target) = ask.located(&kind, &name, namespace.as_deref()).await?;
-    let object = ask.get(target).await?;
-    let object = ask.shown(resource, object, reveal.unwrap_or(false)).await?;
-    Ok(Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("objects", vec![fields.of(object)]))
+    let object = ask.view(resource, reveal.unwrap_or(false)).await?.of(ask.get(target).await?);
+    Ok(Answer::of(json!({"untrusted": MAYBE_UNTRUSTED})).list("objects", vec![fields.of(object)?]))
 }
 
 #[derive(Deserialize)]
@@ -98,36 +101,42 @@ async fn list(ask: &Ask, arguments: JsonObject, page: &Page) -> Result<Answer, F
     };
     let head = json!({"kind": resource.kind, "untrusted": MAYBE_UNTRUSTED});
     if list.summarize.unwrap_or(false) {
-        let (rows, more) = ask.all(&target, &params, Accept::Table, summary::MOST).await?;
-        return Ok(Answer::of(json!({"kind": resource.kind, "total": rows.len(), "more": more}))
-            .list("items", summary::columns(&rows)));
+        let (columns, more) = counted(ask, &target, &params).await?;
+        let head = json!({"kind": resource.kind, "total": columns.total, "more": more, "untrusted": MAYBE_UNTRUSTED});
+        return Ok(Answer::of(head).list("items", columns.told()));
     }
+    let view = ask.view(resource, list.reveal.unwrap_or(false)).await?;
     if let Some(path) = list.group_by {
-        let path = args::path(&path)?;
-        let (objects, more) = ask.all(&target, &params, Accept::Json, summary::MOST).await?;
-        let mut shown = Vec::new();
-        for object in objects {
-            shown.push(ask.shown(resource, object, list.reveal.unwrap_or(false)).await?);
+        let (path, mut groups) = (args::path(&path)?, Groups::default());
+        let take = |object| groups.add(&view.of(object), &path);
+        let more = ask.each(&target, &params, Accept::Json, summary::MOST, take).await?;
+        let mut head =
+            json!({"kind": resource.kind, "total": groups.total, "more": more, "untrusted": MAYBE_UNTRUSTED});
+        if groups.others > 0 {
+            head["others"] = groups.others.into();
         }
-        let groups = summary::groups(&shown, &path);
-        let counted =
-            json!({"kind": resource.kind, "total": shown.len(), "more": more, "untrusted": MAYBE_UNTRUSTED});
-        return Ok(Answer::of(counted).list("items", groups));
+        return Ok(Answer::of(head).list("items", groups.told()));
     }
     let accept = if list.fields.is_some() { Accept::Json } else { Accept::Table };
     let fields = Fields::parse(list.fields)?;
     let params = place(params, page);
     let listed = ask.page(target, params, accept).await.map_err(expired)?;
-    let mut items = Vec::new();
-    for item in listed.items {
-        items.push(match accept {
-            Accept::Json => fields.of(ask.shown(resource, item, list.reveal.unwrap_or(false)).await?),
-            _ => item,
-        });
-    }
     let here = page.place().map(str::to_owned).unwrap_or_else(|| format!("r{}", listed.revision));
     let next = listed.cont.map(|cont| format!("c{cont}"));
-    Ok(Answer::of(head).list("items", items).page(Some(here), next))
+    let many = listed.items.len();
+    let before = page.given().min(many);
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for item in listed.items.into_iter().skip(before) {
+        let item = if accept == Accept::Json { fields.of(view.of(item))? } else { item };
+        bytes += weight(&item);
+        items.push(item);
+        // What the answer has no room for is not taken out of the objects.
+        if bytes > page.room_bytes() {
+            break;
+        }
+    }
+    let after = many - before - items.len();
+    Ok(Answer::of(head).list("items", items).page(Some(here), next).window(before, after))
 }
 
 /// Where the list goes on: at the page that the API named, or on the first page as it was.
@@ -157,18 +166,27 @@ impl Fields {
     }
 
     /// The fields of an object by their paths; what is not there is left out.
-    fn of(&self, object: Value) -> Value {
-        let Some(fields) = &self.0 else { return object };
-        let found = fields.iter().filter_map(|(name, path)| {
+    ///
+    /// # Errors
+    /// If they lead to the same things again and again, and are too much together.
+    fn of(&self, object: Value) -> Result<Value, Failure> {
+        let Some(fields) = &self.0 else { return Ok(object) };
+        let (mut found, mut bytes) = (Map::new(), 0);
+        for (name, path) in fields {
             let values = path.values(&object);
-            let one = path.fields().is_some();
-            match (values.as_slice(), one) {
-                ([], _) => None,
-                ([value], true) => Some((name.clone(), (*value).clone())),
-                (values, _) => Some((name.clone(), values.iter().copied().cloned().collect())),
+            bytes += values.iter().map(|value| weight(value)).sum::<usize>();
+            if bytes > MOST_OF_FIELDS_BYTES {
+                let message =
+                    format!("the fields of {} are more than {MOST_OF_FIELDS_BYTES} bytes", object.name());
+                return Err(Failure::argument(message).fix("ask for fewer fields, or for those within them"));
             }
-        });
-        Value::Object(found.collect::<Map<_, _>>())
+            match (values.as_slice(), path.fields().is_some()) {
+                ([], _) => {}
+                ([value], true) => drop(found.insert(name.clone(), (*value).clone())),
+                (values, _) => drop(found.insert(name.clone(), values.iter().copied().cloned().collect())),
+            }
+        }
+        Ok(Value::Object(found))
     }
 }
 
@@ -183,12 +201,16 @@ mod tests {
         let fields =
             |paths: &[&str]| Fields::parse(Some(paths.iter().map(ToString::to_string).collect())).unwrap();
         assert_eq!(
-            fields(&["metadata.name", "spec.containers[*].image", "status.phase"]).of(pod.clone()),
+            fields(&["metadata.name", "spec.containers[*].image", "status.phase"]).of(pod.clone()).unwrap(),
             json!({"metadata.name": "web", "spec.containers[*].image": ["a", "b"]})
         );
         let as_changes_say = r#"spec.containers[name="y"].image"#;
-        assert_eq!(fields(&[as_changes_say]).of(pod.clone()), json!({as_changes_say: ["b"]}));
-        assert_eq!(fields(&["*"]).of(pod.clone()), pod);
+        assert_eq!(fields(&[as_changes_say]).of(pod.clone()).unwrap(), json!({as_changes_say: ["b"]}));
+        assert_eq!(fields(&["*"]).of(pod.clone()).unwrap(), pod);
+        let large = json!({"metadata": {"name": "large"}, "data": {"a": "x".repeat(1 << 20)}});
+        assert!(fields(&["data", "data.a"]).of(large.clone()).is_ok());
+        let again = fields(&["data"; 64]).of(large).unwrap_err();
+        assert!(again.message.contains("fields of large"), "{}", again.message);
         for refused in [vec!["a..b".into()], vec!["a".into(); 65]] {
             assert_eq!(Fields::parse(Some(refused)).err().unwrap().code, Code::InvalidArgument);
         }

@@ -11,7 +11,7 @@ use super::args::{self, ArgKind, MAX_TOKENS, NAMESPACE, REASON, may, must};
 use super::{Effect, Entry, plans};
 use crate::answer::Answer;
 use crate::ask::{Ask, DEFAULT_NAMESPACE, FIELD_MANAGER};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::order;
 
 pub(super) const APPLY: Entry = Entry {
@@ -84,8 +84,14 @@ async fn manifests_applied(ask: &Ask, text: &str, apply: &Apply) -> Result<Answe
     let mut objects = read(text)?;
     order::by_references(ask.graph().await?, &mut objects);
     let (mut results, mut failures) = (Vec::new(), Vec::new());
+    let mut since: Option<Ask> = None;
     for object in objects {
-        match one(ask, object, apply).await {
+        let mut done = one(since.as_ref().unwrap_or(ask), &object, apply).await;
+        // A kind may be defined by an object before this one.
+        if !results.is_empty() && done.as_ref().is_err_and(|(_, failure)| failure.code == Code::UnknownKind) {
+            done = one(since.insert(ask.anew()), &object, apply).await;
+        }
+        match done {
             Ok(result) => results.push(result),
             Err(failed) => failures.push(failed),
         }
@@ -129,14 +135,18 @@ pub(super) fn read(text: &str) -> Result<Vec<Value>, Failure> {
     }
 }
 
-async fn one(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, (String, Failure)> {
+async fn one(ask: &Ask, object: &Value, apply: &Apply) -> Result<Value, (String, Failure)> {
     let label = format!("{} {}", object.kind(), object.name());
     applied(ask, object, apply).await.map_err(|failure| (label, failure))
 }
 
-async fn applied(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, Failure> {
-    let (resource, target) = placed(ask, &object, apply.namespace.as_deref()).await?;
-    let before = ask.find(target.clone()).await?;
+async fn applied(ask: &Ask, object: &Value, apply: &Apply) -> Result<Value, Failure> {
+    let (resource, target) = placed(ask, object, apply.namespace.as_deref()).await?;
+    // Whoever may write an object need not be one who may read it.
+    let before = match ask.find(target.clone()).await {
+        Err(failure) if failure.code == Code::Forbidden => None,
+        before => Some(before?),
+    };
     let dry_run = apply.dry_run.unwrap_or(false);
     let params = Params {
         dry_run,
@@ -144,12 +154,13 @@ async fn applied(ask: &Ask, object: Value, apply: &Apply) -> Result<Value, Failu
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..because(apply.reason.as_deref())
     };
-    let body = Body { media_type: MediaType::Apply, ..Body::json(&object)? };
+    let body = Body { media_type: MediaType::Apply, ..Body::json(object)? };
     let after = ask.send(Request { verb: Verb::Patch, target, params, body: Some(body) }).await?;
-    let action = match Applied::between(resource, before.as_ref(), &after) {
-        Applied::Created => "created",
-        Applied::Changed => "changed",
-        Applied::Unchanged => "unchanged",
+    let action = match before.map(|before| Applied::between(resource, before.as_ref(), &after)) {
+        Some(Applied::Created) => "created",
+        Some(Applied::Changed) => "changed",
+        Some(Applied::Unchanged) => "unchanged",
+        None => "applied",
     };
     let mut result = json!({"object": format!("{} {}", after.kind(), place(&after)), "action": action,
         "uid": after.uid(), "revision": after.resource_version()});
@@ -244,7 +255,6 @@ async fn delete(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
 
     #[test]
     fn if_all_objects_fail_each_says_why() {

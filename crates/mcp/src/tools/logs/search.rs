@@ -10,11 +10,11 @@ use orch_api::Status;
 use regex::Regex;
 use tokio::time::Instant;
 
-use crate::answer::{BYTES_PER_TOKEN, MOST_TOKENS};
+use crate::answer::{DENSE_BYTES_PER_TOKEN, MOST_TOKENS};
 use crate::failure::Failure;
 
 /// What is kept of one container's log: as much as the largest answer has room for, so that no answer reaches its end.
-pub(super) const ENOUGH_BYTES: usize = (MOST_TOKENS as f64 * BYTES_PER_TOKEN) as usize;
+pub(super) const ENOUGH_BYTES: usize = (MOST_TOKENS as f64 * DENSE_BYTES_PER_TOKEN) as usize;
 /// The most that is kept of it, with what has been given before and is of the same moment.
 pub(super) const MOST_BYTES: usize = 4 * ENOUGH_BYTES;
 /// How much of a line is searched.
@@ -224,7 +224,7 @@ impl Line {
 }
 
 impl Moment {
-    fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         Self { time: text.parse().ok(), text: text.to_owned() }
     }
 }
