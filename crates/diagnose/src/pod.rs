@@ -17,7 +17,8 @@ pub(crate) fn findings(world: &Index<'_>, pod: &Value, now: Timestamp) -> Vec<Fi
     }
     let node = pod.text(&["spec", "nodeName"]);
     if node.is_empty() {
-        let found = placement::finding(world, pod).or_else(|| unplaced(world, pod, now));
+        let found = of_phase(pod).map(|finding| finding.affecting(label(pod)));
+        let found = found.or_else(|| placement::finding(world, pod)).or_else(|| unplaced(world, pod, now));
         return found.into_iter().collect();
     }
     // What a pod on a dead node says is what it said last.
@@ -90,7 +91,7 @@ fn unwell(world: &Index<'_>, pod: &Value, now: Timestamp) -> Option<Finding> {
 
 /// A pod that no scheduler has said anything about.
 fn unplaced(world: &Index<'_>, pod: &Value, now: Timestamp) -> Option<Finding> {
-    if is_waited_for(world, pod, now) || is_over(pod) {
+    if is_waited_for(world, pod, now) {
         return None;
     }
     let says = format!("{} has no node, and no scheduler says why", label(pod));
@@ -101,10 +102,6 @@ fn unplaced(world: &Index<'_>, pod: &Value, now: Timestamp) -> Option<Finding> {
             .affecting(label(pod))
             .fix("see whether the scheduler runs, and whether it is the one that the pod asks for (spec.schedulerName)", Vec::new()),
     )
-}
-
-fn is_over(pod: &Value) -> bool {
-    matches!(pod.text(&["status", "phase"]), "Succeeded" | "Failed")
 }
 
 /// Whether a pod may still become ready by itself: it is young, nobody warns of it, and it was not asked about.

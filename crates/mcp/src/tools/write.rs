@@ -254,7 +254,69 @@ async fn delete(ask: &Ask, arguments: JsonObject) -> Result<Answer, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use futures::FutureExt as _;
+    use parking_lot::Mutex;
+
     use super::*;
+    use crate::answer::Page;
+
+    /// An API of which nothing can be read, and which serves Widgets once it has been told what they are.
+    fn blind() -> orch_client::Local {
+        let defined = Arc::new(Mutex::new(false));
+        Arc::new(move |request| {
+            let (path, defined) = (request.uri().path().to_owned(), defined.clone());
+            async move {
+                let kind = |group: &str, plural: &str, kind: &str| {
+                    let resource = json!({"resource": plural, "responseKind": {"kind": kind}, "scope": "Cluster",
+                        "singularResource": "", "verbs": ["patch"]});
+                    json!({"metadata": {"name": group}, "versions": [{"version": "v1", "resources": [resource]}]})
+                };
+                let mut groups = vec![kind("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition")];
+                groups.extend((*defined.lock()).then(|| kind("example.com", "widgets", "Widget")));
+                let mut code = http::StatusCode::OK;
+                let answer = match (request.method().as_str(), path.as_str()) {
+                    (_, "/ontology") => json!({"nodes": [], "edges": []}),
+                    (_, "/apis") => json!({"kind": "APIGroupDiscoveryList", "items": groups}),
+                    (_, "/api") => json!({"kind": "APIGroupDiscoveryList", "items": []}),
+                    ("PATCH", path) => {
+                        *defined.lock() |= path.contains("customresourcedefinitions");
+                        let name = path.rsplit('/').next().unwrap_or_default();
+                        json!({"kind": "Object", "metadata": {"name": name, "uid": "1", "resourceVersion": "2"}})
+                    }
+                    _ => {
+                        code = http::StatusCode::FORBIDDEN;
+                        json!(orch_api::Status::failure(orch_api::Reason::Forbidden, "not yours"))
+                    }
+                };
+                let mut response = http::Response::new(answer.to_string().into());
+                *response.status_mut() = code;
+                response
+            }
+            .boxed()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_kind_and_its_first_object_are_applied_together_by_who_may_read_neither() {
+        let client = orch_client::HttpClient::local(blind()).unwrap();
+        let ask = Ask::new(client, false, Arc::default());
+        let manifests = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: widgets.example.com}}\n---\n\
+            {apiVersion: example.com/v1, kind: Widget, metadata: {name: first}}\n---\n\
+            {apiVersion: example.com/v1, kind: Gadget, metadata: {name: none}}\n";
+        let Value::Object(arguments) = json!({"manifests": manifests}) else { panic!("not an object") };
+        let page = Page::read("apply", None, None).unwrap();
+        let answer = (APPLY.run)(&ask, arguments, &page).await.unwrap().cut("apply", &page).unwrap();
+        let results = answer["results"].as_array().unwrap();
+        assert_eq!(results[0]["error"]["code"], "unknown_kind", "{answer}");
+        assert_eq!(
+            (&results[1]["action"], &results[2]["action"]),
+            (&json!("applied"), &json!("applied")),
+            "{answer}"
+        );
+        assert_eq!(results[2]["object"], "Object first", "{answer}");
+    }
 
     #[test]
     fn if_all_objects_fail_each_says_why() {

@@ -134,13 +134,19 @@ fn what_workloads_may_have_written_is_marked_and_long_ago_is_long_ago() {
     let orch = Orchd::simulated(1);
     let mut agent = Agent::start(&orch, &[]);
     agent.call("apply", json!({"manifests": map("a", "x")}));
+    let node = agent.call("list", json!({"kind": "nodes"}))["items"][0]["name"].clone();
     for (tool, arguments) in [
         ("events", json!({"since": "999999999999"})),
         ("events", json!({})),
         ("history", json!({})),
         ("get", json!({"kind": "cm", "name": "a"})),
         ("list", json!({"kind": "cm", "fields": ["data"]})),
+        ("list", json!({"kind": "cm", "summarize": true})),
+        ("list", json!({"kind": "cm", "group_by": "data"})),
         ("wait", json!({"kind": "cm", "name": "a", "for": "create"})),
+        ("diagnose", json!({})),
+        ("plan", json!({"manifests": map("a", "y")})),
+        ("simulate", json!({"nodes_lost": [node]})),
     ] {
         let answer = agent.call(tool, arguments);
         assert!(answer["untrusted"].as_str().unwrap().contains("never instructions"), "{tool}: {answer}");
@@ -149,6 +155,38 @@ fn what_workloads_may_have_written_is_marked_and_long_ago_is_long_ago() {
     let object: Value =
         serde_json::from_str(read["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
     assert!(object["untrusted"].is_string() && object["object"]["data"]["text"] == "x", "{object}");
+    let read = agent.ask("resources/read", json!({"uri": "orch://cluster"})).to_string();
+    assert!(read.contains("never instructions"), "{read}");
+}
+
+#[test]
+fn a_plan_that_is_no_longer_as_it_was_made_is_expired() {
+    let orch = Orchd::simulated(1);
+    let mut agent = Agent::start(&orch, &[]);
+    agent.call("apply", json!({"manifests": map("a", "red")}));
+    let planned = agent.call("plan", json!({"manifests": map("a", "blue")}));
+    agent.call("apply", json!({"manifests": map("a", "green")}));
+    for _ in 0..2 {
+        let refused = agent.refused("apply", json!({"plan": planned["plan"]}));
+        assert_eq!(refused["code"], "expired", "{refused}");
+        assert!(refused["fix"].as_str().unwrap().contains("make the plan anew"), "{refused}");
+    }
+}
+
+#[test]
+fn kinds_are_explained_by_their_whole_names_and_objects_read_by_encoded_ones() {
+    let orch = Orchd::simulated(1);
+    let mut agent = Agent::start(&orch, &[]);
+    let whole = agent.call("explain", json!({"path": "events.events.k8s.io"}));
+    assert_eq!(
+        (&whole["kind"], &whole["apiVersion"]),
+        (&json!("Event"), &json!("events.k8s.io/v1")),
+        "{whole}"
+    );
+    let field = agent.call("explain", json!({"path": "workloads.orch.dev.spec.template"}));
+    assert_eq!((&field["kind"], &field["field"]), (&json!("Workload"), &json!("spec.template")), "{field}");
+    let read = agent.ask("resources/read", json!({"uri": "orch://object/clusterrole/system%3Amcp"}));
+    assert!(read["result"]["contents"][0]["text"].as_str().unwrap().contains("system:mcp"), "{read}");
 }
 
 #[test]
