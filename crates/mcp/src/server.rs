@@ -91,7 +91,10 @@ impl Mcp {
         subscriptions.insert(uri.clone(), ended.clone().drop_guard());
         drop(subscriptions);
         tokio::spawn(ended.run_until_cancelled_owned(async move {
-            subscriptions::follow(&ask, &uri, events, &Listener::Session(peer)).await;
+            let followed = subscriptions::follow(&ask, &uri, events, &Listener::Session(peer)).await;
+            if let Err(failure) = followed {
+                tracing::debug!(uri, message = failure.message, "a subscription has ended");
+            }
         }));
         Ok(())
     }
@@ -260,14 +263,18 @@ impl ServerHandler for Mcp {
             let (ask, listener) = (&ask, &listener);
             async move {
                 // It was acknowledged before the watch began.
-                if listener.changed(uri).await {
-                    subscriptions::follow(ask, uri, events, listener).await;
+                match listener.changed(uri).await {
+                    true => subscriptions::follow(ask, uri, events, listener).await,
+                    false => Ok(()),
                 }
             }
         });
         tokio::select! {
             () = context.cancelled() => {}
-            _ = futures::future::join_all(all) => context.cancelled().await,
+            followed = futures::future::try_join_all(all) => {
+                followed.map_err(|failure| refused(&failure))?;
+                context.cancelled().await;
+            }
         }
         Ok(())
     }

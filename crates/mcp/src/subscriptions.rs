@@ -9,6 +9,7 @@ use rmcp::service::SubscriptionSink;
 use rmcp::{Peer, RoleServer};
 
 use crate::ask::Ask;
+use crate::failure::Failure;
 use crate::resources;
 
 /// How many resources one session or request follows.
@@ -39,27 +40,31 @@ impl Listener {
     }
 }
 
-/// Follows a resource from a watch of it on and says when it has changed, until nobody listens any more or the caller may not see it
-/// any more.
-pub(crate) async fn follow(ask: &Ask, uri: &str, mut events: WatchStream, listener: &Listener) {
+/// Follows a resource from a watch of it on and says when it has changed, until nobody listens any more.
+///
+/// # Errors
+/// If the caller may not see it any more.
+pub(crate) async fn follow(
+    ask: &Ask,
+    uri: &str,
+    mut events: WatchStream,
+    listener: &Listener,
+) -> Result<(), Failure> {
     loop {
         if !told(&mut events, uri, listener).await {
-            return;
+            return Ok(());
         }
         events = loop {
             tokio::time::sleep(AGAIN).await;
             match resources::watch(ask, uri).await {
                 Ok(events) => break events,
                 Err(failure) if failure.is_passing() => {}
-                Err(failure) => {
-                    tracing::debug!(uri, message = failure.message, "a subscription has ended");
-                    return;
-                }
+                Err(failure) => return Err(failure),
             }
         };
         // What happened before this one began, none has told.
         if !listener.changed(uri).await {
-            return;
+            return Ok(());
         }
     }
 }
