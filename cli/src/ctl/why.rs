@@ -64,7 +64,8 @@ async fn told(session: &Session, args: Args) -> Result<ExitCode, Failure> {
     let world = gather(session.client().await?, scope).await?;
     let found = diagnose(&world, Timestamp::now());
     let healthy = world.is_healthy(&found);
-    let document = || json!({"subject": subject, "healthy": healthy, "causes": found, "notRead": world.unread});
+    let document =
+        || json!({"subject": subject, "healthy": healthy, "causes": found, "notRead": world.unread});
     print(&match args.output {
         Output::Text => text(&subject, &world, &found),
         Output::Json => yaml::to_json(&document())?,

@@ -76,7 +76,9 @@ async fn visit(door: &Door<Mcp>, caller: Caller, mut request: Request<Body>) -> 
 
 /// Who somebody is, in one text: no two identities have the same.
 fn named(identity: &Identity) -> String {
-    let lists = [("", &identity.groups)].into_iter().chain(identity.extra.iter().map(|(key, values)| (key.as_str(), values)));
+    let lists = [("", &identity.groups)]
+        .into_iter()
+        .chain(identity.extra.iter().map(|(key, values)| (key.as_str(), values)));
     let lists = lists.flat_map(|(key, values)| {
         let many = values.len().to_string();
         [key.to_owned(), many].into_iter().chain(values.iter().cloned())
