@@ -63,11 +63,9 @@ async fn edit(session: &Session, target: Target) -> Result<bool, Failure> {
     let mut refused: Option<Failure> = None;
     loop {
         let (edited, is_saved) = file.edit(&offered)?;
-        let gives_up = |failure: &Failure| match failure.code() {
-            // What others have done may be looked at and then be overridden.
-            CONFLICT => !is_saved,
-            _ => text::body(&edited) == text::body(&offered),
-        };
+        let is_same = text::body(&edited) == text::body(&offered);
+        // What others have done may be looked at and then be replaced.
+        let gives_up = |failure: &Failure| is_same && !(is_saved && failure.code() == CONFLICT);
         if let Some(failure) = refused.take().filter(gives_up) {
             return Err(file.keep(failure));
         }
@@ -131,12 +129,15 @@ async fn send(session: &Session, target: &Target, before: &mut Value, edited: &s
     loop {
         manifest.object["metadata"]["resourceVersion"] = before.resource_version().into();
         let Some(patch) = text::merge_patch(before, &manifest.object) else { return Ok(Sent::Nothing) };
-        match patch_at(session, target, patch, before.resource_version()).await {
+        let status = match patch_at(session, target, patch, before.resource_version()).await {
             Ok(()) => return Ok(Sent::Taken),
-            Err(status) if status.code == CONFLICT => {}
+            Err(status) if status.code == CONFLICT => status,
             Err(status) => return Err(explain(status, &resource)),
-        }
+        };
         let now = read(session, target).await?;
+        if now.resource_version() == before.resource_version() {
+            return Err(explain(status, &resource));
+        }
         let mut paths = Vec::new();
         let merged = text::merge([Some(before), Some(&manifest.object), Some(&now)], "", &mut paths);
         *before = now;

@@ -125,14 +125,14 @@ async fn an_edit_keeps_what_others_have_changed_meanwhile() {
     let server = Server::start().await;
     server.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {a: '1', b: '1'}}").await;
     let directory = tempfile::tempdir().unwrap();
-    let edit = async |theirs: &str, once: &str| {
+    let edit = async |mine: &str, theirs: &str, once: &str| {
         let editor = directory.path().join("editor");
         let others = directory.path().join("others.yaml");
         let flag = directory.path().join("seen");
         drop(std::fs::remove_file(&flag));
         std::fs::write(&others, theirs).unwrap();
         let script = format!(
-            "#!/bin/sh\nif [ -e {flag} ]; then {once}; fi\ntouch {flag}\nsed -i \"s/a: .*/a: 'mine'/\" \"$1\"\n\
+            "#!/bin/sh\nif [ -e {flag} ]; then {once}; fi\ntouch {flag}\nsed -i \"s/a: .*/a: {mine}/\" \"$1\"\n\
              {orchctl} apply -f {others} --force-conflicts --field-manager other >&2\n",
             flag = flag.display(),
             orchctl = env!("CARGO_BIN_EXE_orchctl"),
@@ -147,13 +147,14 @@ async fn an_edit_keeps_what_others_have_changed_meanwhile() {
     };
     let map =
         |data: &str| format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: m}}, data: {data}}}");
-    let (code, data, told) = edit(&map("{b: 'theirs'}"), "exit 1").await;
-    assert_eq!((code, data.as_str()), (0, r#"{"a":"mine","b":"theirs"}"#), "{told}");
+    let (code, data, told) = edit("first", &map("{b: theirs}"), "exit 1").await;
+    assert_eq!((code, data.as_str()), (0, r#"{"a":"first","b":"theirs"}"#), "{told}");
 
     // The same field: it is shown again, and saved or not.
-    let (code, data, told) = edit(&map("{a: 'theirs'}"), "exit 0").await;
+    let (code, data, told) = edit("second", &map("{a: theirs, b: theirs}"), "exit 0").await;
     assert_eq!((code, data.as_str()), (1, r#"{"a":"theirs","b":"theirs"}"#), "{told}");
     assert!(told.contains("others have changed the same") && told.contains("data.a"), "{told}");
-    let (code, data, told) = edit(&map("{a: 'again'}"), "touch \"$1\"; exit 0").await;
-    assert_eq!((code, data.as_str()), (0, r#"{"a":"mine","b":"theirs"}"#), "{told}");
+    let (code, data, told) =
+        edit("third", &map("{a: again, b: theirs}"), "echo '# mine' >> \"$1\"; exit 0").await;
+    assert_eq!((code, data.as_str()), (0, r#"{"a":"third","b":"theirs"}"#), "{told}");
 }

@@ -35,8 +35,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
-    let mut first = true;
-    let mut code = ExitCode::SUCCESS;
+    let (mut first, mut failed) = (true, false);
     for selection in select::parse_among(session.discovery().await?, &args.words, &args.scope, false)? {
         let (objects, failures) = find(session, &selection, &args.scope).await?;
         for object in objects {
@@ -45,14 +44,14 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
             print(&format!("{space}{text}"))?;
         }
         for failure in failures {
-            code = failure.report();
-            first = false;
+            failure.report();
+            failed = true;
         }
     }
-    if first {
+    if first && !failed {
         anstream::eprintln!("No resources found.");
     }
-    Ok(code)
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The objects that there are, and why others are not to be had.
