@@ -18,8 +18,8 @@ pub(super) async fn run(
     selections: &[Selection<'_>],
     args: &Args,
 ) -> Result<ExitCode, Failure> {
-    let mut found = Found::default();
-    found.revision = args.revision.map(|revision| revision.to_string()).unwrap_or_default();
+    let revision = args.revision.map(|revision| revision.to_string()).unwrap_or_default();
+    let mut found = Found { revision, ..Found::default() };
     for selection in selections {
         found.add(session, selection, args).await?;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -19,10 +20,13 @@ use crate::ctl::{Failure, Session};
 /// A container's run: the pod's uid, its name, and how often it was started again.
 type Run = (String, String, u64);
 
+/// The lines of a run.
+type Log = BoxStream<'static, (Arc<Run>, Result<Vec<u8>, Failure>)>;
+
 struct Follower<'a> {
     session: &'a Session,
     args: &'a Args,
-    logs: SelectAll<BoxStream<'static, Result<Vec<u8>, (Run, Failure)>>>,
+    logs: SelectAll<Log>,
     /// Runs whose log is shown or has been.
     taken: BTreeSet<Run>,
     /// Runs whose log broke off, and when.
@@ -75,14 +79,14 @@ impl Follower<'_> {
     async fn follow(&mut self, mut events: WatchStream, group: &Group) -> Result<(), Failure> {
         loop {
             tokio::select! {
-                Some(line) = self.logs.next() => match line {
+                Some((run, line)) = self.logs.next() => match line {
                     Ok(line) => print_bytes(&line)?,
                     // One log less; the others go on. It is taken up where it broke off when the pod is met again.
-                    Err((run, failure)) if failure.is_passing() => {
-                        self.taken.remove(&run);
-                        self.broken.insert(run, Timestamp::now());
+                    Err(failure) if failure.is_passing() => {
+                        self.taken.remove(&*run);
+                        self.broken.insert(Run::clone(&run), Timestamp::now());
                     }
-                    Err((_, failure)) => drop(failure.report()),
+                    Err(failure) => drop(failure.report()),
                 },
                 event = events.next() => {
                     let Some(event) = event else { return Ok(()) };
@@ -123,8 +127,8 @@ impl Follower<'_> {
             };
             match taken.await {
                 Ok(lines) => {
-                    let of_run = move |line: Result<_, _>| line.map_err(|failure| (run.clone(), failure));
-                    self.logs.push(lines.map(of_run).boxed());
+                    let run = Arc::new(run);
+                    self.logs.push(lines.map(move |line| (run.clone(), line)).boxed());
                 }
                 Err(failure) => drop(failure.while_doing(pod.name()).report()),
             }

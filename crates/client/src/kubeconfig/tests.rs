@@ -118,7 +118,7 @@ fn a_file_that_cannot_be_looked_at_is_told_of() {
     std::fs::write(directory.path().join("file"), "").unwrap();
     let closed = directory.path().join("file/config");
     let paths = KubeconfigPaths { home: Some(closed.clone()), ..KubeconfigPaths::default() };
-    assert_eq!(paths.existing().unwrap(), [closed.clone()]);
+    assert_eq!(paths.existing().unwrap(), std::slice::from_ref(&closed));
     let error = Kubeconfig::load(&paths).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot read {}", closed.display()));
 }
