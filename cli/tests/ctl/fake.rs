@@ -61,6 +61,7 @@ async fn reply(mut stream: TcpStream, answer: &(dyn Fn(&str) -> Answer + Send + 
     let asked = head.split(' ').take(2).collect::<Vec<_>>().join(" ");
     let answer = discovery(&asked).unwrap_or_else(|| answer(&asked));
     if matches!(answer, Answer::Closed) {
+        #[expect(clippy::result_large_err, reason = "tungstenite's own")]
         let agree = |request: &Request, mut response: Response| {
             let protocol = request.headers()["sec-websocket-protocol"].clone();
             response.headers_mut().insert("sec-websocket-protocol", protocol);
