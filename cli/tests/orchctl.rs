@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod ctl;
+mod interrupted;
+mod selected;
 
 use ctl::Server;
 use serde_json::json;
@@ -208,8 +210,7 @@ async fn a_watch_shows_what_changes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_whose_revision_is_forgotten_lists_again() {
-    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(kubeconfig.path(), ctl::forgetful::serve().await).unwrap();
+    let kubeconfig = ctl::forgetful::serve().await;
     let mut watch = ctl::spawn(&["get", "pods", "-w"], kubeconfig.path());
     for expected in ["NAME\n", "listed-1\n", "listed-2\n", "listed-3\n", "watched\n"] {
         assert_eq!(watch.line().await, expected);
@@ -331,7 +332,7 @@ async fn without_a_server_it_is_said_what_to_do() {
     assert_eq!(run.code, 1);
     assert!(run.stderr.starts_with("error: no kubeconfig found (tried "), "{}", run.stderr);
     assert!(
-        run.stderr.contains("/none, ") && run.stderr.contains("hint: start a server with `orchd up`"),
+        run.stderr.contains("/none)") && run.stderr.contains("hint: start a server with `orchd up`"),
         "{}",
         run.stderr
     );

@@ -81,14 +81,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     if let Some(name) = &args.plan {
         return super::plan::apply(session, name.strip_prefix("plan/").unwrap_or(name)).await;
     }
-    if args.files.filename.is_empty() {
-        return Err(Failure::new("nothing to apply")
-            .hint("name files with -f, or use -f - for standard input".to_owned()));
-    }
-    let (mut manifests, mut failed) = args.files.read();
-    if manifests.is_empty() && failed == 0 {
-        return Err(Failure::new("no objects in what was read"));
-    }
+    let (mut manifests, mut failed) = args.files.read_some("apply")?;
     order::by_references(&mut manifests);
     for manifest in manifests {
         if let Err(failure) = apply(session, manifest, &args).await {

@@ -43,7 +43,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
     let pod = pods::running(session, &args.object, "attach").await?;
-    let container = args.container.or_else(|| pods::containers(&pod).into_iter().next()).unwrap_or_default();
+    let container = args.container.or_else(|| pods::default_container(&pod)).unwrap_or_default();
     let spec = pods::container(&pod, &container);
     check(&pod, &container, spec, args.stdin, args.tty)?;
     // The process is on a terminal, or it is not: what is asked for changes nothing.
@@ -64,7 +64,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     let raw = is_raw.then(RawTerminal::new).transpose()?;
     let code = attached.run(streams).await;
     drop(raw);
-    exec::leave(code?)
+    exec::leave(code.map_err(Failure::from))
 }
 
 /// Refuses what the container has not, and says what would give it that.

@@ -28,11 +28,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
-    if args.files.filename.is_empty() {
-        return Err(Failure::new("nothing to create")
-            .hint("name files with -f, or use -f - for standard input".to_owned()));
-    }
-    let (mut manifests, mut failed) = args.files.read();
+    let (mut manifests, mut failed) = args.files.read_some("create")?;
     order::by_references(&mut manifests);
     for manifest in manifests {
         if let Err(failure) = create(session, manifest, args.dry_run).await {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use orch_api::{Object as _, Params, Propagation, Request, Target, Verb};
+use orch_api::labels::Labels;
+use orch_api::{LabelQuery, Object as _, Params, Propagation, Request, Target, Verb};
 use orch_client::{Accept, ApiResource};
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ use super::{Failure, Session, order, select};
 Examples:
   orchctl delete workload web
   orchctl delete -f workload.yaml
+  orchctl delete -f all.yaml -l app=web
   orchctl delete pods -l app=web --wait=false
   orchctl delete workload web --dry-run=server
   orchctl delete pod web-0 --grace-period=0 --force")]
@@ -44,7 +46,7 @@ pub(super) struct Args {
     /// Give up waiting after this time; 0 never does
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     timeout: Duration,
-    /// How many seconds the objects have to end
+    /// How many seconds the objects have to end; at least 1, unless --force
     #[arg(long, value_name = "SECONDS")]
     grace_period: Option<u32>,
     /// Delete at once, whatever still runs: needs --grace-period=0, or implies it
@@ -94,8 +96,11 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     let (doomed, unreadable) = if args.files.filename.is_empty() {
         (selected(session, &args).await?, 0)
     } else {
-        from_files(session, &args).await
+        from_files(session, &args).await?
     };
+    if doomed.is_empty() && unreadable == 0 {
+        anstream::eprintln!("No resources found.");
+    }
     let mut failed = unreadable;
     let (mut going, mut along) = (Vec::new(), Along { cascade: args.cascade, live: None });
     for object in doomed {
@@ -115,12 +120,21 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+impl Args {
+    /// Whether objects are chosen among others, and not named.
+    fn is_query(&self) -> bool {
+        self.all || self.scope.selector.is_some() || self.scope.field_selector.is_some()
+    }
+}
+
 /// What refers to others goes before them.
-async fn from_files<'s>(session: &'s Session, args: &Args) -> (Vec<Doomed<'s>>, usize) {
-    let (mut manifests, mut failed) = args.files.read();
+async fn from_files<'s>(session: &'s Session, args: &Args) -> Result<(Vec<Doomed<'s>>, usize), Failure> {
+    select::only_manifests(&args.words, &args.scope, args.all)?;
+    let (mut manifests, mut failed) = args.files.read_some("delete")?;
     order::by_references(&mut manifests);
+    let wanted: LabelQuery = args.scope.selector.as_deref().unwrap_or_default().parse().unwrap_or_default();
     let mut doomed = Vec::new();
-    for manifest in manifests.into_iter().rev() {
+    for manifest in manifests.into_iter().rev().filter(|manifest| wanted.matches(&labels(&manifest.object))) {
         match Placed::new(session, manifest).await {
             Ok(placed) => {
                 let target = placed.collection().named(placed.manifest.object.name());
@@ -132,19 +146,24 @@ async fn from_files<'s>(session: &'s Session, args: &Args) -> (Vec<Doomed<'s>>, 
             }
         }
     }
-    (doomed, failed)
+    Ok((doomed, failed))
+}
+
+fn labels(object: &Value) -> Labels {
+    let labels = object.labels().into_iter().flatten();
+    labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
 }
 
 async fn selected<'s>(session: &'s Session, args: &Args) -> Result<Vec<Doomed<'s>>, Failure> {
-    let by_query = args.all || args.scope.selector.is_some() || args.scope.field_selector.is_some();
     let mut doomed = Vec::new();
-    for selection in select::parse(session.discovery().await?, &args.words)? {
+    let discovery = session.discovery().await?;
+    for selection in select::parse_among(discovery, &args.words, &args.scope, args.all)? {
         let targets = selection.targets(session).await?;
         doomed.extend(targets.into_iter().map(|target| Doomed { resource: selection.resource, target }));
         if !selection.names.is_empty() {
             continue;
         }
-        if !by_query {
+        if !args.is_query() {
             return Err(Failure::new(format!("delete which {}?", selection.resource.plural))
                 .hint("give names, -l, --field-selector or --all".to_owned()));
         }
@@ -156,9 +175,6 @@ async fn selected<'s>(session: &'s Session, args: &Args) -> Result<Vec<Doomed<'s
             Doomed { resource: selection.resource, target }
         }));
     }
-    if doomed.is_empty() {
-        anstream::eprintln!("No resources found.");
-    }
     Ok(doomed)
 }
 
@@ -166,7 +182,7 @@ async fn selected<'s>(session: &'s Session, args: &Args) -> Result<Vec<Doomed<'s
 async fn delete(session: &Session, object: &Doomed<'_>, args: &Args) -> Result<Option<String>, Failure> {
     let params = Params {
         dry_run: args.dry_run == DryRun::Server,
-        grace_period_seconds: args.grace_period.map(i64::from).or(args.force.then_some(0)),
+        grace_period_seconds: grace_seconds(args.grace_period, args.force),
         propagation: Some(match args.cascade {
             Cascade::Background => Propagation::Background,
             Cascade::Foreground => Propagation::Foreground,
@@ -177,7 +193,8 @@ async fn delete(session: &Session, object: &Doomed<'_>, args: &Args) -> Result<O
     let request = Request { verb: Verb::Delete, target: object.target.clone(), params, body: None };
     session.log(&request);
     let answer = match session.client().await?.send_as(session.explained(request), Accept::Json).await {
-        Err(status) if status.code == 404 && args.ignore_not_found => return Ok(None),
+        // Of those that were chosen among others, some may have gone meanwhile.
+        Err(status) if status.code == 404 && (args.ignore_not_found || args.is_query()) => return Ok(None),
         answer => answer?,
     };
     let answer: Value = serde_json::from_slice(&answer)?;
@@ -186,6 +203,15 @@ async fn delete(session: &Session, object: &Doomed<'_>, args: &Args) -> Result<O
     // The object while it ends, or a status about it if it is gone.
     let uids = [answer.uid(), answer.text(&["details", "uid"])];
     Ok(uids.into_iter().find(|uid| !uid.is_empty()).map(str::to_owned))
+}
+
+/// Nothing is ended at once by a zero alone.
+fn grace_seconds(given: Option<u32>, force: bool) -> Option<i64> {
+    match given {
+        None => force.then_some(0),
+        Some(seconds) if force => Some(seconds.into()),
+        Some(seconds) => Some(seconds.max(1).into()),
+    }
 }
 
 /// What would go with what is deleted.
@@ -230,7 +256,12 @@ async fn wait_until_gone(
         for (object, uid) in &going {
             progress.set_message(object.label());
             let collection = Target { name: None, ..object.target.clone() };
-            wait::wait_for(session, collection, object.name(), Some(uid), &Goal::Delete, false).await?;
+            let gone = wait::wait_for(session, collection, object.name(), Some(uid), &Goal::Delete, false);
+            match gone.await {
+                // It is deleted; who may not look at it cannot be told when it is gone.
+                Err(failure) if matches!(failure.code(), 403 | 405) => {}
+                gone => gone?,
+            }
         }
         Ok(())
     };
@@ -244,4 +275,16 @@ async fn wait_until_gone(
     };
     progress.finish_and_clear();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_force_ends_at_once() {
+        assert_eq!(grace_seconds(None, false), None);
+        assert_eq!([0, 1, 30].map(|given| grace_seconds(Some(given), false)), [1, 1, 30].map(Some));
+        assert_eq!((grace_seconds(None, true), grace_seconds(Some(0), true)), (Some(0), Some(0)));
+    }
 }

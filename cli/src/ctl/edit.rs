@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
-use orch_api::{FieldValidation, Object as _, Params, Patch, Request, Target, Verb};
+use orch_api::{FieldValidation, Object as _, Params, Patch, Request, Status, Target, Verb};
 use orch_client::manifest::Manifest;
 use serde_json::Value;
 
@@ -18,11 +18,14 @@ use super::{Failure, Session, select};
 
 /// Not that of `apply`, so that a conflict says whence a value is.
 const FIELD_MANAGER: &str = "orchctl-edit";
+/// The code of an answer that says that the object is not at the revision any more.
+const CONFLICT: u16 = 409;
 
 /// Change objects in an editor
 ///
 /// The editor is $KUBE_EDITOR or $EDITOR, else vi. Only what is changed is sent. What the server refuses is
-/// opened again, with the reasons above it; to give up, save nothing more.
+/// opened again, with the reasons above it; to give up, save nothing more. What others have changed meanwhile is kept; where both
+/// have changed the same, the text is opened again.
 #[derive(Parser, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,61 +38,124 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
     for selection in select::parse(session.discovery().await?, &args.words)? {
         if selection.names.is_empty() {
             return Err(Failure::new(format!("edit which {}?", selection.resource.plural)));
         }
         for (name, target) in selection.names.iter().zip(selection.targets(session).await?) {
             let label = select::label(selection.resource, name);
-            match edit(session, target).await? {
-                true => print(&format!("{label} {}\n", paint(Some(WAITING), "edited")))?,
-                false => print("Edit cancelled, no changes made.\n")?,
+            match edit(session, target).await {
+                Ok(true) => print(&format!("{label} {}\n", paint(Some(WAITING), "edited")))?,
+                Ok(false) => print("Edit cancelled, no changes made.\n")?,
+                Err(failure) => code = failure.report(),
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// Has an object edited until the server takes it. False if nothing was changed.
 async fn edit(session: &Session, target: Target) -> Result<bool, Failure> {
-    let mut before = session.get(target.clone()).await?;
-    yaml::hide_managed_fields(&mut before);
+    let mut before = read(session, &target).await?;
     let mut file = Draft::new()?;
     let mut offered = text::first(&yaml::to_yaml(&before)?);
     let mut refused: Option<Failure> = None;
     loop {
-        let edited = file.edit(&offered)?;
-        if let Some(failure) = refused.take().filter(|_| text::body(&edited) == text::body(&offered)) {
+        let (edited, is_saved) = file.edit(&offered)?;
+        let is_same = text::body(&edited) == text::body(&offered);
+        // What others have done may be looked at and then be replaced.
+        let gives_up = |failure: &Failure| is_same && !(is_saved && failure.code() == CONFLICT);
+        if let Some(failure) = refused.take().filter(gives_up) {
             return Err(file.keep(failure));
         }
         if text::body(&edited).trim().is_empty() {
             return Ok(false);
         }
-        match send(session, &target, &before, &edited).await {
-            Ok(changed) => return Ok(changed),
+        match send(session, &target, &mut before, &edited).await {
+            Ok(Sent::Taken) => return Ok(true),
+            Ok(Sent::Nothing) => return Ok(false),
+            Ok(Sent::Collided { merged, paths }) => {
+                let mut failure =
+                    Failure::new("others have changed the same meanwhile; what is below is yours")
+                        .coded(CONFLICT);
+                for path in paths {
+                    failure = failure.detail(path, None);
+                }
+                let failure = failure.hint("save to replace theirs".to_owned());
+                offered = text::again(&failure.plain(), &yaml::to_yaml(&merged)?);
+                refused = Some(failure);
+            }
             Err(failure) => {
                 offered = text::again(&failure.plain(), &edited);
-                refused = Some(failure);
+                refused = Some(failure.coded(0));
             }
         }
     }
 }
 
-/// Sends what was changed. False if nothing was.
-async fn send(session: &Session, target: &Target, before: &Value, edited: &str) -> Result<bool, Failure> {
+async fn read(session: &Session, target: &Target) -> Result<Value, Failure> {
+    let mut object = session.get(target.clone()).await?;
+    yaml::hide_managed_fields(&mut object);
+    Ok(object)
+}
+
+/// What has become of an edited text.
+enum Sent {
+    Taken,
+    /// Nothing was changed.
+    Nothing,
+    /// Others have changed the same: the object with the changes of both, and where they collide.
+    Collided {
+        merged: Value,
+        paths: Vec<String>,
+    },
+}
+
+/// Sends what was changed since `before`, unless others have changed the same in the meantime: then `before` is what they made of it.
+async fn send(session: &Session, target: &Target, before: &mut Value, edited: &str) -> Result<Sent, Failure> {
     let mut manifests = Manifest::parse("edited object", edited);
-    let manifest = match (manifests.pop(), manifests.is_empty()) {
+    let mut manifest = match (manifests.pop(), manifests.is_empty()) {
         (Some(manifest), true) => manifest?,
         _ => return Err(Failure::new("exactly one object is expected")),
     };
-    let after = &manifest.object;
     let identity = |object: &Value| {
         [object.api_version(), object.kind(), object.namespace(), object.name()].map(str::to_owned)
     };
-    if identity(before) != identity(after) {
+    if identity(before) != identity(&manifest.object) {
         return Err(Failure::new("apiVersion, kind, name and namespace cannot be edited"));
     }
-    let Some(patch) = text::merge_patch(before, after) else { return Ok(false) };
+    let resource = Placed::new(session, manifest.clone()).await?;
+    loop {
+        manifest.object["metadata"]["resourceVersion"] = before.resource_version().into();
+        let Some(patch) = text::merge_patch(before, &manifest.object) else { return Ok(Sent::Nothing) };
+        let status = match patch_at(session, target, patch, before.resource_version()).await {
+            Ok(()) => return Ok(Sent::Taken),
+            Err(status) if status.code == CONFLICT => status,
+            Err(status) => return Err(explain(status, &resource)),
+        };
+        let now = read(session, target).await?;
+        if now.resource_version() == before.resource_version() {
+            return Err(explain(status, &resource));
+        }
+        let mut paths = Vec::new();
+        let merged = text::merge([Some(before), Some(&manifest.object), Some(&now)], "", &mut paths);
+        *before = now;
+        manifest.object = merged.unwrap_or_default();
+        if !paths.is_empty() {
+            return Ok(Sent::Collided { merged: manifest.object, paths });
+        }
+    }
+}
+
+/// Patches an object that is still at this revision.
+async fn patch_at(
+    session: &Session,
+    target: &Target,
+    mut patch: Value,
+    revision: &str,
+) -> Result<(), Status> {
+    patch["metadata"]["resourceVersion"] = revision.into();
     let request = Request {
         verb: Verb::Patch,
         target: target.clone(),
@@ -101,10 +167,8 @@ async fn send(session: &Session, target: &Target, before: &Value, edited: &str) 
         body: Some(Patch::Merge(patch).body()?),
     };
     session.log(&request);
-    let answer = session.client().await?.send_as(session.explained(request), orch_client::Accept::Json).await;
-    let placed = Placed::new(session, manifest).await?;
-    answer.map_err(|status| explain(status, &placed))?;
-    Ok(true)
+    let client = session.client().await.map_err(|_| Status::unavailable("not connected"))?;
+    client.send_as(session.explained(request), orch_client::Accept::Json).await.map(drop)
 }
 
 /// The file that the editor works on. Removed in the end, unless it is kept.
@@ -116,18 +180,21 @@ impl Draft {
         Ok(Self(file.map_err(|error| Failure::new(format!("cannot make a file to edit: {error}")))?))
     }
 
-    /// Opens the editor on a text and answers with what it has made of it.
-    fn edit(&mut self, text: &str) -> Result<String, Failure> {
+    /// Opens the editor on a text and answers with what it has made of it, and whether that was saved.
+    fn edit(&mut self, text: &str) -> Result<(String, bool), Failure> {
         let path = self.0.path().to_owned();
         let mut file = std::fs::File::create(&path).map_err(|error| unusable(&path, &error))?;
         file.write_all(text.as_bytes()).map_err(|error| unusable(&path, &error))?;
+        let written = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+        let before = written(&path);
         let editor = editor();
         // As a shell reads it, because people set `code --wait` and the like.
         let mut command = Command::new("sh");
         let status = command.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path).status();
         match status {
             Ok(status) if status.success() => {
-                std::fs::read_to_string(&path).map_err(|error| unusable(&path, &error))
+                let edited = std::fs::read_to_string(&path).map_err(|error| unusable(&path, &error))?;
+                Ok((edited, written(&path) != before))
             }
             Ok(status) => Err(Failure::new(format!("the editor {editor:?} failed: {status}"))),
             Err(error) => Err(Failure::new(format!("the editor {editor:?} cannot be started: {error}"))),

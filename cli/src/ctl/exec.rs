@@ -41,7 +41,7 @@ pub(super) struct Args {
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
     let tty = args.tty && has_terminal(args.stdin);
     let pod = pods::running(session, &args.object, "exec").await?;
-    let container = args.container.or_else(|| pods::containers(&pod).into_iter().next());
+    let container = args.container.or_else(|| pods::default_container(&pod));
     let options = ExecOptions { container, command: args.command, stdin: args.stdin, tty };
     let exec = session.client().await?.exec(pods::target(session, &pod, "exec").await?, &options).await?;
     let stdin = args.stdin.then(tokio::io::stdin);
@@ -52,7 +52,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     let raw = (tty && args.stdin).then(RawTerminal::new).transpose()?;
     let code = exec.run(streams).await;
     drop(raw);
-    leave(code?)
+    leave(code.map_err(Failure::from))
 }
 
 /// Whether there is a terminal for the command; without, it runs all the same.
@@ -64,7 +64,11 @@ fn has_terminal(stdin: bool) -> bool {
     is_there
 }
 
-/// A read from standard input cannot be taken back, and the runtime would wait for it.
-pub(super) fn leave(code: i32) -> ! {
-    std::process::exit(code)
+/// Ends the program with the command's code, or says why there is none. A read from standard input cannot be taken back, and the
+/// runtime would wait for it.
+pub(super) fn leave(code: Result<i32, Failure>) -> ! {
+    std::process::exit(code.unwrap_or_else(|failure| {
+        failure.report();
+        1
+    }))
 }

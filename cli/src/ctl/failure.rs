@@ -8,9 +8,10 @@ use orch_api::{Reason, Status};
 use orch_client::manifest::{ManifestError, Snippet};
 use orch_client::{ConfigError, UnknownResource};
 
-use super::output::snippet;
+use super::output::{plain_lines, snippet};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(super) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// One sentence, what it is about in detail, and what to do about it.
@@ -20,6 +21,8 @@ pub struct Failure {
     message: String,
     details: Vec<Detail>,
     hint: Option<String>,
+    /// The code of the server's answer; 0 if the failure is not the server's.
+    code: u16,
 }
 
 /// A line below the sentence, with the place in a manifest that it is about.
@@ -51,12 +54,32 @@ impl Failure {
         Self { hint: hint.into().or(self.hint), ..self }
     }
 
+    /// The code of the server's answer; 0 if the failure is not the server's.
+    pub(super) fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// As if the server had answered with this code.
+    pub(super) fn coded(self, code: u16) -> Self {
+        Self { code, ..self }
+    }
+
+    /// Whether it passes by itself: the server is away, or has too much to do.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.code, 429 | 502..=504)
+    }
+
     /// Puts what was being done before the sentence.
     pub(super) fn while_doing(self, what: &str) -> Self {
         if self.message.is_empty() {
             return self;
         }
         Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
+    /// The sentence as one about what does not end the command, with what comes next.
+    pub(super) fn warning(&self, next: &str) -> String {
+        format!("{WARNING}warning:{WARNING:#} {}; {next}\n", plain_lines(&self.message))
     }
 
     /// Says it on standard error and answers with the exit code.
@@ -74,17 +97,17 @@ impl Failure {
     }
 
     fn render(&self) -> String {
-        let mut text = format!("{ERROR}error:{ERROR:#} {}\n", self.message);
+        let mut text = format!("{ERROR}error:{ERROR:#} {}\n", plain_lines(&self.message));
         for detail in &self.details {
             if !detail.text.is_empty() {
-                text.push_str(&format!("  {}\n", detail.text));
+                text.push_str(&format!("  {}\n", plain_lines(&detail.text)));
             }
             if let Some(at) = &detail.snippet {
                 text.push_str(&snippet::render(at));
             }
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("{HINT}hint:{HINT:#} {hint}\n"));
+            text.push_str(&format!("{HINT}hint:{HINT:#} {}\n", plain_lines(hint)));
         }
         text
     }
@@ -106,7 +129,7 @@ impl From<Status> for Failure {
         } else {
             status.message
         };
-        Self::new(message).hint(hint.map(str::to_owned))
+        Self { code: status.code, ..Self::new(message).hint(hint.map(str::to_owned)) }
     }
 }
 
@@ -170,6 +193,13 @@ mod tests {
             Failure::new("it broke").detail("here", None).hint("mend it".to_owned()).while_doing("pod/web");
         let text = anstream::adapter::strip_str(&failure.render()).to_string();
         assert_eq!(text, "error: pod/web: it broke\n  here\nhint: mend it\n");
+    }
+
+    #[test]
+    fn what_a_server_says_does_not_steer_the_terminal() {
+        let status = Status::bad_request("no \u{1b}]0;owned\u{7}\nbecause\u{9b}2J");
+        let text = anstream::adapter::strip_str(&Failure::from(status).render()).to_string();
+        assert_eq!(text, "error: no  ]0;owned \nbecause 2J\n");
     }
 
     #[test]

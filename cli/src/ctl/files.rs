@@ -19,6 +19,19 @@ pub(super) struct FileArgs {
 }
 
 impl FileArgs {
+    /// The manifests to `verb`, as [`FileArgs::read`]. That there are none at all is an error: whatever made them may have failed.
+    pub(super) fn read_some(&self, verb: &str) -> Result<(Vec<Manifest>, usize), Failure> {
+        if self.filename.is_empty() {
+            return Err(Failure::new(format!("nothing to {verb}"))
+                .hint("name files with -f, or use -f - for standard input".to_owned()));
+        }
+        let (manifests, failed) = self.read();
+        if manifests.is_empty() && failed == 0 {
+            return Err(Failure::new("no objects in what was read"));
+        }
+        Ok((manifests, failed))
+    }
+
     /// All manifests that can be read; what cannot be read is reported, and counted.
     pub(super) fn read(&self) -> (Vec<Manifest>, usize) {
         let inputs: Vec<Input> = self.filename.iter().map(|name| name.as_str().into()).collect();

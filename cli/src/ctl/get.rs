@@ -216,11 +216,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     if args.words.is_empty() {
         return Err(select::no_kind());
     }
-    let selections = select::parse(session.discovery().await?, &args.words)?;
-    if args.scope.all_namespaces && selections.iter().any(|selection| !selection.names.is_empty()) {
-        return Err(Failure::new("an object cannot be named across all namespaces")
-            .hint("leave out -A, or the name".to_owned()));
-    }
+    let selections = select::parse_among(session.discovery().await?, &args.words, &args.scope, false)?;
     if (args.watch || args.watch_only) && selections.len() > 1 {
         return Err(Failure::new("only one kind can be watched at a time"));
     }

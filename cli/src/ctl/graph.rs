@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use super::live::{Edge, Live, Node};
-use super::output::{BAD, FAINT, HEADING, paint, print, style_of_state, yaml};
+use super::live::{Live, Node};
+use super::output::{BAD, FAINT, HEADING, paint, print, print_bytes, style_of_state, yaml};
 use super::{Failure, Session, select};
 
 /// Show how objects relate: what owns, selects, references and runs what
@@ -60,16 +60,15 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
         }
     }
     live = if roots.is_empty() { live.related() } else { live.around(&roots) };
-    let text = match args.output {
-        Output::Text => text(&live),
-        Output::Dot => dot(&live),
-        Output::Mermaid => mermaid(&live),
-        Output::Json => yaml::to_json(&serde_json::to_value(&live)?)?,
-    };
     if live.nodes.is_empty() {
         anstream::eprintln!("No objects that relate to others.");
     }
-    print(&text)?;
+    match args.output {
+        Output::Text => print(&text(&live))?,
+        Output::Dot => print(&dot(&live))?,
+        Output::Mermaid => print(&mermaid(&live))?,
+        Output::Json => print_bytes(yaml::to_json(&serde_json::to_value(&live)?)?.as_bytes())?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,8 +77,9 @@ impl Live {
     fn around(&self, roots: &BTreeSet<usize>) -> Self {
         let mut reached = roots.clone();
         let mut queue: Vec<usize> = roots.iter().copied().collect();
+        let edges = self.by_origin();
         while let Some(from) = queue.pop() {
-            let next = self.edges.iter().filter(|edge| edge.from == from).map(|edge| edge.to);
+            let next = edges.get(&from).into_iter().flatten().map(|edge| edge.to);
             queue.extend(next.filter(|to| reached.insert(*to)));
         }
         let into = self.edges.iter().filter(|edge| roots.contains(&edge.to)).map(|edge| edge.from);
@@ -91,23 +91,12 @@ impl Live {
     fn related(&self) -> Self {
         self.only(&self.edges.iter().flat_map(|edge| [edge.from, edge.to]).collect())
     }
-
-    fn only(&self, kept: &BTreeSet<usize>) -> Self {
-        let place = |old: usize| kept.iter().position(|kept| *kept == old);
-        let nodes = kept.iter().map(|old| self.nodes[*old].clone()).collect();
-        let edge = |edge: &Edge| Some(Edge { from: place(edge.from)?, to: place(edge.to)?, ..edge.clone() });
-        Self { nodes, edges: self.edges.iter().filter_map(edge).collect() }
-    }
 }
 
 fn text(live: &Live) -> String {
     let mut text = String::new();
-    for (from, node) in live.nodes.iter().enumerate() {
-        let mut edges = live.edges.iter().filter(|edge| edge.from == from).peekable();
-        if edges.peek().is_none() {
-            continue;
-        }
-        text.push_str(&format!("{}\n", shown(node)));
+    for (from, edges) in live.by_origin() {
+        text.push_str(&format!("{}\n", shown(&live.nodes[from])));
         for edge in edges {
             let verb = paint(Some(FAINT), &format!("{:<10}", edge.verb));
             text.push_str(&format!("  {verb} {}\n", shown(&live.nodes[edge.to])));

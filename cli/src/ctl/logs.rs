@@ -8,13 +8,13 @@ use anstyle::{AnsiColor, Style};
 use clap::Parser;
 use futures::stream::{BoxStream, SelectAll};
 use futures::{StreamExt as _, TryStreamExt as _};
-use orch_api::{Object as _, Params, Request, Verb};
+use orch_api::{Object as _, Params, Request, Status, Verb};
 use serde_json::Value;
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::io::StreamReader;
 
 use super::get::label_selector;
-use super::output::paint;
+use super::output::{for_stdout, paint, print_bytes};
 use super::pods::{self, Behind};
 use super::wait::parse_duration;
 use super::{Failure, Session};
@@ -53,7 +53,7 @@ pub(super) struct Args {
     /// Of this container
     #[arg(short, long, value_name = "NAME")]
     container: Option<String>,
-    /// Of all containers of the pod
+    /// Of all containers of the pod, init containers too
     #[arg(long, conflicts_with = "container")]
     all_containers: bool,
     /// Only the last lines; -1: all. With -l 10, else all
@@ -95,12 +95,12 @@ pub(super) async fn run(session: &Session, mut args: Args) -> Result<ExitCode, F
     }
     let pods = behind.pods(session).await?;
     if let Some(pod) = pods.first().filter(|_| args.container.is_none() && !args.all_containers) {
-        say_default(&pods::containers(pod));
+        say_default(pod);
     }
     let mut sources = Vec::new();
     for pod in &pods {
         for container in wanted(pod, &args) {
-            sources.push(source(session, pod, container, &args, (pods.len() > 1, true)).await?);
+            sources.push(source(session, pod, container, &args, (pods.len() > 1, Part::Asked)).await?);
         }
     }
     // One log after the other keeps their order; followed ones are shown as they come.
@@ -111,7 +111,7 @@ fn wanted(pod: &Value, args: &Args) -> Vec<Option<String>> {
     match &args.container {
         Some(name) => vec![Some(name.clone())],
         None if args.all_containers => pods::containers(pod).into_iter().map(Some).collect(),
-        None => vec![pods::containers(pod).into_iter().next()],
+        None => vec![pods::default_container(pod)],
     }
 }
 
@@ -124,19 +124,31 @@ fn tail(args: &Args) -> Option<u64> {
     }
 }
 
-fn say_default(containers: &[String]) {
-    if let [first, _, ..] = containers {
-        anstream::eprintln!("Defaulted container {first:?} out of: {}", containers.join(", "));
+fn say_default(pod: &Value) {
+    let containers = pods::containers(pod);
+    if let (Some(default), [_, _, ..]) = (pods::default_container(pod), containers.as_slice()) {
+        anstream::eprintln!("Defaulted container {default:?} out of: {}", containers.join(", "));
     }
 }
 
-/// Where a container's log is. `is_limited` says whether only a part of it is wanted, as the options say.
+/// Which part of a log is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// As the options say.
+    Asked,
+    /// All of it.
+    All,
+    /// What has been written since.
+    Since(jiff::Timestamp),
+}
+
+/// Where a container's log is.
 async fn source(
     session: &Session,
     pod: &Value,
     container: Option<String>,
     args: &Args,
-    (several, is_limited): (bool, bool),
+    (several, part): (bool, Part),
 ) -> Result<Source, Failure> {
     let given = [
         container.clone().map(|name| ("container", name)),
@@ -145,12 +157,16 @@ async fn source(
         args.timestamps.then(|| ("timestamps", "true".into())),
         args.limit_bytes.map(|bytes| ("limitBytes", bytes.to_string())),
     ];
-    let limits = [
-        tail(args).map(|lines| ("tailLines", lines.to_string())),
-        args.since_time.map(|time| ("sinceTime", time.to_string())),
-        args.since.map(|since| ("sinceSeconds", since.as_secs().max(1).to_string())),
-    ];
-    let given = given.into_iter().chain(limits.into_iter().filter(|_| is_limited));
+    let limits = match part {
+        Part::Asked => [
+            tail(args).map(|lines| ("tailLines", lines.to_string())),
+            args.since_time.map(|time| ("sinceTime", time.to_string())),
+            args.since.map(|since| ("sinceSeconds", since.as_secs().max(1).to_string())),
+        ],
+        Part::All => [None, None, None],
+        Part::Since(time) => [None, Some(("sinceTime", time.to_string())), None],
+    };
+    let given = given.into_iter().chain(limits);
     let other = given.flatten().map(|(name, value)| (name.to_owned(), value)).collect();
     let target = pods::target(session, pod, "log").await?.subresource("log");
     let request =
@@ -162,13 +178,13 @@ async fn source(
     Ok(Source { request, pod: pod.name().to_owned(), prefix })
 }
 
-/// `[pod/web-1/web] `, in a colour that a pod keeps.
+/// `[pod/web-1/web] `, in a colour that a pod keeps, where there are colours.
 fn prefix(pod: &str, container: &str) -> String {
     const COLOURS: [AnsiColor; 5] =
         [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Blue];
     let sum: usize = pod.bytes().map(usize::from).sum();
     let style: Style = COLOURS[sum % COLOURS.len()].on_default();
-    format!("{} ", paint(Some(style), &format!("[pod/{pod}/{container}]")))
+    for_stdout(&format!("{} ", paint(Some(style), &format!("[pod/{pod}/{container}]"))))
 }
 
 type Lines = BoxStream<'static, Result<Vec<u8>, Failure>>;
@@ -181,11 +197,19 @@ async fn lines(session: &Session, source: &Source) -> Result<Lines, Failure> {
     let lines = FramedRead::new(reader, AnyDelimiterCodec::new(b"\n".to_vec(), Vec::new())).map(
         move |line| match line {
             Ok(line) => Ok([prefix.as_bytes(), &line, b"\n"].concat()),
-            Err(AnyDelimiterCodecError::Io(error)) => Err(Failure::new(error.to_string())),
+            Err(AnyDelimiterCodecError::Io(error)) => Err(broken(&error)),
             Err(error) => Err(Failure::new(format!("the log cannot be read: {error}"))),
         },
     );
     Ok(lines.boxed())
+}
+
+/// What the server, or the way to it, says of the log that ended too early.
+fn broken(error: &std::io::Error) -> Failure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Status>()) {
+        Some(status) => status.clone().into(),
+        None => Failure::new(error.to_string()),
+    }
 }
 
 async fn show_in_turn(session: &Session, sources: Vec<Source>) -> Result<ExitCode, Failure> {
@@ -212,13 +236,7 @@ async fn show_together(session: &Session, sources: Vec<Source>) -> Result<ExitCo
 
 async fn show(mut lines: Lines) -> Result<(), Failure> {
     while let Some(line) = lines.next().await {
-        write_line(&line?)?;
+        print_bytes(&line?)?;
     }
     Ok(())
-}
-
-fn write_line(line: &[u8]) -> std::io::Result<()> {
-    let mut stdout = anstream::stdout();
-    std::io::Write::write_all(&mut stdout, line)?;
-    std::io::Write::flush(&mut stdout)
 }

@@ -5,6 +5,7 @@
 //! from its schema. What is printed is made by pure functions in
 //! `output`, always coloured; the stream takes the colours out unless it is a terminal.
 
+mod again;
 mod api_resources;
 mod apply;
 mod attach;

@@ -10,12 +10,14 @@ use orch_client::{ForwardError, PortForward};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::output::plain;
+use super::pods::Behind;
 use super::{Failure, Session, pods};
 
 /// Reach ports of a pod through ports of this machine
 ///
 /// Connections go through the API server to the pod, also to ports that it opens for itself alone, until Ctrl-C or the pod's end. Of
-/// an object other than a pod, the first of its running pods is taken.
+/// an object other than a pod, the first of its running pods is taken; of a service, ports are the service's.
 #[derive(Parser, Debug)]
 #[command(after_help = "\
 Examples:
@@ -76,12 +78,17 @@ impl FromStr for Ports {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
-    let pod = pods::running(session, &args.object, "portforward").await?;
+    let behind = pods::behind(session, &args.object, "portforward").await?;
+    let object = match &behind {
+        Behind::Pod(_) => Value::Null,
+        Behind::Group(group) => group.object.clone(),
+    };
+    let pod = pods::first_running(session, &args.object, behind).await?;
     let mut listeners = Vec::new();
     for ports in &args.ports {
-        let remote = number(&pod, &ports.remote)?;
+        let (port, remote) = lead(&object, &pod, &ports.remote)?;
         for address in &args.address {
-            listeners.push((listen(*address, ports.local.unwrap_or(remote)).await?, remote));
+            listeners.push((listen(*address, ports.local.unwrap_or(port)).await?, remote));
         }
     }
     let target = pods::target(session, &pod, "portforward").await?;
@@ -94,6 +101,37 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     way.lost().await;
     let hint = format!("`orchctl describe pod {}` may say why", pod.name());
     Err(Failure::new(format!("lost connection to pod {}", pod.name())).hint(hint))
+}
+
+/// The number of a port of what was named, and that of the pod's port which it leads to: another one behind a service.
+fn lead(object: &Value, pod: &Value, port: &Port) -> Result<(u16, u16), Failure> {
+    let Some(ports) = object["spec"]["ports"].as_array() else {
+        let number = number(pod, port)?;
+        return Ok((number, number));
+    };
+    let is_it = |of: &&Value| match port {
+        Port::Number(number) => of["port"] == *number,
+        Port::Name(name) => of.text(&["name"]) == name,
+    };
+    let found = ports.iter().find(is_it).and_then(|of| Some((of, u16::try_from(of["port"].as_u64()?).ok()?)));
+    let (of, own) = found.ok_or_else(|| {
+        let known: Vec<String> = ports.iter().map(|of| of["port"].to_string()).collect();
+        let wanted = match port {
+            Port::Number(number) => number.to_string(),
+            Port::Name(name) => format!("named {name:?}"),
+        };
+        Failure::new(format!("{} has no port {wanted}", object.name()))
+            .hint(format!("its ports are: {}", known.join(", ")))
+    })?;
+    // Without an address of its own, it only says where the pods are.
+    let target = if object.text(&["spec", "clusterIP"]) == "None" { &Value::Null } else { &of["targetPort"] };
+    match target {
+        Value::String(name) => Ok((own, number(pod, &Port::Name(name.clone()))?)),
+        target => Ok((
+            own,
+            target.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(own),
+        )),
+    }
 }
 
 /// The number of a port that one of the pod's containers names.
@@ -149,7 +187,7 @@ async fn carry(stream: TcpStream, remote: u16, way: PortForward) {
         // A client that closes before it has everything is an everyday thing; a lost way is told once, elsewhere.
         Ok(()) | Err(ForwardError::Local(_) | ForwardError::Lost) => {}
         // The node's words begin in the same way.
-        Err(error) => anstream::eprintln!("error: {}", error.to_string().trim_start_matches("error ")),
+        Err(error) => anstream::eprintln!("error: {}", plain(error.to_string().trim_start_matches("error "))),
     }
 }
 
@@ -174,6 +212,27 @@ mod tests {
         for wrong in ["", "0", "80:", "70000", "http:80", "1:2:3", "-1"] {
             assert!(wrong.parse::<Ports>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ports_of_a_service_lead_to_those_of_the_pod() {
+        let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [
+            {"name": "a", "ports": [{"name": "http", "containerPort": 8080}]}]}});
+        let service = |address: &str| {
+            json!({"metadata": {"name": "web"}, "spec": {"clusterIP": address, "ports": [
+                {"name": "web", "port": 80, "targetPort": "http"}, {"name": "tls", "port": 443, "targetPort": 8443}, {"port": 9}]}})
+        };
+        let of = |address: &str, port: &str| {
+            lead(&service(address), &pod, &port.parse::<Ports>().unwrap().remote).ok()
+        };
+        assert_eq!(
+            ["80", "443", "9", "web"].map(|port| of("10.0.0.1", port).unwrap()),
+            [(80, 8080), (443, 8443), (9, 9), (80, 8080)]
+        );
+        assert_eq!(of("None", "443"), Some((443, 443)));
+        let missing = lead(&service(""), &pod, &Port::Number(81)).unwrap_err().plain();
+        assert!(missing.contains("web has no port 81") && missing.contains("80, 443, 9"), "{missing}");
+        assert_eq!(lead(&Value::Null, &pod, &Port::Name("http".into())).ok(), Some((8080, 8080)));
     }
 
     #[test]

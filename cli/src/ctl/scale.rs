@@ -28,17 +28,20 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
     for selection in select::parse(session.discovery().await?, &args.words)? {
         if selection.names.is_empty() {
             return Err(Failure::new(format!("scale which {}?", selection.resource.plural)));
         }
         for (name, target) in selection.names.iter().zip(selection.targets(session).await?) {
             let label = select::label(selection.resource, name);
-            scale(session, selection.resource, target, args.replicas, &label).await?;
-            print(&format!("{label} {}\n", paint(Some(WAITING), "scaled")))?;
+            match scale(session, selection.resource, target, args.replicas, &label).await {
+                Ok(()) => print(&format!("{label} {}\n", paint(Some(WAITING), "scaled")))?,
+                Err(failure) => code = failure.report(),
+            }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 async fn scale(

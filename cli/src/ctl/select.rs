@@ -4,6 +4,7 @@ use orch_api::Target;
 use orch_api::plan::PlanTarget;
 use orch_client::{ApiResource, Discovery};
 
+use super::get::Scope;
 use super::{Failure, Session};
 
 /// Objects of one kind: some by name, or the whole collection.
@@ -32,6 +33,48 @@ pub(super) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Ve
     }
     let selection = |resource| Selection { resource, names: rest.to_vec() };
     Ok(resources.into_iter().map(selection).collect())
+}
+
+/// As [`parse`], beside the options that choose among all objects of a kind: they say nothing about objects that are named.
+///
+/// # Errors
+/// Names stand beside such an option.
+pub(super) fn parse_among<'a>(
+    discovery: &'a Discovery,
+    words: &[String],
+    scope: &Scope,
+    all: bool,
+) -> Result<Vec<Selection<'a>>, Failure> {
+    let selections = parse(discovery, words)?;
+    let given = choices(scope, all).find(|(_, is_given)| *is_given);
+    match given.filter(|_| selections.iter().any(|selection| !selection.names.is_empty())) {
+        None => Ok(selections),
+        Some((option, _)) => Err(Failure::new(format!("objects cannot be named beside {option}"))
+            .hint("leave out the option, or the names".to_owned())),
+    }
+}
+
+/// Checks that nothing stands beside manifests that say nothing about them. Labels do.
+pub(super) fn only_manifests(words: &[String], scope: &Scope, all: bool) -> Result<(), Failure> {
+    let other = choices(scope, all).find(|(option, is_given)| *is_given && *option != LABELS);
+    let what = match other {
+        Some((option, _)) => option,
+        None if !words.is_empty() => "kinds and names",
+        None => return Ok(()),
+    };
+    Err(Failure::new(format!("the objects are those of the manifests: {what} cannot stand beside -f")))
+}
+
+const LABELS: &str = "-l";
+
+fn choices(scope: &Scope, all: bool) -> impl Iterator<Item = (&'static str, bool)> {
+    let choices = [
+        ("-A", scope.all_namespaces),
+        (LABELS, scope.selector.is_some()),
+        ("--field-selector", scope.field_selector.is_some()),
+        ("--all", all),
+    ];
+    choices.into_iter()
 }
 
 /// As [`parse`], where no words mean no objects.
@@ -101,7 +144,7 @@ pub(super) fn join(prefix: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(words: &[&str], expected: &str) {
+    fn discovery() -> Discovery {
         let resource = |plural: &str, short: &str, categories: &[&str]| ApiResource {
             plural: plural.into(),
             short_names: vec![short.into()],
@@ -114,16 +157,45 @@ mod tests {
             resource("workloads", "wl", &["all"]),
             resource("nodes", "no", &[]),
         ];
-        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-        let discovery = Discovery { resources };
-        let shown = match parse(&discovery, &words) {
+        Discovery { resources }
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    fn check(given: &[&str], expected: &str) {
+        let discovery = discovery();
+        let shown = match parse(&discovery, &words(given)) {
             Ok(selections) => {
                 let show = |s: &Selection<'_>| format!("{}[{}]", s.resource.plural, s.names.join(" "));
                 selections.iter().map(show).collect::<Vec<_>>().join(" ")
             }
             Err(failure) => format!("{failure:?}").split('"').nth(1).unwrap_or_default().to_owned(),
         };
-        assert!(shown.starts_with(expected), "{words:?}: {shown}");
+        assert!(shown.starts_with(expected), "{given:?}: {shown}");
+    }
+
+    #[test]
+    fn what_chooses_among_all_does_not_stand_beside_names() {
+        let discovery = discovery();
+        let labels = Scope { selector: Some("app=db".into()), ..Scope::default() };
+        let fields = Scope { field_selector: Some("a=b".into()), ..Scope::default() };
+        let everywhere = Scope { all_namespaces: true, ..Scope::default() };
+        for (scope, all, option) in [
+            (&labels, false, "-l"),
+            (&fields, false, "--field-selector"),
+            (&everywhere, false, "-A"),
+            (&Scope::default(), true, "--all"),
+        ] {
+            for named in [&["po", "web"][..], &["po/web"]] {
+                let refused = parse_among(&discovery, &words(named), scope, all).unwrap_err().plain();
+                assert!(refused.contains(&format!("beside {option}\n")), "{refused}");
+            }
+            assert_eq!(parse_among(&discovery, &words(&["pods"]), scope, all).unwrap().len(), 1);
+            assert_eq!(only_manifests(&[], scope, all).is_ok(), option == "-l", "{option}");
+        }
+        assert!(only_manifests(&words(&["po", "web"]), &Scope::default(), false).is_err());
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anstyle::{AnsiColor, Style};
 use clap::Args;
 use orch_api::{Client as _, Params, Request, Target, Verb};
 use orch_client::{Accept, Connection, Discovery, HttpClient, Kubeconfig, KubeconfigPaths, Overrides};
@@ -11,11 +10,12 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::Failure;
+use super::failure::WARNING;
+use super::output::plain;
 
 /// Where `orchd up` puts the administrator's kubeconfig unless told otherwise.
 const LOCAL_KUBECONFIG: &str = "/var/lib/orch/admin.kubeconfig";
 const PAGE: u64 = 500;
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Options of every verb: which server, as whom, and in which namespace.
 #[derive(Args, Debug, Default)]
@@ -72,7 +72,7 @@ impl Session {
         };
         let connection = self.kubeconfig()?.connection(&overrides)?;
         let client = HttpClient::new(&connection)?.on_warning(Arc::new(|warning| {
-            anstream::eprintln!("{WARNING}warning:{WARNING:#} {warning}");
+            anstream::eprintln!("{WARNING}warning:{WARNING:#} {}", plain(warning));
         }));
         Ok((connection, client))
     }

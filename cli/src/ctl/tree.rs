@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
 use super::live::{Live, Node};
-use super::output::{BAD, FAINT, HEADING, paint, print, style_of_state, yaml};
+use super::output::{BAD, FAINT, HEADING, paint, print, print_bytes, style_of_state, yaml};
 use super::{Failure, Session, select};
 
 /// Show an object with what it owns, what these run on and refer to, and what a delete would take along
@@ -59,7 +59,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
                 return Err(Failure::new(format!("{name} came while it was looked for; try again")));
             };
             match args.output {
-                Some(Output::Json) => print(&yaml::to_json(&to_json(&live, root, &mut Vec::new()))?)?,
+                Some(Output::Json) => {
+                    print_bytes(yaml::to_json(&to_json(&live, root, &mut Vec::new()))?.as_bytes())?;
+                }
                 None => print(&render(&live, root, glyphs))?,
             }
         }

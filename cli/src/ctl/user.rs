@@ -12,10 +12,11 @@ use clap::{Parser, Subcommand};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use orch_api::{Body, Client as _, FieldQuery, Kind, Object as _, Params, Request, Target, Time, Verb};
-use orch_transport::{CertificateRequest, Credentials, kubeconfig};
+use orch_client::Connection;
+use orch_transport::{CertificateRequest, Credentials};
 use serde_json::{Value, json};
 
-use super::output::{GOOD, paint, print};
+use super::output::{GOOD, paint, print, yaml};
 use super::wait::parse_duration;
 use super::{Failure, Session};
 
@@ -75,14 +76,36 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
             Failure::new(format!("{} has been approved but not signed in time", approved.name()))
                 .hint("`kubectl describe csr` shows how it stands".to_owned())
         })??;
-    let connection = session.connection().await?;
-    let authority = connection.tls.authority.as_deref().unwrap_or_default();
     let credentials = Credentials { certificate_pem, key_pem: request.key_pem };
-    let text =
-        kubeconfig(&connection.server, &String::from_utf8_lossy(authority), &create.name, &credentials);
-    write(&file, &text)?;
+    let kubeconfig = kubeconfig(session.connection().await?, &create.name, &credentials);
+    write(&file, &yaml::to_yaml(&kubeconfig)?)?;
     print(&format!("user {:?} {}: {}\n", create.name, paint(Some(GOOD), "created"), file.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A kubeconfig of one context: the server that is talked to here, trusted as it is here, and the new user.
+fn kubeconfig(connection: &Connection, user: &str, credentials: &Credentials) -> Value {
+    let tls = &connection.tls;
+    let mut cluster = json!({"server": connection.server});
+    if let Some(authority) = &tls.authority {
+        cluster["certificate-authority-data"] = STANDARD.encode(authority).into();
+    }
+    if let Some(name) = &tls.server_name {
+        cluster["tls-server-name"] = name.as_str().into();
+    }
+    if tls.insecure {
+        cluster["insecure-skip-tls-verify"] = true.into();
+    }
+    let keys = json!({
+        "client-certificate-data": STANDARD.encode(&credentials.certificate_pem),
+        "client-key-data": STANDARD.encode(&credentials.key_pem),
+    });
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "orch",
+        "clusters": [{"name": "orch", "cluster": cluster}],
+        "users": [{"name": user, "user": keys}],
+        "contexts": [{"name": "orch", "context": {"cluster": "orch", "user": user}}],
+    })
 }
 
 fn requests() -> Target {
@@ -163,4 +186,40 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
     written
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use orch_client::{Kubeconfig, Overrides, TlsSettings};
+
+    use super::*;
+
+    #[test]
+    fn a_new_user_trusts_the_server_as_its_maker_does() {
+        let secure = TlsSettings {
+            authority: Some(b"CA".to_vec()),
+            server_name: Some("orch.example".into()),
+            ..TlsSettings::default()
+        };
+        for tls in [secure, TlsSettings { insecure: true, ..TlsSettings::default() }, TlsSettings::default()]
+        {
+            let connection = Connection {
+                server: "https://10.0.0.1:7443".into(),
+                tls,
+                credentials: orch_client::Credentials::None,
+                namespace: "default".into(),
+            };
+            let credentials = Credentials { certificate_pem: "CERT".into(), key_pem: "KEY".into() };
+            let text = yaml::to_yaml(&kubeconfig(&connection, "ja: ne", &credentials)).unwrap();
+            let read =
+                Kubeconfig::parse(&text, Path::new("k")).unwrap().connection(&Overrides::default()).unwrap();
+            let expected =
+                TlsSettings { identity: Some((b"CERT".to_vec(), b"KEY".to_vec())), ..connection.tls };
+            assert_eq!(read.server, connection.server);
+            assert_eq!(
+                (read.tls.authority, read.tls.server_name, read.tls.insecure, read.tls.identity),
+                (expected.authority, expected.server_name, expected.insecure, expected.identity)
+            );
+        }
+    }
 }

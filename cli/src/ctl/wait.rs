@@ -10,6 +10,7 @@ use futures::{StreamExt as _, stream};
 use orch_api::{Object as _, Params, Request, Target, Verb, watch_states};
 use serde_json::Value;
 
+use super::again::Again;
 use super::jsonpath::Template;
 use super::output::{GOOD, paint, print};
 use super::{Failure, Session, select};
@@ -170,7 +171,8 @@ struct Waited {
 
 async fn objects(session: &Session, args: &Args) -> Result<Vec<Waited>, Failure> {
     let mut waited = Vec::new();
-    for selection in select::parse(session.discovery().await?, &args.words)? {
+    let discovery = session.discovery().await?;
+    for selection in select::parse_among(discovery, &args.words, &args.scope, args.all)? {
         let collection = args.scope.collection(session, &selection).await?;
         let names = match selection.names.is_empty() {
             false => selection.names.iter().map(|name| (collection.clone(), name.clone())).collect(),
@@ -239,33 +241,39 @@ pub(super) async fn wait_for(
 }
 
 /// Shows `look` the object of this name as it is, and whenever it changes, until that has an answer. None: there is no such
-/// object.
+/// object. A server that is away for a moment is waited for.
 pub(super) async fn observe<T>(
     session: &Session,
     collection: Target,
     name: &str,
     mut look: impl FnMut(Option<&Value>) -> Option<Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    let params = Params { field_selector: Some(format!("metadata.name={name}")), ..Params::default() };
+    let mut again = Again::default();
     loop {
-        let (items, revision) = session.list(collection.clone(), params.clone()).await?;
-        if let Some(answer) = look(items.first()) {
-            return answer;
-        }
-        let params = Params { resource_version: Some(revision), ..params.clone() };
-        let request = Request { verb: Verb::Watch, target: collection.clone(), params, body: None };
-        if let Some(answer) = follow(session, request, &mut look).await? {
-            return answer;
+        match follow(session, &collection, name, &mut look, &mut again).await {
+            Ok(Some(answer)) => return answer,
+            Ok(None) => {}
+            Err(failure) => again.after_quietly(failure).await?,
         }
     }
 }
 
-/// Follows one object. Nothing if the watch ends first, or its revision is too old: then it is time to look again.
+/// Looks at one object and follows it. Nothing if the watch ends first, or its revision is too old: then it is time to look again.
 async fn follow<T>(
     session: &Session,
-    request: Request,
+    collection: &Target,
+    name: &str,
     look: &mut impl FnMut(Option<&Value>) -> Option<Result<T, Failure>>,
+    again: &mut Again,
 ) -> Result<Option<Result<T, Failure>>, Failure> {
+    let params = Params { field_selector: Some(format!("metadata.name={name}")), ..Params::default() };
+    let (items, revision) = session.list(collection.clone(), params.clone()).await?;
+    again.reached();
+    if let Some(answer) = look(items.first()) {
+        return Ok(Some(answer));
+    }
+    let params = Params { resource_version: Some(revision), ..params };
+    let request = Request { verb: Verb::Watch, target: collection.clone(), params, body: None };
     session.log(&request);
     let mut states = watch_states(session.client().await?, request).await?;
     while let Some(object) = states.next().await {

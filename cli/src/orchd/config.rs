@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use orch_api::{FieldError, Schema};
 use orch_client::manifest::Manifest;
 use orch_store::Limits;
@@ -249,10 +249,9 @@ impl Config {
     }
 
     fn parse(source: &str, text: &str) -> Result<Self> {
-        let mut documents = Manifest::parse(source, text).into_iter().collect::<Result<Vec<_>, _>>()?;
-        let (Some(mut manifest), true) = (documents.pop(), documents.is_empty()) else {
-            bail!("{source} must hold one document, not {}", documents.len());
-        };
+        let documents = Manifest::parse(source, text).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let [mut manifest] = <[Manifest; 1]>::try_from(documents)
+            .map_err(|documents| anyhow!("{source} must hold one document, not {}", documents.len()))?;
         let Value::Object(mut fields) = manifest.object.take() else { bail!("{source} is not an object") };
         let (version, kind) = (fields.remove("apiVersion"), fields.remove("kind"));
         if version != Some("orch.dev/v1".into()) || kind != Some("Config".into()) {
@@ -284,6 +283,16 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         if self.store.backend == StoreBackend::Etcd && self.store.etcd.endpoints.is_empty() {
             bail!("the store `etcd` needs endpoints\nhint: give --etcd-endpoints http://127.0.0.1:2379");
+        }
+        let EtcdOptions { ca_file, cert_file, key_file, .. } = &self.store.etcd;
+        if cert_file.is_some() != key_file.is_some() {
+            let missing = if key_file.is_some() { "certFile" } else { "keyFile" };
+            bail!(
+                "store.etcd.{missing} is missing: a client certificate and its key are given together, or neither"
+            );
+        }
+        if cert_file.is_some() && ca_file.is_none() {
+            bail!("store.etcd.caFile is missing: without it, the client certificate is never shown");
         }
         if self.store.etcd.max_txn_ops < MIN_TXN_OPS {
             bail!(
@@ -352,5 +361,27 @@ mod tests {
     fn contradictions_are_refused_with_a_hint() {
         let config = parse("runtime: {simulateNodes: 3}").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("--runtime simulated"));
+    }
+
+    #[test]
+    fn a_client_certificate_for_etcd_is_whole_or_not_given() {
+        let refused = |etcd: &str| {
+            let config = parse(&format!("store: {{etcd: {{{etcd}}}}}")).unwrap();
+            config.validate().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(refused("caFile: a, certFile: b").starts_with("store.etcd.keyFile is missing"));
+        assert!(refused("caFile: a, keyFile: c").starts_with("store.etcd.certFile is missing"));
+        assert!(refused("certFile: b, keyFile: c").starts_with("store.etcd.caFile is missing"));
+        for fine in ["caFile: a, certFile: b, keyFile: c", "caFile: a", "prefix: ''"] {
+            assert_eq!(refused(fine), "", "{fine}");
+        }
+    }
+
+    #[test]
+    fn documents_are_counted() {
+        for (text, count) in [("", 0), (&*format!("{HEAD}---\n{HEAD}"), 2)] {
+            let error = Config::parse("orchd.yaml", text).unwrap_err().to_string();
+            assert_eq!(error, format!("orchd.yaml must hold one document, not {count}"));
+        }
     }
 }

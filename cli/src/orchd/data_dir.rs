@@ -2,12 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
+
+const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";
+const CONTAINERD_RECORD: &str = "containerd.json";
 
 /// The layout of a data directory.
 #[derive(Debug, Clone)]
@@ -27,6 +30,12 @@ pub(crate) struct ContainerdRecord {
     pub(crate) socket: PathBuf,
     /// Whether the containerd is ours, and runs from this directory.
     pub(crate) private: bool,
+    /// The namespace of that containerd which holds our containers and images.
+    #[serde(default = "first_namespace")]
+    pub(crate) namespace: String,
+    /// The cgroup below which containers are.
+    #[serde(default = "first_cgroup_root")]
+    pub(crate) cgroup_root: String,
     /// The bridge that pods are attached to.
     pub(crate) bridge: String,
     /// The range that pods get their addresses from.
@@ -35,12 +44,56 @@ pub(crate) struct ContainerdRecord {
     pub(crate) cni_plugin_dirs: Vec<PathBuf>,
 }
 
+/// What all data directories used before it was recorded.
+fn first_namespace() -> String {
+    "orch".into()
+}
+
+fn first_cgroup_root() -> String {
+    "/orch".into()
+}
+
 impl DataDir {
-    /// The data directory at this path, made if it does not exist, readable by its owner only.
+    /// The data directory at this path, made if it does not exist, readable by its owner only: pods' secrets are below it.
+    ///
+    /// # Errors
+    /// If it cannot be made, or is open to others who keep something else in it.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("cannot make the data directory {}", path.display()))?;
-        Ok(Self(path.canonicalize()?))
+        let data = Self(path.canonicalize()?);
+        data.close().with_context(|| format!("cannot keep others out of {}", path.display()))?;
+        Ok(data)
+    }
+
+    /// Takes from others what rights they have in a directory that was there before. What is not ours alone, such as `/tmp`, is
+    /// left as it is and refused.
+    fn close(&self) -> Result<()> {
+        let mode = std::fs::metadata(&self.0)?.permissions().mode();
+        if mode & 0o077 == 0 {
+            return Ok(());
+        }
+        if !self.lock_file().exists()
+            && let Some(stranger) = self.stranger()?
+        {
+            bail!(
+                "it is open to others and holds {}, which is not orchd's\nhint: use a directory of its own, or chmod 700 it",
+                stranger.display()
+            );
+        }
+        Ok(std::fs::set_permissions(&self.0, std::fs::Permissions::from_mode(0o700))?)
+    }
+
+    /// Something in the directory that Orch has not put there.
+    fn stranger(&self) -> Result<Option<PathBuf>> {
+        let ours = self.contents();
+        for entry in std::fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            if !ours.contains(&path) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     /// The data directory at this path, which must have been used before.
@@ -92,7 +145,7 @@ impl DataDir {
 
     /// The administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.0.join("admin.kubeconfig")
+        self.0.join(ADMIN_KUBECONFIG)
     }
 
     /// A private containerd: its configuration, root, state and socket.
@@ -112,7 +165,7 @@ impl DataDir {
 
     /// The directory of logs of this process when started in the background.
     fn others(&self) -> Vec<PathBuf> {
-        let named = ["orchd.log", "orchd.out", "quickstart", "containerd.json"].map(|name| self.0.join(name));
+        let named = ["orchd.log", "orchd.out", "quickstart", CONTAINERD_RECORD].map(|name| self.0.join(name));
         named.into_iter().chain(self.audit_logs()).collect()
     }
 
@@ -162,30 +215,40 @@ impl DataDir {
         }
     }
 
-    /// Writes the administrator's kubeconfig, whole or not at all.
+    /// Writes the administrator's kubeconfig.
     pub(crate) fn write_kubeconfig(&self, text: &str) -> Result<()> {
-        let (path, fresh) = (self.kubeconfig(), self.0.join(".admin.kubeconfig"));
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(text.as_bytes())?;
-        std::fs::rename(&fresh, &path).with_context(|| format!("cannot write {}", path.display()))
+        self.write(ADMIN_KUBECONFIG, text.as_bytes())
     }
 
     /// Records which containerd is used.
     pub(crate) fn record_containerd(&self, record: &ContainerdRecord) -> Result<()> {
-        Ok(std::fs::write(self.0.join("containerd.json"), serde_json::to_vec_pretty(record)?)?)
+        self.write(CONTAINERD_RECORD, &serde_json::to_vec_pretty(record)?)
+    }
+
+    /// Writes a file, whole or not at all.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let (path, fresh) = (self.0.join(name), self.0.join(format!(".{name}")));
+        let write = || {
+            let mut file =
+                OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&fresh, &path)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Which containerd has been used, if one has.
     pub(crate) fn containerd_record(&self) -> Result<Option<ContainerdRecord>> {
-        match std::fs::read(self.0.join("containerd.json")) {
+        match std::fs::read(self.0.join(CONTAINERD_RECORD)) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).context("containerd.json cannot be read")?)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Removes all that Orch has put into the directory, and the directory if nothing else is in it.
-    pub(crate) fn remove(&self) -> Result<()> {
+    /// All that Orch puts into the directory.
+    fn contents(&self) -> Vec<PathBuf> {
         let directories = [
             self.store(),
             self.history(),
@@ -196,7 +259,12 @@ impl DataDir {
             self.node(),
         ];
         let files = [self.kubeconfig(), self.lock_file()];
-        for path in directories.into_iter().chain(self.others()).chain(files) {
+        directories.into_iter().chain(self.others()).chain(files).collect()
+    }
+
+    /// Removes all that Orch has put into the directory, and the directory if nothing else is in it.
+    pub(crate) fn remove(&self) -> Result<()> {
+        for path in self.contents() {
             let removed =
                 if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
             match removed {
@@ -227,6 +295,49 @@ mod tests {
         drop(lock);
         assert_eq!(data.holder().unwrap(), None);
         data.lock().unwrap();
+    }
+
+    #[test]
+    fn others_have_no_access_to_a_directory_that_was_there_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("orch");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let open = || std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("orchd.log"), "").unwrap();
+        open();
+        let data = DataDir::create(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+
+        // What others use as well keeps its mode.
+        std::fs::write(path.join("notes.txt"), "mine").unwrap();
+        open();
+        let refused = format!("{:#}", DataDir::create(&path).unwrap_err());
+        assert!(refused.contains("notes.txt") && mode(&path) == 0o755, "{refused}");
+        drop(data.lock().unwrap());
+        DataDir::create(&path).unwrap();
+        assert_eq!(mode(&path), 0o700, "it has been used before");
+    }
+
+    #[test]
+    fn what_is_recorded_is_replaced_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::create(directory.path()).unwrap();
+        let record = ContainerdRecord {
+            socket: "/s".into(),
+            private: true,
+            namespace: "n".into(),
+            cgroup_root: "/n".into(),
+            bridge: "b".into(),
+            pod_cidr: "c".into(),
+            cni_plugin_dirs: Vec::new(),
+        };
+        data.record_containerd(&record).unwrap();
+        let kept = std::fs::File::open(directory.path().join(CONTAINERD_RECORD)).unwrap();
+        let longer = ContainerdRecord { bridge: "bridge".into(), ..record.clone() };
+        data.record_containerd(&longer).unwrap();
+        let before: ContainerdRecord = serde_json::from_reader(kept).unwrap();
+        assert_eq!((before, data.containerd_record().unwrap()), (record, Some(longer)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use orch_controller_runtime::{Recorder, SystemClock};
 use orch_node::{Machine, NodeAgent, ServerConfig};
 use orch_ontology::Event;
 use orch_runtime::{SimulatedRuntime, Simulation};
+use orch_runtime_containerd::PrivateContainerd;
 use orch_transport::server_config;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,24 +35,30 @@ pub(crate) struct Place {
     pub(crate) api_server: Option<SocketAddr>,
 }
 
-/// The agents that the configuration asks for, not yet running.
+/// What the configuration asks for, not yet running.
+pub(crate) struct Nodes {
+    pub(crate) agents: Vec<Agent>,
+    /// The containerd that is to be kept running for them.
+    pub(crate) containerd: Option<PrivateContainerd>,
+}
+
+/// The agents that the configuration asks for.
 pub(crate) async fn agents(
     config: &Config,
     data: &DataDir,
     certificates: &Certificates,
     place: Place,
     client: impl Fn(&str) -> Arc<dyn Client>,
-) -> Result<Vec<Agent>> {
-    match config.runtime.kind {
-        RuntimeKind::Containerd => {
-            Ok(vec![Agent::new(machine(config, data, certificates, place, client).await?)])
-        }
+) -> Result<Nodes> {
+    let agents = match config.runtime.kind {
+        RuntimeKind::Containerd => return machine(config, data, certificates, place, client).await,
         RuntimeKind::Simulated => {
             let faults = Faults::read(config.runtime.simulate_faults.as_deref())?;
-            Ok(simulated(config.runtime.simulate_nodes.max(1), &faults, client))
+            simulated(config.runtime.simulate_nodes.max(1), &faults, client)
         }
-        RuntimeKind::None => Ok(Vec::new()),
-    }
+        RuntimeKind::None => Vec::new(),
+    };
+    Ok(Nodes { agents, containerd: None })
 }
 
 /// The agent of this machine, with real containers.
@@ -61,8 +68,8 @@ async fn machine(
     certificates: &Certificates,
     Place { address, api_server }: Place,
     client: impl Fn(&str) -> Arc<dyn Client>,
-) -> Result<NodeAgent> {
-    let runtime = containerd::start(config, data).await?;
+) -> Result<Nodes> {
+    let (runtime, containerd) = containerd::start(config, data).await?;
     let name = config
         .node
         .name
@@ -71,13 +78,14 @@ async fn machine(
         .context("this machine has no host name; set node.name")?;
     let listener = TcpListener::bind((address, 0)).await.context("the node agent cannot listen")?;
     let tls = server_config(&certificates.node(&name, address)?, certificates.authority())?;
-    Ok(NodeAgent::new(orch_node::Config {
+    let agent = NodeAgent::new(orch_node::Config {
         data_dir: Some(data.node()),
         addresses: vec![address],
         api_server,
         server: Some(ServerConfig { listener, tls, allowed_names: vec![API_SERVER.to_owned()] }),
         ..orch_node::Config::new(&name, client(&name), Arc::new(runtime), Machine::detect(data.path()))
-    }))
+    });
+    Ok(Nodes { agents: vec![Agent::new(agent)], containerd })
 }
 
 /// Agents of nodes that do not exist.

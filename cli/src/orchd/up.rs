@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use orch_admission::Policies;
@@ -19,14 +19,15 @@ use orch_transport::{Limits, client_config, serve, server_config};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::certificates::Certificates;
 use super::config::{Config, StoreBackend};
 use super::data_dir::DataDir;
-use super::{access, git, logging, mcp, members, nodes, pod_network, store, webhook};
+use super::{access, containerd, git, logging, mcp, members, nodes, pod_network, store, webhook};
 
 /// How long the parts have, together, to end after a signal.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -35,28 +36,67 @@ const ETCD_HISTORY: Duration = Duration::from_secs(5 * 60);
 /// How long open requests may go on meanwhile.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// What runs, once everything does.
+struct Running {
+    api: Arc<ApiServer>,
+    parts: JoinSet<()>,
+    cancel: CancellationToken,
+    address: SocketAddr,
+}
+
 /// Starts everything, says so, and ends it in order at the first SIGTERM or SIGINT. Containers go on.
+///
+/// # Errors
+/// If something does not start, or a part ends by itself: whoever started this process can start it again.
 pub(crate) async fn run(config: Config) -> Result<()> {
-    let start = Instant::now();
+    let begun = Instant::now();
     logging::init(&config.log)?;
     let data = DataDir::create(&config.data_dir)?;
     let _lock = data.lock()?;
     let mut stopped = stop_signals()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut running = tokio::select! {
+        started = start(&config, &data) => started?,
+        signal = &mut stopped => {
+            info!(signal = signal.unwrap_or("none"), "stopped before everything had started");
+            return Ok(());
+        }
+    };
+    announce(&data, running.address, begun);
+    let outcome = until_stopped(stopped, &mut running.parts).await;
+    stop(running).await;
+    outcome
+}
 
+/// Waits for a signal. A part that ends before is an error: all of them are needed.
+async fn until_stopped(stopped: oneshot::Receiver<&'static str>, parts: &mut JoinSet<()>) -> Result<()> {
+    tokio::select! {
+        signal = stopped => {
+            info!(signal = signal.unwrap_or("none"), "stopping; containers go on");
+            Ok(())
+        }
+        ended = parts.join_next() => {
+            error!(?ended, "a part has ended by itself; stopping");
+            bail!("a part of orchd has ended by itself; the log says more");
+        }
+    }
+}
+
+/// Starts everything, in order. What has been started ends when this is dropped.
+async fn start(config: &Config, data: &DataDir) -> Result<Running> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = reachable(listener.local_addr()?);
-    let for_pods = pod_network::address(&config, address);
+    let for_pods = pod_network::address(config, address);
     let names: Vec<IpAddr> =
         [address].into_iter().chain(for_pods.map(|(at, _)| at)).map(|at| at.ip()).collect();
-    let certificates = Certificates::open(&data, &names)?;
+    let certificates = Certificates::open(data, &names)?;
 
-    let issuer = access::token_issuer(&data, address)?;
+    let issuer = access::token_issuer(data, address)?;
     let hangups = signal(SignalKind::hangup())?;
     tokio::spawn(access::reload_at(hangups, issuer.keys.clone()));
-    let keys = access::keyring(&config)?;
-    let store = access::encrypted(store::open(&config, &data).await?, keys.clone()).await?;
+    let keys = access::keyring(config)?;
+    let store = access::encrypted(store::open(config, data).await?, keys.clone()).await?;
     let cancel = CancellationToken::new();
     let (telemetry, mut metrics) = (Telemetry::default(), Registry::default());
     telemetry.register(&mut metrics);
@@ -67,8 +107,8 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         tokens: config.token_file.as_deref().map_or_else(|| Ok(Tokens::default()), Tokens::read)?,
         token_issuer: Some(issuer),
         oidc: access::oidc(config.oidc.as_ref())?,
-        audit: access::audit(&config.audit, &data)?,
-        history: access::history(&config.history, &data, keys)?,
+        audit: access::audit(&config.audit, data)?,
+        history: access::history(&config.history, data, keys)?,
         compact_after: (config.store.backend == StoreBackend::Etcd).then_some(ETCD_HISTORY),
         backend: Some(Arc::new(client_config(certificates.authority(), Some(&certificates.api_server))?)),
         metrics,
@@ -87,29 +127,26 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     if config.controllers {
         let means =
-            Means { authority: certificates.signing(), telemetry, git: git::settings(&config.git, &data)? };
-        parts.spawn(controllers(&config, &api, clock.clone(), means, cancel.child_token()));
+            Means { authority: certificates.signing(), telemetry, git: git::settings(&config.git, data)? };
+        parts.spawn(controllers(config, &api, clock.clone(), means, cancel.child_token()));
     }
     let made = orch_controllers::namespace::make_default(own_client(&api)).await;
     made.context("the namespace default cannot be made")?;
     let place = nodes::Place { address: address.ip(), api_server: for_pods.map(|(at, _)| at) };
-    for agent in nodes::agents(&config, &data, &certificates, place, |name| node_client(&api, name)).await? {
+    let nodes = nodes::agents(config, data, &certificates, place, |name| node_client(&api, name)).await?;
+    if let Some(private) = nodes.containerd {
+        parts.spawn(containerd::keep(private, data.clone(), cancel.child_token()));
+    }
+    for agent in nodes.agents {
         parts.spawn(agent.run(cancel.child_token()));
     }
-
     data.write_kubeconfig(&certificates.kubeconfig(address)?)?;
-    announce(&data, address, start);
-    tokio::select! {
-        signal = &mut stopped => info!(signal = signal.unwrap_or("none"), "stopping; containers go on"),
-        ended = parts.join_next() => warn!(?ended, "a part has ended by itself; stopping"),
-    }
-    stop(&api, &cancel, parts).await;
-    Ok(())
+    Ok(Running { api, parts, cancel, address })
 }
 
 /// Says on standard output that everything runs, last of all in the line that begins with `ready`.
-fn announce(data: &DataDir, address: SocketAddr, start: Instant) {
-    let (kubeconfig, millis) = (data.kubeconfig(), start.elapsed().as_millis());
+fn announce(data: &DataDir, address: SocketAddr, begun: Instant) {
+    let (kubeconfig, millis) = (data.kubeconfig(), begun.elapsed().as_millis());
     let text = format!("kubeconfig: {}\nready in {millis} ms: https://{address}\n", kubeconfig.display());
     // Whoever started us may not listen.
     drop(std::io::stdout().write_all(text.as_bytes()));
@@ -117,7 +154,7 @@ fn announce(data: &DataDir, address: SocketAddr, start: Instant) {
 }
 
 /// Tells every part to end, and waits for them.
-async fn stop(api: &ApiServer, cancel: &CancellationToken, mut parts: JoinSet<()>) {
+async fn stop(Running { api, cancel, mut parts, .. }: Running) {
     cancel.cancel();
     api.stop();
     let all = async { while parts.join_next().await.is_some() {} };
@@ -204,9 +241,9 @@ fn own_address() -> IpAddr {
 }
 
 /// Completes with the name of the first signal to stop.
-fn stop_signals() -> Result<tokio::sync::oneshot::Receiver<&'static str>> {
+fn stop_signals() -> Result<oneshot::Receiver<&'static str>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     tokio::spawn(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -216,4 +253,24 @@ fn stop_signals() -> Result<tokio::sync::oneshot::Receiver<&'static str>> {
         let _ = sender.send(name);
     });
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_is_an_error() {
+        let (signal, stopped) = oneshot::channel();
+        let mut parts = JoinSet::new();
+        parts.spawn(std::future::pending());
+        parts.spawn(async {});
+        let error = until_stopped(stopped, &mut parts).await.unwrap_err();
+        assert!(error.to_string().contains("ended by itself"), "{error}");
+        drop(signal);
+
+        let (signal, stopped) = oneshot::channel();
+        signal.send("SIGTERM").unwrap();
+        until_stopped(stopped, &mut parts).await.unwrap();
+    }
 }

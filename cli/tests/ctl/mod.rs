@@ -1,5 +1,6 @@
 //! An API server in this process, and `orchctl` in processes of its own.
 
+pub(crate) mod fake;
 pub(crate) mod forgetful;
 
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ impl Server {
         server
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.directory.path().join("kubeconfig")
     }
 
@@ -130,7 +131,8 @@ impl Server {
     }
 }
 
-fn command(args: &[&str], kubeconfig: &Path) -> Command {
+/// An `orchctl` that has not been started.
+pub(crate) fn command(args: &[&str], kubeconfig: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orchctl"));
     command.args(args).env_clear().env("KUBECONFIG", kubeconfig).env("HOME", kubeconfig.parent().unwrap());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -146,7 +148,12 @@ pub(crate) fn spawn(args: &[&str], kubeconfig: &Path) -> Running {
 
 /// Runs `orchctl` to its end.
 pub(crate) async fn run(args: &[&str], kubeconfig: &Path, input: &str) -> Run {
-    let mut child = command(args, kubeconfig).spawn().unwrap();
+    finish(command(args, kubeconfig), input).await
+}
+
+/// Runs a command to its end.
+pub(crate) async fn finish(mut command: Command, input: &str) -> Run {
+    let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
     let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("in time").unwrap();
     Run {

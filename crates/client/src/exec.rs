@@ -13,7 +13,7 @@ use orch_api::{Status, Target};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::socket::Socket;
+use crate::socket::{self, Socket};
 use crate::{HttpClient, unreachable};
 
 const PROTOCOL: &str = "v5.channel.k8s.io";
@@ -72,6 +72,9 @@ impl<I, O, E> Streams<I, O, E> {
 pub struct Exec {
     socket: Socket,
     server: Arc<str>,
+    /// Whether the other end answers whatever happens: it does not while input is waiting before it that the command does not
+    /// read. What people type does not fill it up.
+    is_heard: bool,
 }
 
 impl HttpClient {
@@ -94,7 +97,7 @@ impl HttpClient {
 
     async fn run_over(&self, target: Target, options: &ExecOptions) -> Result<Exec, Status> {
         let socket = self.websocket(&target, &query(options), PROTOCOL).await?;
-        Ok(Exec { socket, server: self.server.clone() })
+        Ok(Exec { socket, server: self.server.clone(), is_heard: options.tty || !options.stdin })
     }
 }
 
@@ -113,7 +116,7 @@ impl Exec {
     /// of a command that SIGPIPE has ended, 141.
     ///
     /// # Errors
-    /// The command could not be started, or the connection broke off.
+    /// The command could not be started, or the connection broke off, perhaps without a word.
     pub async fn run<I, O, E>(self, streams: Streams<I, O, E>) -> Result<i32, Status>
     where
         I: AsyncRead + Unpin + Send,
@@ -122,8 +125,12 @@ impl Exec {
     {
         let Streams { stdin, mut stdout, mut stderr, sizes } = streams;
         let (sink, mut messages) = self.socket.split();
+        let mut next = async || match self.is_heard {
+            true => tokio::time::timeout(socket::PATIENCE, messages.next()).await,
+            false => Ok(messages.next().await),
+        };
         let output = async {
-            while let Some(message) = messages.next().await {
+            while let Some(message) = next().await.map_err(|_| socket::silent(&self.server))? {
                 let frame = match message {
                     Ok(Message::Binary(frame)) => frame,
                     Ok(Message::Close(_)) => break,
@@ -163,19 +170,19 @@ async fn send_input(
 ) {
     let sizes = sizes.map(|TerminalSize { columns, rows }| {
         let size = format!("{{\"Width\":{columns},\"Height\":{rows}}}");
-        Bytes::from([&[RESIZE], size.as_bytes()].concat())
+        Message::Binary(Bytes::from([&[RESIZE], size.as_bytes()].concat()))
     });
     let input = stream::unfold(stdin, |stdin| async move {
         let mut stdin = stdin?;
         match read_chunk(&mut stdin).await {
-            Some(chunk) => Some((chunk, Some(stdin))),
-            None => Some((Bytes::from_static(&[CLOSE, STDIN]), None)),
+            Some(chunk) => Some((Message::Binary(chunk), Some(stdin))),
+            None => Some((Message::Binary(Bytes::from_static(&[CLOSE, STDIN])), None)),
         }
     });
-    let mut frames = std::pin::pin!(stream::select(sizes, input));
-    while let Some(frame) = frames.next().await {
+    let mut messages = std::pin::pin!(stream::select(stream::select(sizes, input), socket::pings()));
+    while let Some(message) = messages.next().await {
         // The command may have ended by now, and the socket with it.
-        if sink.send(Message::Binary(frame)).await.is_err() {
+        if sink.send(message).await.is_err() {
             break;
         }
     }

@@ -9,10 +9,11 @@ use orch_api::{Status, Target};
 use orch_spdy::{Connection, Event, Headers, Reset};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::HttpClient;
-use crate::socket::Socket;
+use crate::socket::{self, Socket};
 
 const PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
 const BLOCK_BYTES: usize = 32 << 10;
@@ -180,8 +181,16 @@ impl Way {
         let (mut sink, mut messages) = socket.split();
         let (outgoing, mut output) = mpsc::channel::<Bytes>(1);
         let sending = async move {
-            while let Some(bytes) = output.recv().await {
-                if sink.send(Message::Binary(bytes)).await.is_err() {
+            let mut pings = socket::pings();
+            loop {
+                let message = tokio::select! {
+                    bytes = output.recv() => match bytes {
+                        Some(bytes) => Message::Binary(bytes),
+                        None => break,
+                    },
+                    Some(ping) = pings.next() => ping,
+                };
+                if sink.send(message).await.is_err() {
                     return;
                 }
             }
@@ -190,6 +199,7 @@ impl Way {
         };
         let talking = async move {
             let mut waiting = Bytes::new();
+            let mut heard = Instant::now();
             loop {
                 let full = self.deliver();
                 if waiting.is_empty() {
@@ -204,15 +214,20 @@ impl Way {
                         Some(wish) => self.carry_out(wish),
                         None => return,
                     },
-                    () = has_room(full.as_ref()), if full.is_some() => {}
-                    message = messages.next(), if full.is_none() => match message {
-                        Some(Ok(Message::Binary(bytes))) => match self.spdy.receive(&bytes) {
-                            Ok(events) => events.into_iter().for_each(|event| self.event(event)),
-                            Err(_) => return,
-                        },
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                        Some(Ok(_)) => {}
-                    },
+                    // Nothing is heard where nobody listens.
+                    () = has_room(full.as_ref()), if full.is_some() => heard = Instant::now(),
+                    message = messages.next(), if full.is_none() => {
+                        heard = Instant::now();
+                        match message {
+                            Some(Ok(Message::Binary(bytes))) => match self.spdy.receive(&bytes) {
+                                Ok(events) => events.into_iter().for_each(|event| self.event(event)),
+                                Err(_) => return,
+                            },
+                            Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                            Some(Ok(_)) => {}
+                        }
+                    }
+                    () = tokio::time::sleep_until(heard + socket::PATIENCE), if full.is_none() => return,
                 }
             }
         };

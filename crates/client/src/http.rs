@@ -14,7 +14,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGE
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 
-use crate::{ConfigError, Connection, Credentials, stream, unreachable};
+use crate::{ConfigError, Connection, Credentials, sni, stream, unreachable};
 
 /// Called with each warning that the server sends along with an answer.
 pub type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;
@@ -59,6 +59,8 @@ impl Accept {
 pub struct HttpClient {
     http: reqwest::Client,
     pub(crate) server: Arc<str>,
+    /// The server's address in requests, whose host is the name that the server is asked for.
+    base: Arc<str>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) way: Way,
     agent: Option<HeaderValue>,
@@ -68,8 +70,9 @@ pub struct HttpClient {
 /// How a server is reached.
 #[derive(Clone)]
 pub(crate) enum Way {
-    /// Over the network. WebSockets have a connection of their own, with this.
-    Network(Arc<ClientConfig>),
+    /// Over the network. WebSockets have a connection of their own, with this, to a server of this name, if it is not the one in
+    /// its address.
+    Network(Arc<ClientConfig>, Option<String>),
     /// Not at all: it is here.
     Local(Local),
 }
@@ -81,11 +84,11 @@ impl fmt::Debug for HttpClient {
 }
 
 /// A dead server is noticed on an idle watch after so long and as long again.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const AGENT: &str = concat!("orch/", env!("CARGO_PKG_VERSION"));
 /// What a server in this process goes by.
 const LOCAL: &str = "http://localhost";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Enough for the largest page of a list to arrive without waiting for window updates.
 const WINDOW_BYTES: u32 = 16 << 20;
 
@@ -99,7 +102,11 @@ impl HttpClient {
         let failed = |problem: String| ConfigError::Tls { server: connection.server.clone(), problem };
         let http2 = connection.tls.client_config(&[b"h2", b"http/1.1"]).map_err(failed)?;
         let http1 = connection.tls.client_config(&[b"http/1.1"]).map_err(failed)?;
-        let http = reqwest::Client::builder()
+        let name = sni::other_name(connection);
+        let (base, resolver) = sni::address(&connection.server, name.as_deref()).map_err(failed)?;
+        let http = resolver
+            .into_iter()
+            .fold(reqwest::Client::builder(), |builder, resolver| builder.dns_resolver(resolver))
             .tls_backend_preconfigured(http2)
             .user_agent(AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -115,8 +122,9 @@ impl HttpClient {
         Ok(Self {
             http,
             server: connection.server.as_str().into(),
+            base: base.into(),
             credentials: Arc::new(connection.credentials.clone()),
-            way: Way::Network(Arc::new(http1)),
+            way: Way::Network(Arc::new(http1), name),
             agent: None,
             on_warning: Arc::new(|warning| tracing::warn!("{warning}")),
         })
@@ -130,6 +138,7 @@ impl HttpClient {
         Ok(Self {
             http: maker()?,
             server: LOCAL.into(),
+            base: LOCAL.into(),
             credentials: Arc::new(Credentials::None),
             way: Way::Local(server),
             agent: Some(HeaderValue::from_static(AGENT)),
@@ -207,11 +216,12 @@ impl HttpClient {
     }
 
     pub(crate) fn reading(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.server))
+        self.http.get(format!("{}{path}", self.base))
     }
 
     fn prepare(&self, request: &Request) -> Result<RequestBuilder, Status> {
-        let url = self.url(&request.target)?;
+        request.target.check()?;
+        let url = format!("{}{}", self.base, request.target);
         let prepared = self.http.request(method(request.verb), url).query(&request.params.pairs());
         Ok(match &request.body {
             Some(Body { media_type, bytes }) => {
@@ -252,7 +262,7 @@ impl HttpClient {
 
     async fn carry(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         match &self.way {
-            Way::Network(_) => request.send().await,
+            Way::Network(..) => request.send().await,
             Way::Local(server) => Ok(server(request.build()?.try_into()?).await.into()),
         }
     }

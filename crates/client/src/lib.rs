@@ -20,6 +20,7 @@ mod forward;
 mod http;
 mod kubeconfig;
 pub mod manifest;
+mod sni;
 mod socket;
 mod stream;
 mod tls;

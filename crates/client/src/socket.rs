@@ -1,25 +1,32 @@
 //! WebSockets to a subresource.
 
 use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
 
+use bytes::Bytes;
+use futures::Stream;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use orch_api::{Status, Target};
 use rustls_pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::http::{Way, failure};
+use crate::http::{CONNECT_TIMEOUT, KEEP_ALIVE, Way, failure};
 use crate::{HttpClient, Local, unreachable};
 
 /// What a connection within the process holds.
 const LOCAL_BYTES: usize = 32 << 10;
+/// Who has not answered for so long is not there.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2 * KEEP_ALIVE.as_secs());
 
 /// A byte stream, with or without TLS.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -56,22 +63,48 @@ impl HttpClient {
     }
 
     async fn dial(&self, url: &reqwest::Url) -> Result<Box<dyn Io>, Status> {
-        let tls = match &self.way {
-            Way::Network(tls) => tls.clone(),
+        let (tls, name) = match &self.way {
+            Way::Network(tls, name) => (tls.clone(), name.clone()),
             Way::Local(server) => return Ok(Box::new(dial_local(server.clone()))),
         };
-        let failed = |error: std::io::Error| unreachable::status(self.server(), &error);
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let tcp = TcpStream::connect((host.as_str(), url.port_or_known_default().unwrap_or(443)))
-            .await
-            .map_err(failed)?;
-        tcp.set_nodelay(true).map_err(failed)?;
-        if url.scheme() == "http" {
-            return Ok(Box::new(tcp));
-        }
-        let name = ServerName::try_from(host).map_err(|error| Status::bad_request(error.to_string()))?;
-        Ok(Box::new(TlsConnector::from(tls).connect(name, tcp).await.map_err(failed)?))
+        let port = url.port_or_known_default().unwrap_or(443);
+        let dialling = async {
+            let tcp = TcpStream::connect((host.as_str(), port)).await?;
+            tcp.set_nodelay(true)?;
+            keep_alive(&tcp)?;
+            if url.scheme() == "http" {
+                return Ok::<Box<dyn Io>, io::Error>(Box::new(tcp));
+            }
+            let name =
+                ServerName::try_from(name.unwrap_or_else(|| host.clone())).map_err(io::Error::other)?;
+            Ok(Box::new(TlsConnector::from(tls).connect(name, tcp).await?))
+        };
+        let dialled = tokio::time::timeout(CONNECT_TIMEOUT, dialling).await;
+        let dialled = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        dialled.map_err(|error| unreachable::status(self.server(), &error))
     }
+}
+
+/// Has the kernel ask the other end's whether it is there, while nothing is sent.
+fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
+    let often = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3).with_retries(3);
+    SockRef::from(tcp).set_tcp_keepalive(&often)
+}
+
+/// Questions to the other end whether it is there. It answers each as soon as it reads it.
+pub(crate) fn pings() -> impl Stream<Item = Message> + Send + Unpin {
+    let clock = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+    Box::pin(futures::stream::unfold(clock, |mut clock| async move {
+        clock.tick().await;
+        Some((Message::Ping(Bytes::new()), clock))
+    }))
+}
+
+/// What is said of a server that has not been heard for [`PATIENCE`].
+pub(crate) fn silent(server: &str) -> Status {
+    let seconds = PATIENCE.as_secs();
+    Status::unavailable(format!("the connection to {server} broke off: no answer for {seconds} s"))
 }
 
 /// The other end of a connection that the server in this process serves, for as long as this one is open.

@@ -111,8 +111,7 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
         .map_err(|error| format!("the client key is not a private key in PEM: {error}"))
 }
 
-/// Checks the certificate against a name other than the one dialled (`tls-server-name`). The name announced to the
-/// server (SNI) remains the dialled one.
+/// Checks the certificate against a name other than the one dialled (`tls-server-name`).
 #[derive(Debug)]
 struct NamedServer {
     name: ServerName<'static>,

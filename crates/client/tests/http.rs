@@ -167,6 +167,32 @@ async fn client_and_server_know_each_other_by_certificate() {
 }
 
 #[tokio::test]
+async fn a_server_is_asked_for_by_the_name_that_the_kubeconfig_gives_it() {
+    let authority = Authority::new();
+    let name = |axum::Extension(server::Asked(name)): axum::Extension<server::Asked>| async move {
+        let name = name.unwrap_or("nobody".into());
+        Response::builder().status(403).body(Body::from(name)).unwrap()
+    };
+    let server = Server::tls(Router::new().fallback(name), &authority).await;
+    let named = |server_name: Option<&str>| {
+        server.client(|connection| {
+            connection.tls.authority = Some(authority.pem());
+            connection.tls.server_name = server_name.map(str::to_owned);
+        })
+    };
+    for (server_name, expected) in
+        [(Some(server::NAME), server::NAME), (Some("127.0.0.1"), "nobody"), (None, "nobody")]
+    {
+        let client = named(server_name);
+        let asked = client.get_raw("/", Accept::Any).await.unwrap_err().message;
+        assert!(asked.ends_with(expected), "{asked}");
+        let over = client.exec(target(&format!("{PODS}/web")), &ExecOptions::default()).await;
+        let asked = over.err().unwrap().message;
+        assert!(asked.ends_with(expected), "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn discovery_is_read_in_either_form() {
     let aggregated = |resources: serde_json::Value, group: &str| {
         json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": [
@@ -298,6 +324,52 @@ async fn a_command_gets_its_input_and_gives_output_and_exit_code() {
 
     let refused = client.exec(target(&format!("{PODS}/none")), &options).await.err().unwrap();
     assert!(refused.is(&Reason::NotFound) && refused.message.contains("/none/exec"), "{refused}");
+}
+
+/// Accepts a WebSocket of any protocol that is asked for, and is never heard of again.
+async fn dead(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.protocols(["v5.channel.k8s.io", "SPDY/3.1+portforward.k8s.io"]).on_upgrade(|socket| async move {
+        std::future::pending::<()>().await;
+        drop(socket);
+    })
+}
+
+#[tokio::test]
+async fn a_dead_network_is_noticed_while_a_command_runs() {
+    let server = Server::plain(Router::new().fallback(any(dead))).await;
+    let client: HttpClient = server.client(|_| {});
+    let exec = client.exec(target(&format!("{PODS}/web")), &ExecOptions::default()).await.unwrap();
+    tokio::time::pause();
+    let streams = Streams::new(None::<tokio::io::Empty>, tokio::io::sink(), tokio::io::sink());
+    let broken = exec.run(streams).await.unwrap_err();
+    assert!(
+        broken.is(&Reason::ServiceUnavailable) && broken.message.contains("no answer for 30 s"),
+        "{broken}"
+    );
+}
+
+#[tokio::test]
+async fn a_dead_network_is_noticed_while_ports_are_forwarded() {
+    let server = Server::plain(Router::new().fallback(any(dead))).await;
+    let client: HttpClient = server.client(|_| {});
+    let way = client.forward(target(&format!("{PODS}/web"))).await.unwrap();
+    tokio::time::pause();
+    way.lost().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_take_connections_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let connection = orch_client::Connection {
+        server: url,
+        tls: orch_client::TlsSettings { insecure: true, ..Default::default() },
+        credentials: Credentials::None,
+        namespace: "default".into(),
+    };
+    let client = HttpClient::new(&connection).unwrap();
+    let refused = client.exec(target(&format!("{PODS}/web")), &ExecOptions::default()).await.err().unwrap();
+    assert!(refused.message.contains("no answer within 10 s"), "{refused}");
 }
 
 #[tokio::test]

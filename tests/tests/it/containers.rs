@@ -208,3 +208,43 @@ fn limits_commands_and_failures_are_what_the_manifest_says() {
     let described = orch.orchctl(&["describe", "pods", "-l", "app=missing"]).ok();
     assert!(described.contains("localhost:1"), "{described}");
 }
+
+#[test]
+fn a_private_containerd_that_is_killed_is_started_again() {
+    let orch = start();
+    orch.orchctl_with(&["apply", "-f", "-"], &workload("app", 1, "sleep 1000")).ok();
+    let before = running(&orch, "app=app", 1).remove(0);
+    let pid_file = orch.data_dir().join("containerd/containerd.pid");
+    let pid = std::fs::read_to_string(&pid_file).unwrap();
+    Run::new(Command::new("kill").args(["-9", &pid]), "").ok();
+    wait_for("another containerd", DEADLINE, || match std::fs::read_to_string(&pid_file).unwrap() {
+        other if other != pid && !other.is_empty() => Ok(()),
+        same => Err(same),
+    });
+    orch.orchctl(&["scale", "workload/app", "--replicas=2"]).ok();
+    let pods = running(&orch, "app=app", 2);
+    let same = pods.iter().find(|pod| pod["metadata"]["uid"] == before["metadata"]["uid"]).expect("the pod");
+    assert_eq!(restarts(same), 0);
+}
+
+#[test]
+fn two_on_one_containerd_leave_each_other_alone() {
+    let orch = start();
+    orch.orchctl_with(&["apply", "-f", "-"], &workload("app", 1, "sleep 1000")).ok();
+    let before = running(&orch, "app=app", 1).remove(0);
+    let socket = orch.data_dir().join("containerd/containerd.sock").to_string_lossy().into_owned();
+    let second = Orchd::start(&["--containerd", &socket, "--pod-cidr", "10.94.0.0/24"]);
+    // Its agent has looked at the runtime when its node is ready, and would have begun to remove what is not its own.
+    wait_for("the second's node", DEADLINE, || {
+        let nodes = second.orchctl(&["get", "nodes", "--no-headers"]).stdout;
+        if nodes.contains(" Ready ") { Ok(()) } else { Err(nodes) }
+    });
+    assert!(!second.log().contains("belongs to no pod"), "{}", second.log());
+    drop(second);
+    let images = orch.orchd(&["image", "ls", "--data-dir", &orch.data_dir().to_string_lossy()]).ok();
+    assert!(images.contains(IMAGE), "{images}");
+    orch.orchctl(&["scale", "workload/app", "--replicas=2"]).ok();
+    let pods = running(&orch, "app=app", 2);
+    let same = pods.iter().find(|pod| pod["metadata"]["uid"] == before["metadata"]["uid"]).expect("the pod");
+    assert_eq!(restarts(same), 0);
+}

@@ -157,6 +157,26 @@ fn an_idle_cluster_stops_within_five_seconds() {
 }
 
 #[test]
+fn a_start_that_hangs_can_be_stopped() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binary("orchd"));
+    command.args(["up", "--listen", "127.0.0.1:0", "--runtime", "none", "--store", "etcd"]);
+    command.args(["--etcd-endpoints", &endpoint, "--data-dir"]).arg(directory.path());
+    let mut orchd = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    // An etcd that never answers.
+    let asked = silent.accept().unwrap();
+    let pid = orchd.id().to_string();
+    Run::new(Command::new("kill").args(["-TERM", &pid]), "").ok();
+    let status = wait_for("orchd to stop", Duration::from_secs(5), || {
+        orchd.try_wait().unwrap().ok_or_else(|| "it runs".to_owned())
+    });
+    assert!(status.success(), "{status}");
+    drop(asked);
+}
+
+#[test]
 fn a_healthy_start_warns_of_nothing() {
     let mut orch = Orchd::simulated(2);
     for start in ["the first", "the second"] {

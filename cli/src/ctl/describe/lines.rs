@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ctl::output::{HEADING, paint};
+use crate::ctl::output::{HEADING, paint, plain};
 
 /// Spaces between the longest label of a block and its value.
 const GAP: usize = 2;
@@ -30,10 +30,10 @@ pub(in crate::ctl) fn indented(text: &str, depth: usize) -> String {
 }
 
 impl Lines {
-    /// A label and a value; an empty label continues the line above.
+    /// A label and a value, which may have colours; an empty label continues the line above.
     pub(in crate::ctl) fn field(&mut self, depth: usize, label: &str, value: &str) {
         let block = self.block(depth);
-        let label = if label.is_empty() { String::new() } else { format!("{label}:") };
+        let label = if label.is_empty() { String::new() } else { format!("{}:", plain(label)) };
         let width = self.widths.entry(block).or_default();
         *width = (*width).max(label.chars().count());
         self.lines.push(Line::Field { depth, block, label, value: value.to_owned() });
@@ -42,7 +42,7 @@ impl Lines {
     /// A label above a block.
     pub(in crate::ctl) fn heading(&mut self, depth: usize, label: &str) {
         self.block(depth);
-        self.lines.push(Line::Heading { depth, label: format!("{label}:") });
+        self.lines.push(Line::Heading { depth, label: format!("{}:", plain(label)) });
     }
 
     /// Lines as they are.

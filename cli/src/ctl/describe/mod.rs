@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::get::Scope;
 use super::output::print;
+use super::select::Selection;
 use super::{Failure, Session, schema, select};
 
 /// Show everything about objects, with the events that are about them
@@ -34,32 +35,66 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failure> {
-    let mut first = true;
-    for selection in select::parse(session.discovery().await?, &args.words)? {
-        let objects = if selection.names.is_empty() {
-            let target = args.scope.collection(session, &selection).await?;
-            session.list(target, args.scope.params()).await?.0
-        } else {
-            let mut objects = Vec::new();
-            for target in selection.targets(session).await? {
-                objects.extend(named(session, target).await?);
-            }
-            objects
-        };
+    let (mut first, mut failed) = (true, false);
+    for selection in select::parse_among(session.discovery().await?, &args.words, &args.scope, false)? {
+        let (objects, failures) = find(session, &selection, &args.scope).await?;
         for object in objects {
-            let events = if args.show_events { events(session, &object).await? } else { Vec::new() };
             let space = if std::mem::take(&mut first) { "" } else { "\n\n" };
-            let schema = schema::built_in(&selection.resource.api_version(), &selection.resource.kind);
-            let text = sections::render(&object, schema.as_deref(), Timestamp::now());
-            let events =
-                if args.show_events { sections::events(&events, Timestamp::now()) } else { String::new() };
-            print(&format!("{space}{text}{events}"))?;
+            let text = describe(session, &selection, &object, args.show_events).await?;
+            print(&format!("{space}{text}"))?;
+        }
+        for failure in failures {
+            failure.report();
+            failed = true;
         }
     }
-    if first {
+    if first && !failed {
         anstream::eprintln!("No resources found.");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The objects that there are, and why others are not to be had.
+async fn find(
+    session: &Session,
+    selection: &Selection<'_>,
+    scope: &Scope,
+) -> Result<(Vec<Value>, Vec<Failure>), Failure> {
+    if selection.names.is_empty() {
+        let target = scope.collection(session, selection).await?;
+        return Ok(match session.list(target, scope.params()).await {
+            Ok((objects, _)) => (objects, Vec::new()),
+            Err(failure) => (Vec::new(), vec![failure]),
+        });
+    }
+    let (mut objects, mut failures) = (Vec::new(), Vec::new());
+    for target in selection.targets(session).await? {
+        match named(session, target).await {
+            Ok(found) => objects.extend(found),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Ok((objects, failures))
+}
+
+async fn describe(
+    session: &Session,
+    selection: &Selection<'_>,
+    object: &Value,
+    with_events: bool,
+) -> Result<String, Failure> {
+    let now = Timestamp::now();
+    let schema = schema::built_in(&selection.resource.api_version(), &selection.resource.kind);
+    let text = sections::render(object, schema.as_deref(), now);
+    if !with_events {
+        return Ok(text);
+    }
+    let events = match events(session, object).await {
+        // Who may see the object need not be allowed to see these.
+        Err(failure) if failure.code() == 403 => Vec::new(),
+        events => events?,
+    };
+    Ok(format!("{text}{}", sections::events(&events, now)))
 }
 
 /// The object of a name, or else those whose names begin with it.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::lines::{Lines, indented};
 use crate::ctl::output::table::Table;
-use crate::ctl::output::{HEADING, age, paint, style_of_state};
+use crate::ctl::output::{HEADING, age, paint, plain, plain_lines, style_of_state};
 
 /// The whole object again, as `kubectl apply` keeps it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -90,9 +90,14 @@ impl Sections {
         self.text("Finalizers", &finalizers.collect::<Vec<_>>().join(", "));
     }
 
+    /// A label and a value on one line, whoever has written it.
+    fn line(&mut self, depth: usize, label: &str, value: &str) {
+        self.lines.field(depth, label, &plain(value));
+    }
+
     fn text(&mut self, label: &str, value: &str) {
         if !value.is_empty() {
-            self.lines.field(0, label, value);
+            self.line(0, label, value);
         }
     }
 
@@ -111,10 +116,10 @@ impl Sections {
         let mut label = Some(label);
         for (key, value) in pairs {
             let text = format!("{key}={}", scalar(value));
-            self.lines.field(depth, label.take().unwrap_or_default(), text.trim_end());
+            self.line(depth, label.take().unwrap_or_default(), text.trim_end());
         }
         if let Some(label) = label {
-            self.lines.field(depth, label, "<none>");
+            self.line(depth, label, "<none>");
         }
     }
 
@@ -130,14 +135,14 @@ impl Sections {
             _ if is_empty(value) => {}
             Value::Array(items) if is_conditions(items) => self.conditions(depth, &label, items),
             Value::Array(items) if items.iter().any(Value::is_object) => match only_fields(items) {
-                Some(texts) => self.lines.field(depth, &label, &texts.join(" ")),
+                Some(texts) => self.line(depth, &label, &texts.join(" ")),
                 None => {
                     self.lines.heading(depth, &label);
                     self.objects(depth + 1, items, ty.and_then(Type::items));
                 }
             },
             Value::Array(items) => {
-                self.lines.field(depth, &label, &items.iter().map(scalar).collect::<Vec<_>>().join(" "));
+                self.line(depth, &label, &items.iter().map(scalar).collect::<Vec<_>>().join(" "));
             }
             Value::Object(_) => {
                 match ty.filter(|ty| ty.properties().next().is_none()).and_then(Type::entries) {
@@ -150,12 +155,12 @@ impl Sections {
             }
             Value::String(text) if text.trim_end().contains('\n') => self.block(depth, &label, text),
             Value::String(text) if text.parse::<Timestamp>().is_ok() => {
-                self.lines.field(depth, &label, &self.with_age(text));
+                self.line(depth, &label, &self.with_age(text));
             }
             Value::String(text) => {
-                self.lines.field(depth, &label, &paint(style_of_state(text), &scalar(value)))
+                self.lines.field(depth, &label, &paint(style_of_state(text), &plain(&scalar(value))))
             }
-            value => self.lines.field(depth, &label, &scalar(value)),
+            value => self.line(depth, &label, &scalar(value)),
         }
     }
 
@@ -165,21 +170,21 @@ impl Sections {
         for (key, value) in value.as_object().into_iter().flatten() {
             match value {
                 Value::String(text) if entry.format.as_deref() == Some("byte") => {
-                    self.lines.field(depth + 1, key, &format!("{} bytes", decoded_len(text)));
+                    self.line(depth + 1, key, &format!("{} bytes", decoded_len(text)));
                 }
                 Value::String(text) if text.trim_end().contains('\n') => self.block(depth + 1, key, text),
                 Value::Object(_) => {
                     self.lines.heading(depth + 1, key);
                     self.fields(depth + 2, value, Some(entry));
                 }
-                value => self.lines.field(depth + 1, key, &scalar(value)),
+                value => self.line(depth + 1, key, &scalar(value)),
             }
         }
     }
 
     fn block(&mut self, depth: usize, label: &str, text: &str) {
         self.lines.heading(depth, label);
-        self.lines.raw(indented(text.trim_end(), depth + 1));
+        self.lines.raw(indented(&plain_lines(text.trim_end()), depth + 1));
     }
 
     /// Objects under their names or types where they have one, else under their number.
@@ -193,7 +198,7 @@ impl Sections {
             if let [(field, Value::String(text))] = rest.as_slice()
                 && ["value", "address"].contains(&field.as_str())
             {
-                self.lines.field(depth, &label, text);
+                self.line(depth, &label, text);
                 continue;
             }
             self.lines.heading(depth, &label);
@@ -215,7 +220,7 @@ impl Sections {
         let about =
             ty.and_then(|ty| ty.node().description.as_deref()).map(first_sentence).unwrap_or_default();
         let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
-        self.lines.field(depth, "Type", &format!("{}{about}", title(field).replace(' ', "")));
+        self.line(depth, "Type", &format!("{}{about}", title(field).replace(' ', "")));
         self.fields(depth, value, ty);
     }
 

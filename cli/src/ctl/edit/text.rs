@@ -1,5 +1,7 @@
 //! What the editor shows, and what has been changed in it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 const HEAD: &str = "\
@@ -42,6 +44,43 @@ pub(super) fn merge_patch(before: &Value, after: &Value) -> Option<Value> {
     Some(Value::Object(gone.chain(changed).collect::<Map<_, _>>()))
 }
 
+/// A value as two have changed it who both began with `before`; none where there is none, or it is to be gone. Where both have changed the
+/// same it is `mine`, and the place is among the `collisions`.
+pub(super) fn merge(
+    [before, mine, theirs]: [Option<&Value>; 3],
+    path: &str,
+    collisions: &mut Vec<String>,
+) -> Option<Value> {
+    if mine == theirs || before == theirs {
+        return mine.cloned();
+    }
+    if before == mine {
+        return theirs.cloned();
+    }
+    let all = [before, mine, theirs].map(|value| value.unwrap_or(&Value::Null));
+    if let [Value::Object(before), Value::Object(mine), Value::Object(theirs)] = all {
+        let keys: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
+        let merged = keys.into_iter().filter_map(|key| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let values = [before, mine, theirs].map(|object| object.get(key));
+            Some((key.clone(), merge(values, &path, collisions)?))
+        });
+        return Some(Value::Object(merged.collect()));
+    }
+    if let [Value::Array(before), Value::Array(mine), Value::Array(theirs)] = all
+        && before.len() == mine.len()
+        && before.len() == theirs.len()
+    {
+        let merged = (0..mine.len()).filter_map(|index| {
+            let values = [before, mine, theirs].map(|list| list.get(index));
+            merge(values, &format!("{path}[{index}]"), collisions)
+        });
+        return Some(Value::Array(merged.collect()));
+    }
+    collisions.push(path.to_owned());
+    mine.cloned()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -62,5 +101,24 @@ mod tests {
         assert!(once.ends_with("# error: no\n#   because\n#\na: 1\n# kept\n"), "{once}");
         assert_eq!(again("error: no\n  because", &once), once);
         assert_eq!(body(&first("a: 1\n")), "a: 1\n");
+    }
+
+    #[test]
+    fn changes_of_two_come_together_unless_they_are_of_the_same() {
+        let before = json!({"a": 1, "b": 2, "gone": 3, "list": [{"image": "x", "n": 1}], "set": [1]});
+        let mine = json!({"a": 9, "b": 2, "list": [{"image": "y", "n": 1}], "set": [1, 2], "new": 1});
+        let check = |theirs: Value, expected: Value, places: &[&str]| {
+            let mut collisions = Vec::new();
+            let merged = merge([Some(&before), Some(&mine), Some(&theirs)], "", &mut collisions);
+            assert_eq!(
+                (merged, collisions.as_slice()),
+                (Some(expected), &places.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()[..])
+            );
+        };
+        let theirs = json!({"a": 1, "b": 7, "gone": 3, "list": [{"image": "x", "n": 5}], "set": [1]});
+        let both = json!({"a": 9, "b": 7, "list": [{"image": "y", "n": 5}], "set": [1, 2], "new": 1});
+        check(theirs, both, &[]);
+        let theirs = json!({"a": 8, "b": 2, "gone": 4, "list": [{"image": "z", "n": 1}], "set": [1, 3]});
+        check(theirs, mine.clone(), &["a", "gone", "list[0].image", "set"]);
     }
 }

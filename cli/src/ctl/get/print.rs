@@ -9,7 +9,7 @@ use super::sort::SortKey;
 use super::{Args, Output, past};
 use crate::ctl::jsonpath::Template;
 use crate::ctl::output::table::Table;
-use crate::ctl::output::{print, yaml};
+use crate::ctl::output::{print, print_bytes, yaml};
 use crate::ctl::select::{self, Selection};
 use crate::ctl::{Failure, Session};
 
@@ -18,33 +18,18 @@ pub(super) async fn run(
     selections: &[Selection<'_>],
     args: &Args,
 ) -> Result<ExitCode, Failure> {
-    let mut code = ExitCode::SUCCESS;
-    let mut objects = Vec::new();
-    let mut revision = args.revision.map(|revision| revision.to_string()).unwrap_or_default();
+    let revision = args.revision.map(|revision| revision.to_string()).unwrap_or_default();
+    let mut found = Found { revision, ..Found::default() };
     for selection in selections {
-        if selection.names.is_empty() {
-            let target = args.scope.collection(session, selection).await?;
-            let (items, listed) = session.list(target, args.scope.params()).await?;
-            objects.extend(items.into_iter().map(|item| with_kind(item, selection)));
-            revision = listed;
-        }
-        for (target, name) in selection.targets(session).await?.into_iter().zip(&selection.names) {
-            let found = match args.revision {
-                None => session.find(target).await?,
-                Some(revision) => past::find(session, selection, target, revision).await?,
-            };
-            match found {
-                Some(object) => objects.push(object),
-                None if args.ignore_not_found => {}
-                None => code = not_found(selection, name, args.revision).report(),
-            }
-        }
+        found.add(session, selection, args).await?;
     }
+    let Found { mut objects, revision, failed } = found;
+    let code = if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if let Some(path) = &args.sort_by {
         objects.sort_by(|a, b| SortKey::of(path, a).compare(&SortKey::of(path, b)));
     }
     let single = matches!(selections, [one] if one.names.len() == 1);
-    if single && objects.is_empty() {
+    if objects.is_empty() && (single || failed) {
         return Ok(code);
     }
     if args.output == Output::Name {
@@ -53,7 +38,7 @@ pub(super) async fn run(
             let resource = discovery.of_kind(object.api_version(), object.kind())?;
             Some(format!("{}\n", select::label(resource, object.name())))
         });
-        print(&labels.collect::<String>())?;
+        print_bytes(labels.collect::<String>().as_bytes())?;
         return Ok(code);
     }
     if let Output::Columns(columns) = &args.output {
@@ -63,8 +48,54 @@ pub(super) async fn run(
         return Ok(code);
     }
     let mut shown = if single { objects.swap_remove(0) } else { list(objects, revision) };
-    print(&text(&mut shown, args)?)?;
+    print_bytes(text(&mut shown, args)?.as_bytes())?;
     Ok(code)
+}
+
+/// What there is of what was asked for. What there is not has been told.
+#[derive(Default)]
+struct Found {
+    objects: Vec<Value>,
+    revision: String,
+    failed: bool,
+}
+
+impl Found {
+    async fn add(
+        &mut self,
+        session: &Session,
+        selection: &Selection<'_>,
+        args: &Args,
+    ) -> Result<(), Failure> {
+        if selection.names.is_empty() {
+            let target = args.scope.collection(session, selection).await?;
+            match session.list(target, args.scope.params()).await {
+                Ok((items, listed)) => {
+                    self.objects.extend(items.into_iter().map(|item| with_kind(item, selection)));
+                    self.revision = listed;
+                }
+                Err(failure) => self.fail(&failure),
+            }
+        }
+        for (target, name) in selection.targets(session).await?.into_iter().zip(&selection.names) {
+            let found = match args.revision {
+                None => session.find(target).await,
+                Some(revision) => past::find(session, selection, target, revision).await,
+            };
+            match found {
+                Ok(Some(object)) => self.objects.push(object),
+                Ok(None) if args.ignore_not_found => {}
+                Ok(None) => self.fail(&not_found(selection, name, args.revision)),
+                Err(failure) => self.fail(&failure),
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        failure.report();
+        self.failed = true;
+    }
 }
 
 /// One object in the form that is wanted.

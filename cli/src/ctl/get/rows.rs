@@ -22,12 +22,15 @@ pub(super) async fn run(
     selections: &[Selection<'_>],
     args: &Args,
 ) -> Result<ExitCode, Failure> {
-    let mut code = ExitCode::SUCCESS;
+    let mut failed = false;
     let mut printed = 0;
     for selection in selections {
         let mut form = Form::new(selection, args, selections.len() > 1);
-        let (mut table, missing) = if selection.names.is_empty() {
-            (collection(session, selection, args, &mut form).await?.0, Vec::new())
+        let (mut table, failures) = if selection.names.is_empty() {
+            match collection(session, selection, args, &mut form).await {
+                Ok((table, _)) => (table, Vec::new()),
+                Err(failure) => (Table::default(), vec![failure]),
+            }
         } else {
             named(session, selection, &mut form, args.ignore_not_found).await?
         };
@@ -37,15 +40,16 @@ pub(super) async fn run(
             print(&format!("{space}{}", table.render(!args.no_headers)))?;
             printed += 1;
         }
-        for failure in missing {
-            code = failure.report();
+        for failure in failures {
+            failure.report();
+            failed = true;
         }
     }
     let asked_by_name = selections.iter().any(|selection| !selection.names.is_empty());
-    if printed == 0 && !asked_by_name {
+    if printed == 0 && !asked_by_name && !failed {
         nothing_found(session, selections, args).await?;
     }
-    Ok(code)
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn nothing_found(session: &Session, selections: &[Selection<'_>], args: &Args) -> Result<(), Failure> {
@@ -89,16 +93,15 @@ async fn named(
     form: &mut Form,
     ignore_not_found: bool,
 ) -> Result<(Table, Vec<Failure>), Failure> {
-    let (mut table, mut missing) = (Table::default(), Vec::new());
+    let (mut table, mut failures) = (Table::default(), Vec::new());
     for target in selection.targets(session).await? {
         match one(session, target, form.whole_objects()).await {
             Ok(answer) => form.add(&mut table, &answer),
             Err(status) if status.code == 404 && ignore_not_found => {}
-            Err(status) if status.code == 404 => missing.push(status.into()),
-            Err(status) => return Err(status.into()),
+            Err(status) => failures.push(status.into()),
         }
     }
-    Ok((table, missing))
+    Ok((table, failures))
 }
 
 async fn one(
@@ -242,9 +245,13 @@ impl Form {
     }
 }
 
+/// A value in one line: of several, the first, with dots, as in kubectl.
 fn cell(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => match text.split_once(['\n', '\r', '\u{c}']) {
+            Some((first, _)) => format!("{first}..."),
+            None => text.clone(),
+        },
         Value::Null => "<none>".to_owned(),
         other => other.to_string(),
     }
@@ -294,6 +301,14 @@ mod tests {
              shop        pod/web   1/1     n1       a=b,c=d\n\
              shop        pod/db    0       <none>   <none>\n"
         );
+    }
+
+    #[test]
+    fn a_row_is_a_line() {
+        let mut answer = answer();
+        answer["rows"][0]["cells"][1] = json!("one\ntwo \u{1b}[2J");
+        answer["rows"][1]["cells"][1] = json!("\u{1b}]0;owned\u{7}");
+        assert_eq!(show(Form::default(), &answer), "NAME   READY\nweb    one...\ndb      ]0;owned\n");
     }
 
     #[test]

@@ -3,19 +3,20 @@
 use std::process::ExitCode;
 
 use futures::StreamExt as _;
-use orch_api::{EventType, Object as _, Params, Request, Status, Target, Verb, WatchStream};
+use orch_api::{EventType, Object as _, Params, Request, Status, Target, Verb};
 use orch_client::Accept;
 use serde_json::Value;
 
 use super::rows::{self, Form};
 use super::{Args, Output, print};
+use crate::ctl::again::Again;
 use crate::ctl::output;
 use crate::ctl::output::table::{Table, Widths};
 use crate::ctl::select::{self, Selection};
 use crate::ctl::{Failure, Session};
 
-/// Shows what is there, and then what changes, until it is interrupted. A watch that the server ends is taken up where it
-/// ended.
+/// Shows what is there, and then what changes, until it is interrupted. A watch that ends is taken up where it ended, as soon as the
+/// server answers.
 pub(super) async fn run(
     session: &Session,
     selection: &Selection<'_>,
@@ -23,38 +24,41 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let (collection, params) = watched(session, selection, args).await?;
     let mut screen = Screen::new(selection, args);
-    let mut revision = screen.begin(session, &collection, &params).await?;
+    let mut again = Again::default();
+    // The revision to go on from; none where only a new list shows what is there.
+    let mut reached: Option<String> = None;
     loop {
-        let request = Request {
-            verb: Verb::Watch,
-            target: collection.clone(),
-            params: Params {
-                resource_version: Some(revision.clone()),
-                allow_watch_bookmarks: true,
-                ..params.clone()
-            },
-            body: None,
+        let shown = match &mut reached {
+            None => screen.begin(session, &collection, &params).await.map(|revision| {
+                again.reached();
+                Some(revision)
+            }),
+            Some(revision) => {
+                let request = watch(&collection, &params, revision);
+                let ended = screen.follow(session, request, revision, &mut again).await;
+                ended.map(|ended| (ended == Ended::Here).then(|| revision.clone()))
+            }
         };
-        session.log(&request);
-        let accept = if args.output.is_table() { Accept::Table } else { Accept::Json };
-        let followed = match session.client().await?.watch_as(request, accept).await {
-            Ok(events) => screen.follow(events, revision).await?,
-            Err(status) if is_expired(&status) => Followed::Expired,
-            Err(status) => return Err(status.into()),
-        };
-        revision = match followed {
-            Followed::UpTo(revision) => revision,
-            Followed::Expired => screen.begin(session, &collection, &params).await?,
-        };
+        match shown {
+            Ok(revision) => reached = revision,
+            Err(failure) => again.after(failure).await?,
+        }
     }
 }
 
-/// How a watch ended.
-enum Followed {
-    /// The server ended it after this revision.
-    UpTo(String),
-    /// The server has forgotten the revision that it was to begin with: only a new list shows what is there.
-    Expired,
+fn watch(collection: &Target, params: &Params, revision: &str) -> Request {
+    let params =
+        Params { resource_version: Some(revision.to_owned()), allow_watch_bookmarks: true, ..params.clone() };
+    Request { verb: Verb::Watch, target: collection.clone(), params, body: None }
+}
+
+/// How the server ended a watch.
+#[derive(PartialEq, Eq)]
+enum Ended {
+    /// It can be taken up here.
+    Here,
+    /// The server has forgotten the revision that it was to begin with.
+    TooOld,
 }
 
 fn is_expired(status: &Status) -> bool {
@@ -85,6 +89,8 @@ struct Screen<'a> {
     heading: Vec<String>,
     widths: Widths,
     headed: bool,
+    /// Whether what is there has been shown, or tried to be.
+    is_begun: bool,
 }
 
 impl<'a> Screen<'a> {
@@ -97,16 +103,22 @@ impl<'a> Screen<'a> {
             heading: Vec::new(),
             widths: Widths::default(),
             headed: args.no_headers,
+            is_begun: false,
         }
     }
 
-    /// Shows what is there, unless only changes are wanted. Answers with the revision to go on from.
+    /// Shows what is there, unless only changes are wanted. Answers with the revision to go on from. An object that is named must be
+    /// there at first.
     async fn begin(
         &mut self,
         session: &Session,
         collection: &Target,
         params: &Params,
     ) -> Result<String, Failure> {
+        if let ([name], false) = (self.selection.names.as_slice(), self.is_begun) {
+            session.get(collection.clone().named(name.as_str())).await?;
+        }
+        self.is_begun = true;
         let request = |params| Request { verb: Verb::List, target: collection.clone(), params, body: None };
         if !self.args.output.is_table() {
             let (items, revision) = session.list(collection.clone(), params.clone()).await?;
@@ -128,26 +140,39 @@ impl<'a> Screen<'a> {
         Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Shows events until the server ends the watch.
-    async fn follow(&mut self, mut events: WatchStream, mut revision: String) -> Result<Followed, Failure> {
+    /// Shows events until the server ends the watch, and keeps `revision` at the last one.
+    async fn follow(
+        &mut self,
+        session: &Session,
+        request: Request,
+        revision: &mut String,
+        again: &mut Again,
+    ) -> Result<Ended, Failure> {
+        session.log(&request);
+        let accept = if self.args.output.is_table() { Accept::Table } else { Accept::Json };
+        let mut events = match session.client().await?.watch_as(request, accept).await {
+            Err(status) if is_expired(&status) => return Ok(Ended::TooOld),
+            events => events?,
+        };
+        again.reached();
         while let Some(event) = events.next().await {
             let event = event?;
             if event.event_type == EventType::Error {
                 return match serde_json::from_slice::<Status>(&event.object)? {
-                    status if is_expired(&status) => Ok(Followed::Expired),
+                    status if is_expired(&status) => Ok(Ended::TooOld),
                     status => Err(status.into()),
                 };
             }
             let object: Value = serde_json::from_slice(&event.object)?;
             let seen = [object["rows"][0]["object"].resource_version(), object.resource_version()];
             if let Some(seen) = seen.into_iter().find(|seen| !seen.is_empty()) {
-                revision = seen.to_owned();
+                seen.clone_into(revision);
             }
             if event.event_type != EventType::Bookmark {
                 self.show(object)?;
             }
         }
-        Ok(Followed::UpTo(revision))
+        Ok(Ended::Here)
     }
 
     fn show(&mut self, mut object: Value) -> Result<(), Failure> {
@@ -168,7 +193,7 @@ impl<'a> Screen<'a> {
             }
             _ => print::text(&mut object, self.args)?,
         };
-        Ok(output::print(&text)?)
+        Ok(output::print_bytes(text.as_bytes())?)
     }
 
     fn show_first(&mut self, table: Table) -> Result<(), Failure> {

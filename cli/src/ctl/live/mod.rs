@@ -5,14 +5,16 @@
 
 mod cascade;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
+use orch_api::labels::Labels;
 use orch_api::{LabelSelector, Object as _, Params, RelationEdge, RelationGraph, Request, Verb};
 use orch_client::{Accept, ApiResource};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::output::plain;
 use super::{Failure, Session};
 
 const PAGE: u64 = 500;
@@ -24,7 +26,13 @@ const STATES: [&str; 3] = ["Status", "Phase", "Ready"];
 pub(super) struct Live {
     pub(super) nodes: Vec<Node>,
     pub(super) edges: Vec<Edge>,
+    /// The nodes by what they are.
+    #[serde(skip)]
+    places: BTreeMap<Key, usize>,
 }
+
+/// The prefix of a kind, a namespace and a name.
+type Key = (String, String, String);
 
 /// An object, or the place of one that is named and not there.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -53,7 +61,7 @@ pub(super) struct Node {
 }
 
 /// A relation of one object to another, each by its place among the nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Edge {
     pub(super) from: usize,
     pub(super) verb: String,
@@ -63,7 +71,11 @@ pub(super) struct Edge {
 impl Node {
     /// `workload/web`: the kind in short, because people read it.
     pub(super) fn label(&self) -> String {
-        format!("{}/{}", self.prefix.split('.').next().unwrap_or_default(), self.name)
+        format!("{}/{}", self.prefix.split('.').next().unwrap_or_default(), plain(&self.name))
+    }
+
+    fn key(&self) -> Key {
+        (self.prefix.clone(), self.namespace.clone(), self.name.clone())
     }
 }
 
@@ -82,7 +94,7 @@ impl Live {
         let resources = &session.discovery().await?.resources;
         // What cannot be watched, such as changes, is not a thing that there is.
         let is_there = |resource: &&ApiResource| resource.can("list") && resource.can("watch");
-        let listed = resources.iter().filter(is_there).filter(|resource| resource.kind != "Event");
+        let listed = once_each(resources).filter(is_there).filter(|resource| resource.kind != "Event");
         let tables = try_join_all(listed.map(|resource| table(session, resource, namespace))).await?;
         let mut live = Self::default();
         let mut objects = Vec::new();
@@ -99,12 +111,33 @@ impl Live {
     /// The object of a kind and name.
     pub(super) fn find(&self, resource: &ApiResource, namespace: &str, name: &str) -> Option<usize> {
         let namespace = if resource.namespaced { namespace } else { "" };
-        self.nodes.iter().position(|node| {
-            node.kind == resource.kind
-                && node.prefix == resource.prefix()
-                && node.namespace == namespace
-                && node.name == name
-        })
+        self.places.get(&(resource.prefix(), namespace.to_owned(), name.to_owned())).copied()
+    }
+
+    fn push(&mut self, node: Node) -> usize {
+        self.places.insert(node.key(), self.nodes.len());
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Some of the nodes, with the relations between them.
+    pub(super) fn only(&self, kept: &BTreeSet<usize>) -> Self {
+        let mut only = Self::default();
+        let places: BTreeMap<usize, usize> =
+            kept.iter().map(|old| (*old, only.push(self.nodes[*old].clone()))).collect();
+        let place = |old: usize| places.get(&old).copied();
+        let edge = |edge: &Edge| Some(Edge { from: place(edge.from)?, to: place(edge.to)?, ..edge.clone() });
+        only.edges = self.edges.iter().filter_map(edge).collect();
+        only
+    }
+
+    /// The relations of each node to others, in their order.
+    pub(super) fn by_origin(&self) -> BTreeMap<usize, Vec<&Edge>> {
+        let mut edges: BTreeMap<usize, Vec<&Edge>> = BTreeMap::new();
+        for edge in &self.edges {
+            edges.entry(edge.from).or_default().push(edge);
+        }
+        edges
     }
 
     fn add(&mut self, resource: &ApiResource, table: &Value, objects: &mut Vec<Listed>) {
@@ -114,13 +147,12 @@ impl Live {
         for row in table["rows"].as_array().into_iter().flatten() {
             let object = row["object"].clone();
             let status = state.and_then(|at| match &row["cells"][at] {
-                Value::String(text) => Some(text.clone()),
+                Value::String(text) => Some(plain(text)),
                 Value::Null => None,
                 other => Some(other.to_string()),
             });
             let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-            objects.push(Listed { node: self.nodes.len(), object: object.clone() });
-            self.nodes.push(Node {
+            let node = self.push(Node {
                 api_version: resource.api_version(),
                 kind: resource.kind.clone(),
                 namespace: object.namespace().to_owned(),
@@ -136,6 +168,7 @@ impl Live {
                 exists: true,
                 owners: owners.map(|owner| owner.text(&["uid"]).to_owned()).collect(),
             });
+            objects.push(Listed { node, object });
         }
     }
 
@@ -151,6 +184,8 @@ impl Live {
 
     /// Relations that objects themselves hold; those that are true of objects to be made from them are left to these.
     fn relate(&mut self, ontology: &RelationGraph, resources: &[ApiResource], objects: &[Listed]) {
+        let neighbours = self.neighbours(objects);
+        let mut known: BTreeSet<Edge> = self.edges.iter().cloned().collect();
         for listed in objects {
             let kind = self.nodes[listed.node].kind.clone();
             let relations = ontology.edges.iter().filter(|edge| edge.from == kind && !edge.templated);
@@ -158,10 +193,10 @@ impl Live {
                 let Some(target) = resources.iter().find(|resource| resource.kind == relation.to) else {
                     continue;
                 };
-                for to in self.targets(listed, relation, target, objects) {
+                for to in self.targets(listed, relation, target, &neighbours) {
                     let edge = Edge { from: listed.node, verb: relation.verb.clone(), to };
                     // A selector of an object may select the object itself.
-                    if edge.from != edge.to && !self.edges.contains(&edge) {
+                    if edge.from != edge.to && known.insert(edge.clone()) {
                         self.edges.push(edge);
                     }
                 }
@@ -169,19 +204,33 @@ impl Live {
         }
     }
 
+    /// The labels of the objects of each kind in each namespace.
+    fn neighbours(&self, objects: &[Listed]) -> Neighbours {
+        let mut neighbours = Neighbours::new();
+        for listed in objects {
+            let node = &self.nodes[listed.node];
+            let labels = listed.object.labels().into_iter().flatten();
+            let labels =
+                labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()));
+            let place = (node.prefix.clone(), node.namespace.clone());
+            neighbours.entry(place).or_default().push((listed.node, labels.collect()));
+        }
+        neighbours
+    }
+
     fn targets(
         &mut self,
         from: &Listed,
         relation: &RelationEdge,
         target: &ApiResource,
-        objects: &[Listed],
+        neighbours: &Neighbours,
     ) -> Vec<usize> {
         let namespace = from.object.namespace();
         let mut places = Vec::new();
         for found in relation.found(&from.object) {
             match found.value.as_str() {
                 Some(name) => places.extend(self.named(target, namespace, name, found.is_optional)),
-                None => places.extend(self.selected(target, namespace, found.value, objects)),
+                None => places.extend(selected(target, namespace, found.value, neighbours)),
             }
         }
         places
@@ -201,7 +250,7 @@ impl Live {
         if is_optional {
             return None;
         }
-        self.nodes.push(Node {
+        Some(self.push(Node {
             api_version: target.api_version(),
             kind: target.kind.clone(),
             namespace: if target.namespaced { namespace.to_owned() } else { String::new() },
@@ -209,28 +258,23 @@ impl Live {
             prefix: target.prefix(),
             status: "Missing".to_owned(),
             ..Node::default()
-        });
-        Some(self.nodes.len() - 1)
+        }))
     }
+}
 
-    fn selected(
-        &self,
-        target: &ApiResource,
-        namespace: &str,
-        selector: &Value,
-        objects: &[Listed],
-    ) -> Vec<usize> {
-        let Some(selector) = LabelSelector::read(selector) else { return Vec::new() };
-        let is_selected = |listed: &&Listed| {
-            let node = &self.nodes[listed.node];
-            let labels = listed.object.labels().into_iter().flatten();
-            let labels: BTreeMap<String, String> = labels
-                .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
-                .collect();
-            node.kind == target.kind && node.namespace == namespace && selector.matches(&labels)
-        };
-        objects.iter().filter(is_selected).map(|listed| listed.node).collect()
-    }
+/// The labels of the objects of a kind, by its prefix, in a namespace.
+type Neighbours = BTreeMap<(String, String), Vec<(usize, Labels)>>;
+
+fn selected(target: &ApiResource, namespace: &str, selector: &Value, neighbours: &Neighbours) -> Vec<usize> {
+    let Some(selector) = LabelSelector::read(selector) else { return Vec::new() };
+    let candidates = neighbours.get(&(target.prefix(), namespace.to_owned())).into_iter().flatten();
+    candidates.filter(|(_, labels)| selector.matches(labels)).map(|(place, _)| *place).collect()
+}
+
+/// Each kind once, however many of its versions are served: in the first.
+fn once_each(resources: &[ApiResource]) -> impl Iterator<Item = &ApiResource> {
+    let mut known = BTreeSet::new();
+    resources.iter().filter(move |resource| known.insert((&resource.group, &resource.kind)))
 }
 
 /// All objects of a kind as tables, page by page. A kind that may not be listed has none.

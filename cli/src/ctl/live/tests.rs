@@ -89,3 +89,39 @@ fn a_delete_takes_along_what_belongs_to_nobody_else() {
         live.taken_along(workload).into_iter().map(|place| live.nodes[place].label()).collect();
     assert_eq!(taken, ["pod/web-a", "configmap/other"]);
 }
+
+#[test]
+fn a_kind_of_several_versions_is_read_once() {
+    let version = |kind: &str, version: &str| ApiResource { version: version.into(), ..resource(kind, true) };
+    let resources = [version("Widget", "v2"), version("Widget", "v1"), version("Gadget", "v1")];
+    let listed: Vec<_> = once_each(&resources).map(ApiResource::api_version).collect();
+    assert_eq!(listed, ["v2", "v1"]);
+}
+
+#[test]
+fn ten_thousand_pods_are_related_in_no_time() {
+    let kinds = [resource("Service", true), resource("Pod", true), resource("Node", false)];
+    let pods = (0..10_000).map(|n| {
+        json!({"metadata": {"name": format!("p{n}"), "namespace": "shop", "uid": format!("u{n}"), "labels": {"app": "a"}},
+            "spec": {"nodeName": format!("n{}", n % 100)}})
+    });
+    let service = json!({"metadata": {"name": "s", "namespace": "shop", "uid": "s"}, "spec": {"selector": {"app": "a"}}});
+    let nodes = (0..100).map(|n| json!({"metadata": {"name": format!("n{n}"), "uid": format!("n{n}")}}));
+    let tables = [rows(json!([service])), rows(pods.collect()), rows(nodes.collect())];
+    let edge = |from: &str, to: &str, path: &str| RelationEdge {
+        from: from.into(),
+        to: to.into(),
+        path: path.into(),
+        ..RelationEdge::default()
+    };
+    let edges = vec![edge("Pod", "Node", "spec.nodeName"), edge("Service", "Pod", "spec.selector")];
+    let ontology = RelationGraph { edges, ..RelationGraph::default() };
+    let begun = std::time::Instant::now();
+    let (mut live, mut objects) = (Live::default(), Vec::new());
+    kinds.iter().zip(&tables).for_each(|(kind, table)| live.add(kind, table, &mut objects));
+    live.own();
+    live.relate(&ontology, &kinds, &objects);
+    let all = (0..live.nodes.len()).collect();
+    assert_eq!((live.edges.len(), live.only(&all).edges.len()), (20_000, 20_000));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+}

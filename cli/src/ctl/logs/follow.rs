@@ -1,61 +1,91 @@
 //! `logs -f` of pods that come and go: each container's log is taken up when it starts, and again when it starts again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use futures::stream::SelectAll;
+use jiff::Timestamp;
 use orch_api::{EventType, Object as _, Params, Request, Status, Verb, WatchStream};
 use serde_json::Value;
 
-use super::{Args, Lines, lines, source, wanted, write_line};
+use super::{Args, Part, lines, source, wanted};
+use crate::ctl::again::Again;
+use crate::ctl::output::print_bytes;
 use crate::ctl::pods::Group;
 use crate::ctl::{Failure, Session};
 
 /// A container's run: the pod's uid, its name, and how often it was started again.
 type Run = (String, String, u64);
 
+/// The lines of a run.
+type Log = BoxStream<'static, (Arc<Run>, Result<Vec<u8>, Failure>)>;
+
 struct Follower<'a> {
     session: &'a Session,
     args: &'a Args,
-    logs: SelectAll<Lines>,
+    logs: SelectAll<Log>,
     /// Runs whose log is shown or has been.
     taken: BTreeSet<Run>,
+    /// Runs whose log broke off, and when.
+    broken: BTreeMap<Run, Timestamp>,
+    is_first: bool,
 }
 
-/// Shows the logs of a group's pods until it is interrupted.
+/// Shows the logs of a group's pods until it is interrupted, as soon as the server answers.
 pub(super) async fn run(session: &Session, args: &Args, group: &Group) -> Result<ExitCode, Failure> {
-    let mut follower = Follower { session, args, logs: SelectAll::new(), taken: BTreeSet::new() };
-    let mut is_first = true;
+    let mut follower = Follower {
+        session,
+        args,
+        logs: SelectAll::new(),
+        taken: BTreeSet::new(),
+        broken: BTreeMap::new(),
+        is_first: true,
+    };
+    let mut again = Again::default();
     loop {
-        let (pods, revision) = group.list(session).await?;
-        if pods.is_empty() && is_first {
+        if let Err(failure) = follower.round(group, &mut again).await {
+            again.after(failure).await?;
+        }
+    }
+}
+
+impl Follower<'_> {
+    /// Shows what there is, and what comes, until the watch ends.
+    async fn round(&mut self, group: &Group, again: &mut Again) -> Result<(), Failure> {
+        let (pods, revision) = group.list(self.session).await?;
+        again.reached();
+        if pods.is_empty() && self.is_first {
             anstream::eprintln!("There are no pods yet; their logs will be shown as they come.");
         }
         for pod in &pods {
-            follower.take_up(pod, is_first).await;
+            self.take_up(pod).await;
         }
-        is_first = false;
+        self.is_first = false;
         let request = Request {
             verb: Verb::Watch,
             target: group.collection.clone(),
             params: Params { resource_version: Some(revision), ..group.params.clone() },
             body: None,
         };
-        session.log(&request);
-        let events = session.client().await?.watch_as(request, orch_client::Accept::Json).await?;
-        follower.follow(events, group).await?;
+        self.session.log(&request);
+        let events = self.session.client().await?.watch_as(request, orch_client::Accept::Json).await?;
+        self.follow(events, group).await
     }
-}
 
-impl Follower<'_> {
     /// Shows lines and meets pods until the watch ends.
     async fn follow(&mut self, mut events: WatchStream, group: &Group) -> Result<(), Failure> {
         loop {
             tokio::select! {
-                Some(line) = self.logs.next() => match line {
-                    Ok(line) => write_line(&line)?,
-                    // One log less; the others go on.
+                Some((run, line)) = self.logs.next() => match line {
+                    Ok(line) => print_bytes(&line)?,
+                    // One log less; the others go on. It is taken up where it broke off when the pod is met again.
+                    Err(failure) if failure.is_passing() => {
+                        self.taken.remove(&*run);
+                        self.broken.insert(Run::clone(&run), Timestamp::now());
+                    }
                     Err(failure) => drop(failure.report()),
                 },
                 event = events.next() => {
@@ -67,7 +97,7 @@ impl Follower<'_> {
                         EventType::Added | EventType::Modified => {
                             let pod: Value = serde_json::from_slice(&event.object)?;
                             if group.has(&pod) {
-                                self.take_up(&pod, false).await;
+                                self.take_up(&pod).await;
                             }
                         }
                         EventType::Deleted | EventType::Bookmark => {}
@@ -78,20 +108,28 @@ impl Follower<'_> {
     }
 
     /// Takes up the logs of the pod's containers that have started since. Of those that come later nothing is left out.
-    async fn take_up(&mut self, pod: &Value, is_first: bool) {
+    async fn take_up(&mut self, pod: &Value) {
         for container in wanted(pod, self.args) {
             let Some(run) = container.as_deref().and_then(|container| started(pod, container)) else {
                 continue;
             };
-            if !self.taken.insert(run) {
+            if !self.taken.insert(run.clone()) {
                 continue;
             }
+            let part = match self.broken.remove(&run) {
+                Some(time) => Part::Since(time),
+                None if self.is_first => Part::Asked,
+                None => Part::All,
+            };
             let taken = async {
-                let source = source(self.session, pod, container, self.args, (true, is_first)).await?;
+                let source = source(self.session, pod, container, self.args, (true, part)).await?;
                 lines(self.session, &source).await
             };
             match taken.await {
-                Ok(lines) => self.logs.push(lines),
+                Ok(lines) => {
+                    let run = Arc::new(run);
+                    self.logs.push(lines.map(move |line| (run.clone(), line)).boxed());
+                }
                 Err(failure) => drop(failure.while_doing(pod.name()).report()),
             }
         }

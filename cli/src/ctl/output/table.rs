@@ -2,11 +2,11 @@
 
 use anstyle::Style;
 
-use super::{GOOD, HEADING, WAITING, paint, style_of_state};
+use super::{GOOD, HEADING, WAITING, paint, plain, style_of_state};
 
 const GAP: usize = 3;
 
-/// A heading and rows of as many cells.
+/// A heading and rows of as many cells, which hold no colours: what others wrote cannot steer the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::ctl) struct Table {
     pub(in crate::ctl) heading: Vec<String>,
@@ -41,15 +41,17 @@ impl Table {
 
     /// The table below what has been printed with the same widths before. Columns only grow.
     pub(in crate::ctl) fn render_with(&self, widths: &mut Widths, with_heading: bool) -> String {
-        let heading = with_heading.then_some(&self.heading);
-        for line in heading.into_iter().chain(&self.rows) {
+        let clean = |line: &Vec<String>| line.iter().map(|cell| plain(cell)).collect::<Vec<_>>();
+        let heading = with_heading.then(|| clean(&self.heading));
+        let rows: Vec<_> = self.rows.iter().map(clean).collect();
+        for line in heading.iter().chain(&rows) {
             widths.fit(line);
         }
         let mut text = String::new();
-        if let Some(heading) = heading {
+        if let Some(heading) = &heading {
             text.push_str(&widths.line(heading, |_, _| Some(HEADING)));
         }
-        for row in &self.rows {
+        for row in &rows {
             text.push_str(&widths.line(row, |column, cell| self.style(column, cell)));
         }
         text
@@ -131,6 +133,13 @@ mod tests {
         };
         let plain = anstream::adapter::strip_str(&table.without_empty_columns().render(true)).to_string();
         assert_eq!(plain, "NAME   MESSAGE\na      x\nb\n");
+    }
+
+    #[test]
+    fn what_stands_in_a_cell_does_not_steer_the_terminal() {
+        let rows = vec![vec!["\u{1b}[2Ja".to_owned(), "b\nc".to_owned()]];
+        let text = Table { rows, ..Table::new(&["A", "B"]) }.render(false);
+        assert_eq!(text, " [2Ja   b c\n");
     }
 
     #[test]

@@ -111,6 +111,13 @@ fn trust(cluster: &Entry<Cluster>) -> Result<TlsSettings, ConfigError> {
         ("cluster.certificate-authority", certificate_authority),
         ("cluster.certificate-authority-data", certificate_authority_data),
     )?;
+    if cluster.value.insecure_skip_tls_verify && authority.is_some() {
+        return Err(cluster.wrong(
+            "clusters",
+            "cluster.insecure-skip-tls-verify",
+            "cannot be true beside a certificate-authority: leave one of them out",
+        ));
+    }
     Ok(TlsSettings {
         authority,
         insecure: cluster.value.insecure_skip_tls_verify,
@@ -141,13 +148,13 @@ fn identify(user: &Entry<User>, tls: &mut TlsSettings) -> Result<(), ConfigError
     Ok(())
 }
 
+/// A file, which others may renew, wins over a token, as in kubectl.
 fn token(user: &Entry<User>) -> Credentials {
-    if let Some(token) = user.value.token.as_deref().and_then(non_empty) {
-        return Credentials::Token(token);
-    }
-    match user.value.token_file.as_deref().and_then(non_empty) {
-        Some(file) => Credentials::TokenFile(user.path(&file)),
-        None => Credentials::None,
+    let User { token, token_file, .. } = &user.value;
+    match (token_file.as_deref().and_then(non_empty), token.as_deref().and_then(non_empty)) {
+        (Some(file), _) => Credentials::TokenFile(user.path(&file)),
+        (None, Some(token)) => Credentials::Token(token),
+        (None, None) => Credentials::None,
     }
 }
 

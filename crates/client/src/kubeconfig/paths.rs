@@ -1,6 +1,6 @@
 //! [`KubeconfigPaths`]: where kubeconfigs are looked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::ConfigError;
 
@@ -10,7 +10,7 @@ use crate::ConfigError;
 pub struct KubeconfigPaths {
     /// `--kubeconfig`: this file and no other; it must be there.
     pub explicit: Option<PathBuf>,
-    /// `$KUBECONFIG`: files to merge. Those that are missing are skipped.
+    /// `$KUBECONFIG`: files to merge, and no others. Those that are missing are skipped.
     pub environment: Vec<PathBuf>,
     /// `~/.kube/config`
     pub home: Option<PathBuf>,
@@ -40,16 +40,17 @@ impl KubeconfigPaths {
         if let Some(explicit) = &self.explicit {
             return Ok(vec![explicit.clone()]);
         }
-        let environment: Vec<_> = self.environment.iter().filter(|file| file.exists()).cloned().collect();
-        if !environment.is_empty() {
-            return Ok(environment);
-        }
-        let single = [&self.home, &self.fallback].into_iter().flatten();
-        match single.clone().find(|file| file.exists()) {
-            Some(file) => Ok(vec![file.clone()]),
-            None => {
-                Err(ConfigError::NotFound { tried: self.environment.iter().chain(single).cloned().collect() })
-            }
-        }
+        let (tried, at_most) = match self.environment.as_slice() {
+            [] => ([&self.home, &self.fallback].into_iter().flatten().cloned().collect(), 1),
+            named => (named.to_vec(), named.len()),
+        };
+        let found: Vec<PathBuf> =
+            tried.iter().filter(|file| may_be_there(file)).take(at_most).cloned().collect();
+        if found.is_empty() { Err(ConfigError::NotFound { tried }) } else { Ok(found) }
     }
+}
+
+/// Of what cannot be looked at, reading says why.
+fn may_be_there(file: &Path) -> bool {
+    !matches!(file.try_exists(), Ok(false))
 }

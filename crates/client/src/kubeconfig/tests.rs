@@ -94,16 +94,41 @@ fn places_are_tried_in_order() {
         home: Some(file("home")),
         fallback: Some(file("fallback")),
     };
-    let error = all.existing().unwrap_err();
-    assert!(matches!(&error, ConfigError::NotFound { tried } if tried.len() == 3), "{error}");
+    let unset = KubeconfigPaths { environment: Vec::new(), ..all.clone() };
+    let error = unset.existing().unwrap_err();
+    assert!(matches!(&error, ConfigError::NotFound { tried } if tried.len() == 2), "{error}");
     assert!(error.hint().unwrap().contains("orchd up"));
-    for name in ["fallback", "home", "env"] {
+    for name in ["fallback", "home"] {
         std::fs::write(file(name), "").unwrap();
-        assert_eq!(all.existing().unwrap(), [file(name)]);
+        assert_eq!(unset.existing().unwrap(), [file(name)]);
     }
+    let error = all.existing().unwrap_err();
+    assert!(matches!(&error, ConfigError::NotFound { tried } if *tried == [file("env")]), "{error}");
+    std::fs::write(file("env"), "").unwrap();
+    assert_eq!(all.existing().unwrap(), [file("env")]);
     let explicit = KubeconfigPaths { explicit: Some(file("absent")), ..all };
     let error = Kubeconfig::load(&explicit).unwrap_err();
     assert!(error.to_string().starts_with("cannot read") && error.to_string().ends_with("absent"), "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_looked_at_is_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    // Below a file there is nothing to look at, not even for root.
+    std::fs::write(directory.path().join("file"), "").unwrap();
+    let closed = directory.path().join("file/config");
+    let paths = KubeconfigPaths { home: Some(closed.clone()), ..KubeconfigPaths::default() };
+    assert_eq!(paths.existing().unwrap(), std::slice::from_ref(&closed));
+    let error = Kubeconfig::load(&paths).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot read {}", closed.display()));
+}
+
+#[test]
+fn a_token_file_wins_over_a_token() {
+    let text =
+        ADMIN.replace("client-certificate-data: Q0VSVA==, client-key-data: S0VZ", "token: t, tokenFile: f");
+    let credentials = connect(&text).unwrap().credentials;
+    assert!(matches!(&credentials, Credentials::TokenFile(file) if file.ends_with("f")), "{credentials:?}");
 }
 
 #[test]
@@ -123,6 +148,11 @@ fn errors_name_file_and_field() {
         (
             ADMIN.replace("'https://127.0.0.1:7443/'", "127.0.0.1"),
             "clusters[orch].cluster.server: \"127.0.0.1\" is not an address such as https://127.0.0.1:7443",
+        ),
+        (
+            ADMIN.replace("Q0E=", "Q0E=, insecure-skip-tls-verify: true"),
+            "clusters[orch].cluster.insecure-skip-tls-verify: cannot be true beside a certificate-authority: \
+             leave one of them out",
         ),
     ] {
         assert_eq!(connect(&text).unwrap_err(), format!("{config}: {expected}"));

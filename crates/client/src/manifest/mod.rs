@@ -172,16 +172,19 @@ fn parse(document: &Document) -> Result<Value, ManifestError> {
 
 fn check(document: &Arc<Document>, object: Value, path: String) -> Result<Manifest, ManifestError> {
     let manifest = Manifest { object, document: document.clone(), path };
-    let problem = if !manifest.object.is_object() {
-        "a manifest is an object with apiVersion, kind and metadata"
+    let metadata = &manifest.object["metadata"];
+    let (field, problem) = if !manifest.object.is_object() {
+        ("", "a manifest is an object with apiVersion, kind and metadata")
     } else if manifest.object.api_version().is_empty() {
-        "apiVersion is missing, such as `apiVersion: v1`"
+        ("", "apiVersion is missing, such as `apiVersion: v1`")
     } else if manifest.object.kind().is_empty() {
-        "kind is missing, such as `kind: Pod`"
+        ("", "kind is missing, such as `kind: Pod`")
+    } else if !metadata.is_object() && !metadata.is_null() {
+        ("metadata", "metadata is not a map, such as `metadata: {name: web}`")
     } else {
         return Ok(manifest);
     };
-    let snippet = manifest.snippet("").unwrap_or_else(|| Snippet::at_text(document, (1, 1)));
+    let snippet = manifest.snippet(field).unwrap_or_else(|| Snippet::at_text(document, (1, 1)));
     Err(ManifestError::Document { problem: problem.into(), snippet: Box::new(snippet) })
 }
 

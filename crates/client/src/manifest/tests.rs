@@ -159,3 +159,28 @@ fn directories_are_read_by_name_and_urls_are_refused() {
     let messages: Vec<_> = refused.into_iter().map(|result| result.unwrap_err().to_string()).collect();
     assert!(messages[0].contains("is a URL") && messages[1] == "cannot read /no/such/file", "{messages:?}");
 }
+
+#[test]
+fn metadata_is_a_map_or_absent() {
+    for metadata in ["web", "[web]", "7"] {
+        let text = format!("apiVersion: v1\nkind: Pod\nmetadata: {metadata}\n");
+        let (problem, position) = error(&text);
+        assert!(problem.starts_with("metadata is not a map"), "{problem}");
+        assert_eq!(position, "3:1");
+    }
+    assert_eq!(parse("apiVersion: v1\nkind: Pod\nmetadata: null\n").len(), 1);
+}
+
+#[test]
+fn a_document_may_be_as_large_as_its_text() {
+    let text = format!("apiVersion: v1\nkind: X\nlist: [{}]\n", "a, ".repeat(260_000));
+    assert_eq!(parse(&text)[0].object["list"].as_array().unwrap().len(), 260_000);
+}
+
+#[test]
+fn what_aliases_make_of_a_document_is_bounded() {
+    let level = |n: usize| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
+    let bomb: String = (1..10).map(level).collect();
+    let (problem, _) = error(&format!("apiVersion: v1\nkind: X\na0: &a0 [x]\n{bomb}"));
+    assert!(problem.starts_with("not valid YAML: "), "{problem}");
+}

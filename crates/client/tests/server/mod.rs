@@ -20,6 +20,10 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug, Clone)]
 pub(crate) struct Peer(pub(crate) Option<String>);
 
+/// The name that the client has asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked(pub(crate) Option<String>);
+
 pub(crate) struct Server {
     address: SocketAddr,
     scheme: &'static str,
@@ -77,6 +81,8 @@ async fn serve(tcp: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
     };
     let Ok(stream) = acceptor.accept(tcp).await else { return };
     let peer = stream.get_ref().1.peer_certificates().map(|chain| common_name(&chain[0]));
+    let asked = stream.get_ref().1.server_name().map(str::to_owned);
+    let router = router.layer(axum::Extension(Asked(asked)));
     let service = TowerToHyperService::new(router.layer(axum::Extension(Peer(peer))));
     Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
@@ -91,6 +97,9 @@ fn common_name(certificate: &CertificateDer<'_>) -> String {
     let length = usize::from(certificate[after + 1]);
     String::from_utf8(certificate[after + 2..after + 2 + length].to_vec()).unwrap()
 }
+
+/// A name in every certificate.
+pub(crate) const NAME: &str = "orch.example";
 
 pub(crate) struct Authority {
     certificate: rcgen::Certificate,
@@ -113,7 +122,7 @@ impl Authority {
     /// A certificate and its key.
     pub(crate) fn issue(&self, name: &str) -> (Vec<u8>, Vec<u8>) {
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1", NAME].map(str::to_owned)).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

@@ -139,3 +139,14 @@ fn a_volume_says_of_what_sort_it_is() {
 ";
     assert_eq!(volumes, expected);
 }
+
+#[test]
+fn what_workloads_write_does_not_steer_the_terminal() {
+    let object = json!({"kind": "Pod", "metadata": {"name": "web", "annotations": {"a": "b\u{1b}[2J"}},
+        "status": {"message": "\u{1b}]0;owned\u{7}", "\u{9b}key": "x", "log": "one\u{1b}[2J\ntwo"}});
+    let text = anstream::adapter::strip_str(&render(&object, None, Timestamp::UNIX_EPOCH)).to_string();
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    assert!(text.contains("  Log:\n    one [2J\n    two\n"), "{text}");
+    let painted = render(&object, None, Timestamp::UNIX_EPOCH);
+    assert!(!painted.contains("]0;owned\u{7}") && !painted.contains("\u{1b}[2J"), "{painted:?}");
+}
