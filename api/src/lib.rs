@@ -61,7 +61,7 @@ pub use entry::{
 pub use field_change::{FieldChange, field_changes};
 pub use field_error::{FieldError, FieldErrorKind, FieldPath};
 pub use fields::FieldQuery;
-pub use foresight::{Foreseen, Foresight, NoForesight, View};
+pub use foresight::{Drain, Foreseen, Foresight, NoForesight, Scene, TouchedObject, View};
 pub use form::Form;
 pub use graph::{Found, KindNode, RelationEdge, RelationGraph};
 pub use intern::{intern, intern_all};

@@ -98,9 +98,6 @@ async fn answer(
         return Err(Status::unauthorized());
     }
     let request = incoming::request(&parts, target)?;
-    if endpoints::is_review(&request.target) {
-        return endpoints::review(server, &identity, request, &parts, body).await;
-    }
     let via = Via {
         agent: incoming::agent(&parts.headers),
         impersonator: impersonator.as_ref().map(|caller| caller.user.clone()),
@@ -108,8 +105,12 @@ async fn answer(
     };
     let origin = || incoming::origin(&parts, impersonator);
     let mut record = server.record(&identity, &request, origin);
-    let received = Request::from_parts(parts, body);
-    let outcome = dispatch(server, (identity, via), request, received, (notices, &mut record)).await;
+    let outcome = if endpoints::is_review(&request.target) {
+        endpoints::review(server, &identity, request, &parts, body).await
+    } else {
+        let received = Request::from_parts(parts, body);
+        dispatch(server, (identity, via), request, received, (notices, &mut record)).await
+    };
     if let Some(mut record) = record {
         record.annotate(notices.annotations());
         let code =
@@ -255,12 +256,7 @@ pub(crate) async fn serve(
     if call.is_write() {
         know_the_world(server, call).await?;
     }
-    let outcome = tokio::time::timeout(REQUEST_TIMEOUT, server.registry.serve(call));
-    let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
-    let outcome = match outcome {
-        Ok(in_time) => in_time.unwrap_or_else(|_| Err(timed_out())),
-        Err(panic) => Err(panicked(&*panic)),
-    };
+    let outcome = in_time(server.registry.serve(call)).await;
     if let (Some(record), Ok(Answer::Object(written))) = (record, &outcome) {
         record.answered(&written.bytes);
     }
@@ -268,6 +264,18 @@ pub(crate) async fn serve(
         server.registry.gate.written(call.kind.kind()).await?;
     }
     outcome
+}
+
+/// What comes of a request in the time that it may take. A panic is a failure of this request and of nothing else.
+///
+/// # Errors
+/// Those of the work; 504 if it takes longer, 500 if it panics.
+pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let outcome = tokio::time::timeout(REQUEST_TIMEOUT, work);
+    match AssertUnwindSafe(outcome).catch_unwind().await {
+        Ok(in_time) => in_time.unwrap_or_else(|_| Err(timed_out())),
+        Err(panic) => Err(panicked(&*panic)),
+    }
 }
 
 /// Where policies look at more than the request, they see at least what was stored when it came.

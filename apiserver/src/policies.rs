@@ -1,5 +1,6 @@
 //! What rules that are objects say of a request: [`Policies`] asks an [`Admission`], and shows it what else there is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
@@ -10,6 +11,7 @@ use orch_api::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::audit::{self, WITHHELD};
 use crate::kinds::{KindTable, Kinds};
 use crate::registry::Call;
 
@@ -135,6 +137,10 @@ impl Policies {
         let world = Surroundings { kinds: self.kinds.now(), authorizer: call.authorizer.clone() };
         let mut said = Admitted::default();
         let outcome = self.admission.review(&request, &world, &mut said);
+        if audit::is_sensitive(&world.kinds, &call.request) {
+            // It may quote the object.
+            said.annotations.values_mut().for_each(|text| WITHHELD.clone_into(text));
+        }
         call.notices.add(said);
         outcome
     }
@@ -187,7 +193,12 @@ impl Notices {
     /// Adds what is new.
     fn add(&self, admitted: Admitted) {
         self.warn(admitted.warnings);
-        self.0.lock().annotations.extend(admitted.annotations);
+        self.annotate(admitted.annotations);
+    }
+
+    /// Adds to the audit record.
+    pub(crate) fn annotate(&self, annotations: BTreeMap<String, String>) {
+        self.0.lock().annotations.extend(annotations);
     }
 
     /// Warns the caller.
@@ -206,7 +217,7 @@ impl Notices {
     }
 
     /// The annotations for the audit record.
-    pub(crate) fn annotations(&self) -> std::collections::BTreeMap<String, String> {
+    pub(crate) fn annotations(&self) -> BTreeMap<String, String> {
         self.0.lock().annotations.clone()
     }
 

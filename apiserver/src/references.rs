@@ -53,7 +53,7 @@ fn missing<'a>(
         let namespace = namespace.filter(|_| kind.kind().is_namespaced());
         for found in edge.found(object).into_iter().filter(|found| !found.is_optional) {
             let Some(name) = found.value.as_str() else { continue };
-            if kind.window.get(&kind.key(namespace, name)?).is_none() {
+            if !kind.window.has(&kind.key(namespace, name)?) {
                 let target = Target { namespace: namespace.map(str::to_owned), ..Target::all(kind.kind()) };
                 all.push(Missing { path: &edge.path, kind: kind.clone(), target: target.named(name) });
             }

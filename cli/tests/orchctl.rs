@@ -474,6 +474,8 @@ async fn what_is_wrong_with_a_plan_is_shown_in_the_manifests_and_what_moved_is_n
     ] {
         assert!(run.stderr.contains(expected), "{expected:?} is not in:\n{}", run.stderr);
     }
+    let run = server.ctl_with(&["plan", "-f", "-", "--delete", "configmap"], SHOP).await;
+    assert!(run.code == 1 && run.stderr.contains("--delete configmap names no object"), "{}", run.stderr);
     let map = |value: &str| {
         format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: m}}, data: {{a: '{value}'}}}}")
     };

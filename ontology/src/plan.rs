@@ -141,15 +141,10 @@ impl Resource for Plan {
         let path = FieldPath::new("spec");
         let mut errors = Vec::new();
         let changes = path.child("changes");
-        match self.spec.changes.len() {
-            0 => errors.push(FieldError::required(&changes, "a plan changes something")),
-            many if many > MAX_CHANGES => {
-                errors.push(FieldError::too_many(&changes, many, MAX_CHANGES));
-            }
-            _ => {}
+        if self.spec.changes.is_empty() {
+            errors.push(FieldError::required(&changes, "a plan changes something"));
         }
-        let each = self.spec.changes.iter().enumerate();
-        errors.extend(each.flat_map(|(index, change)| change.validate(&changes.index(index))));
+        errors.extend(PlannedChange::validate_all(&self.spec.changes, &changes, MAX_CHANGES));
         errors.extend(check_words(&path.child("reason"), &self.spec.reason, MAX_REASON_BYTES));
         let seconds = self.spec.expires_after_seconds.unwrap_or(EXPIRES_AFTER_SECONDS);
         if !(1..=LONGEST_SECONDS).contains(&seconds) {

@@ -16,6 +16,8 @@ use crate::{FieldError, FieldPath, MAX_MANAGER_BYTES, check_words};
 pub const PLAN_RECORD: &str = "record";
 /// What stands in the place of values that are not shown.
 pub const HIDDEN: &str = "(hidden)";
+/// How many of a plan's changes may drain nodes or undo others, each of which looks at much before it is known whose it is.
+const MAX_WIDE: usize = 100;
 
 /// One change of a plan. Exactly one of the fields is given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -165,6 +167,22 @@ impl PlannedChange {
             ("rollback", self.rollback.is_some()),
         ];
         all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+
+    /// Everything that is wrong with changes as they are written, of which there may be so many.
+    pub fn validate_all(changes: &[Self], path: &FieldPath, most: usize) -> Vec<FieldError> {
+        if changes.len() > most {
+            return vec![FieldError::too_many(path, changes.len(), most)];
+        }
+        let each = changes.iter().enumerate();
+        let mut errors: Vec<FieldError> =
+            each.flat_map(|(index, change)| change.validate(&path.index(index))).collect();
+        if changes.iter().filter(|change| change.drain.is_some() || change.undo.is_some()).count() > MAX_WIDE
+        {
+            let why = format!("no more than {MAX_WIDE} changes may drain nodes or undo what was done");
+            errors.push(FieldError::forbidden(path, why));
+        }
+        errors
     }
 
     /// Everything that is wrong with the change as it is written, whatever there is to be changed.

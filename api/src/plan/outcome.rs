@@ -15,6 +15,8 @@ pub enum ChangeAction {
     Created,
     /// Some of its fields change.
     Changed,
+    /// It goes, and another comes in its place, of the same name.
+    Replaced,
     /// It goes, at once or when what holds it lets go.
     Deleted,
     /// It is already as it is to be.
@@ -28,7 +30,7 @@ pub enum ChangeAction {
 pub struct ObjectChange {
     /// The object.
     pub target: PlanTarget,
-    /// What becomes of it: `Created`, `Changed`, `Deleted` or `Unchanged`.
+    /// What becomes of it: `Created`, `Changed`, `Replaced`, `Deleted` or `Unchanged`.
     pub action: ChangeAction,
     /// The fields that differ. Values of kinds that hold secrets are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +59,8 @@ pub struct Placement {
     /// Why it fits nowhere, in one sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// What speaks against each node, for a pod that fits nowhere.
+    /// What speaks against each node, for a pod that fits nowhere: told of the first one for which it is the same in one sentence, and not
+    /// of ever more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, Vec<String>>,
 }

@@ -16,7 +16,7 @@ use crate::decode;
 /// The longest name of a program, and the longest query, that is recorded.
 const MAX_TEXT_BYTES: usize = 2_048;
 /// Stands for what may quote a secret.
-const WITHHELD: &str = "(withheld: it may quote a secret)";
+pub(crate) const WITHHELD: &str = "(withheld: it may quote a secret)";
 
 /// What is known of a request. Turned into JSON by the thread that writes it.
 pub(super) struct Event {
@@ -96,13 +96,9 @@ impl Event {
         }
     }
 
-    /// What has been said about the request on its way. A policy's annotation may quote the object.
+    /// What has been said about the request on its way.
     pub(super) fn annotate(&mut self, annotations: BTreeMap<String, String>) {
-        let quotable = annotations.into_iter().map(|(name, text)| match self.is_sensitive {
-            true => (name, WITHHELD.to_owned()),
-            false => (name, text),
-        });
-        self.annotations.extend(quotable);
+        self.annotations.extend(annotations);
     }
 
     pub(super) fn end(&mut self, code: u16, failure: Option<&Status>, now: Timestamp) {

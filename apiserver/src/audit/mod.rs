@@ -23,8 +23,10 @@ pub use log::{AuditError, AuditFile, AuditLog};
 pub use policy::{AuditLevel, AuditPolicy, AuditRule};
 
 use crate::authn::Identity;
+use crate::endpoints::is_review;
 use crate::kinds::Kinds;
 use event::Event;
+pub(crate) use event::WITHHELD;
 
 /// How audit is kept.
 pub struct Audit {
@@ -76,9 +78,10 @@ impl Audit {
 }
 
 /// Whether the request or its answer holds secrets.
-fn is_sensitive(kinds: &Kinds, request: &Request) -> bool {
+pub(crate) fn is_sensitive(kinds: &Kinds, request: &Request) -> bool {
     let target = &request.target;
-    let Some(served) = kinds.at(target) else { return false };
+    // Reviews are of no kind that is kept: they are about tokens and about what a simulation would write.
+    let Some(served) = kinds.at(target) else { return is_review(target) };
     let subresource = target.subresource.as_deref();
     let issues_tokens = served
         .entry
@@ -103,7 +106,7 @@ impl Record {
         }
     }
 
-    /// What has been said about the request on its way.
+    /// What has been said about the request on its way, nothing of which quotes secrets.
     pub(crate) fn annotate(&mut self, annotations: BTreeMap<String, String>) {
         if let Some(event) = &mut self.event {
             event.annotate(annotations);

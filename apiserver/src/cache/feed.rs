@@ -20,6 +20,8 @@ pub(crate) struct Change {
     pub(crate) object: Option<Arc<Cached>>,
     /// What it was.
     pub(crate) previous: Option<Arc<Cached>>,
+    /// The revision that the event of its end carries.
+    ended_at: Revision,
     lines: [OnceLock<Bytes>; 3],
 }
 
@@ -29,7 +31,25 @@ impl Change {
         object: Option<Arc<Cached>>,
         previous: Option<Arc<Cached>>,
     ) -> Self {
-        Self { revision, object, previous, lines: Default::default() }
+        Self { revision, object, previous, ended_at: revision, lines: Default::default() }
+    }
+
+    /// What one commit has made of an object, as its watchers are told: one that comes in the place of another is not that one changed.
+    /// The other goes as of the revision before, so that whoever has seen no more than that and goes on from there misses nothing.
+    pub(super) fn of(
+        revision: Revision,
+        object: Option<Arc<Cached>>,
+        previous: Option<Arc<Cached>>,
+    ) -> Vec<Self> {
+        match (&object, &previous) {
+            (None, None) => Vec::new(),
+            (Some(now), Some(before)) if now.uid != before.uid => {
+                let ended_at = Revision(revision.0.saturating_sub(1));
+                let end = Self { ended_at, ..Self::new(revision, None, previous) };
+                vec![end, Self::new(revision, object, None)]
+            }
+            _ => vec![Self::new(revision, object, previous)],
+        }
     }
 
     /// Where the object is kept.
@@ -69,7 +89,7 @@ impl Change {
     fn wire(&self, event: EventType) -> Bytes {
         match (event, &self.object) {
             (EventType::Deleted, _) | (_, None) => {
-                self.previous.as_ref().map(|previous| previous.wire_as_of(self.revision)).unwrap_or_default()
+                self.previous.as_ref().map(|previous| previous.wire_as_of(self.ended_at)).unwrap_or_default()
             }
             (_, Some(object)) => object.wire(),
         }

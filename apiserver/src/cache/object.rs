@@ -106,6 +106,8 @@ pub(crate) struct Cached {
     pub(crate) revision: Revision,
     /// The object's JSON, without its `resourceVersion`.
     pub(crate) stored: Bytes,
+    /// Which object of its name it is.
+    pub(super) uid: Box<str>,
     /// Deletion has been asked for.
     pub(crate) is_terminating: bool,
     labels: Labels,
@@ -133,6 +135,7 @@ impl Cached {
             key: entry.key.clone(),
             revision: entry.modified,
             stored,
+            uid: metadata.uid,
             is_terminating: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels,
             fields,
@@ -200,6 +203,8 @@ struct Head {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct HeadMetadata {
+    #[serde(default)]
+    uid: Box<str>,
     #[serde(default)]
     deletion_timestamp: Option<IgnoredAny>,
     #[serde(default)]

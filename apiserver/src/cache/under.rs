@@ -6,7 +6,7 @@ use std::sync::Arc;
 use orch_store::{Key, Prefix, Revision};
 use parking_lot::RwLock;
 
-use super::{Cached, Window};
+use super::{Cached, Query, Window};
 
 /// Told of every object that is looked for: the revision that wrote it, or that it is not there.
 pub(crate) type Note = Arc<dyn Fn(&Key, Option<Revision>) + Send + Sync>;
@@ -33,6 +33,11 @@ impl Under {
         found
     }
 
+    /// Whether there was an object before any change, and it is not gone. That is not noted.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        !self.gone.read().contains(key) && self.window.has(key)
+    }
+
     /// All objects that were there before any change, and are not gone.
     pub(super) fn all(&self) -> Vec<Arc<Cached>> {
         self.left(self.window.all())
@@ -43,6 +48,11 @@ impl Under {
         let left = self.left(self.window.below(prefix));
         left.iter().for_each(|object| (self.note)(&object.key, Some(object.revision)));
         left
+    }
+
+    /// Those that a query selects. That is not noted.
+    pub(super) fn selected(&self, query: &Query) -> Vec<Arc<Cached>> {
+        self.left(self.window.selected(query))
     }
 
     fn left(&self, mut objects: Vec<Arc<Cached>>) -> Vec<Arc<Cached>> {

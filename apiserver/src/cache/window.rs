@@ -108,6 +108,15 @@ impl State {
         Some(previous)
     }
 
+    /// Tells all who watch.
+    fn tell(&mut self, change: Arc<Change>) {
+        self.tell_by_value(&change);
+        self.tell_by_path(&change);
+        if let Some(forgotten) = self.all.push(change) {
+            self.oldest = forgotten;
+        }
+    }
+
     /// Tells those who watch the values that the object has or had.
     fn tell_by_value(&mut self, change: &Arc<Change>) {
         for (field, feeds) in self.by_value.iter_mut().enumerate().filter(|(_, feeds)| !feeds.is_empty()) {
@@ -220,7 +229,9 @@ impl Window {
     /// that has not been changed is noted. Such a window is not watched.
     pub(crate) fn over(window: &Arc<Self>, note: Note) -> Self {
         let under = Some(Under::new(window.clone(), note));
-        Self { under, ..Self::new(window.kind, window.reading.clone()) }
+        let fresh = Self::new(window.kind, window.reading.clone());
+        fresh.state.write().all = Feed::passing();
+        Self { under, ..fresh }
     }
 
     /// The kind of the objects.
@@ -249,6 +260,12 @@ impl Window {
         own.or_else(|| self.under.as_ref()?.get(key))
     }
 
+    /// Whether there is an object. Nobody is noted as having looked for it: nothing but words may come of that. Cost: a lookup.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        let own = self.state.read().objects.contains_key(key);
+        own || self.under.as_ref().is_some_and(|under| under.has(key))
+    }
+
     /// All objects, in order of their keys.
     pub(crate) fn all(&self) -> Vec<Arc<Cached>> {
         let own = self.state.read().objects.values().cloned().collect();
@@ -263,6 +280,16 @@ impl Window {
         let own = below(&self.state.read().objects, prefix).cloned().collect();
         match &self.under {
             Some(under) => together(own, under.below(prefix)),
+            None => own,
+        }
+    }
+
+    /// The objects that a query selects, in order of their keys. Nobody is noted as having looked for them. Cost: as of a
+    /// [`page`](Self::page).
+    pub(crate) fn selected(&self, query: &Query) -> Vec<Arc<Cached>> {
+        let own = self.page(query, usize::MAX).0.objects;
+        match &self.under {
+            Some(under) => together(own, under.selected(query)),
             None => own,
         }
     }
@@ -384,15 +411,9 @@ impl Window {
                 Some(object) => state.insert(object),
                 None => state.remove(&key),
             };
-            if object.is_none() && previous.is_none() {
-                continue;
-            }
-            let change = Arc::new(Change::new(revision, object, previous));
-            state.tell_by_value(&change);
-            state.tell_by_path(&change);
-            if let Some(forgotten) = state.all.push(change) {
-                state.oldest = forgotten;
-            }
+            Change::of(revision, object, previous)
+                .into_iter()
+                .for_each(|change| state.tell(Arc::new(change)));
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::token_review;
 use crate::authn::Identity;
-use crate::pipeline::body_of;
+use crate::pipeline::{body_of, in_time};
 use crate::respond::json_response;
 use crate::server::Server;
 use crate::{decode, plan};
@@ -152,19 +152,29 @@ async fn seated(server: &Server, identity: &Identity, request: &Request) -> Resu
             kind.name
         )));
     }
-    let status = match review {
-        Review::SelfIdentity => json!({"userInfo": identity.user_info()}),
-        Review::Token => token_review::status(server, &mut asked).await?,
-        Review::SelfRules => rights(server, identity, asked.text(&["spec", "namespace"])).await?,
-        Review::Simulation => plan::simulate(&server.registry, identity, &kind, &asked).await?,
-        Review::SelfAccess | Review::Access => {
-            access(server, identity, target, (kind, review), &asked).await?
-        }
-    };
+    let status = in_time(status(server, identity, target, (kind, review), &mut asked)).await?;
     asked["apiVersion"] = kind.api_version().into();
     asked["kind"] = kind.name.into();
     asked["status"] = status;
     Ok(asked.to_string().into())
+}
+
+async fn status(
+    server: &Server,
+    identity: &Identity,
+    target: &Target,
+    (kind, review): (Kind, Review),
+    asked: &mut Value,
+) -> Result<Value, Status> {
+    Ok(match review {
+        Review::SelfIdentity => json!({"userInfo": identity.user_info()}),
+        Review::Token => token_review::status(server, asked).await?,
+        Review::SelfRules => rights(server, identity, asked.text(&["spec", "namespace"])).await?,
+        Review::Simulation => plan::simulate(&server.registry, identity, &kind, asked).await?,
+        Review::SelfAccess | Review::Access => {
+            access(server, identity, target, (kind, review), asked).await?
+        }
+    })
 }
 
 async fn rights(server: &Server, identity: &Identity, namespace: &str) -> Result<Value, Status> {

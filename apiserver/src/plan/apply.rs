@@ -128,7 +128,7 @@ impl Kept {
             "" => call.params().reason.as_deref().unwrap_or_default(),
             reason => reason,
         };
-        Asker { identity: &call.identity, via, manager: &self.manager, reason }
+        Asker { identity: &call.identity, via, manager: &self.manager, reason, notices: &call.notices }
     }
 
     /// Whether the plan may be applied at all, and by this caller.

@@ -10,6 +10,7 @@ use super::rehearsal::{Rehearsed, check_size, rehearse};
 use super::sight::Sight;
 use super::stage::Asker;
 use super::{Spec, secrets, told};
+use crate::policies::Notices;
 use crate::registry::{Answer, Call, Registry, insert};
 use crate::{admission, ownership};
 
@@ -31,7 +32,7 @@ pub(crate) async fn create(registry: &Registry, call: &Call) -> Result<Answer, S
     let name = plan.name().to_owned();
     let (about, limits) = ((call.kind.kind(), &*name), registry.store.limits());
     let (identity, via, manager) = (&call.identity, call.via.clone(), call.manager());
-    let asker = Asker { identity, via, manager, reason: &spec.reason };
+    let asker = Asker { identity, via, manager, reason: &spec.reason, notices: &Notices::default() };
     let rehearsed = rehearse(registry, &asker, about, &spec.changes).await?;
     // One that is only looked at may be as large as its answer.
     let is_kept = !call.params().dry_run;

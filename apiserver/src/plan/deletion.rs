@@ -8,10 +8,11 @@ use orch_api::fields::FieldTerm;
 use orch_api::{FieldQuery, Object as _, Status};
 use serde_json::Value;
 
+use super::lineage::each_change;
 use super::stage::Stage;
 use super::undo::{read, refusal};
 use super::{lineage, owners};
-use crate::history::{History, Id, ObjectPath, Record, Verb, unreadable};
+use crate::history::{History, ObjectPath, Record, Verb};
 use crate::metadata::deletion_began;
 
 /// The changes to take back for a change: of one that began the deletion of what is gone by now the one that ended it, and with the
@@ -72,12 +73,14 @@ fn going(change: &Record) -> Result<Option<Value>, Status> {
 fn ended(history: &History, own: &[FieldTerm], change: Record) -> Result<Record, Status> {
     let Some(uid) = beginning(&change)? else { return Ok(change) };
     let mut end = None;
-    for record in changes(history, own, None, |record| record.head.id > change.head.id)? {
-        let before = read(record.before.as_ref())?;
-        if record.head.verb == Verb::Deleted && before.is_some_and(|before| before.uid() == uid) {
-            end = Some(record);
+    each_change(history, own, None, |record| {
+        let goes_on = record.head.id > change.head.id;
+        if goes_on && record.head.verb == Verb::Deleted {
+            let before = read(record.before.as_ref())?;
+            end = before.filter(|before| before.uid() == uid).map(|_| record).or(end.take());
         }
-    }
+        Ok(goes_on)
+    })?;
     Ok(end.unwrap_or(change))
 }
 
@@ -100,19 +103,20 @@ fn contents(
     deletion: &Record,
 ) -> Result<Vec<Record>, Status> {
     let mut begun = None;
-    for record in changes(history, own, Some(deletion.head.id), |_| true)? {
-        if begun.is_none() && beginning(&record)?.is_some() {
-            begun = Some(record);
-        }
-    }
+    each_change(history, own, Some(deletion.head.id), |record| {
+        begun = beginning(&record)?.map(|_| record);
+        Ok(begun.is_none())
+    })?;
     let unknown =
         || refusal(&format!("Namespace {namespace}: the history does not know what was in it; make it anew"));
     let begun = begun.ok_or_else(unknown)?;
     let since = read(begun.after.as_ref())?.and_then(|object| deletion_began(&object));
     let inside = FieldQuery::equals("object.namespace", namespace).terms;
     let mut gone = Vec::new();
-    for record in changes(history, &inside, Some(deletion.head.id), |record| record.head.id > begun.head.id)?
-    {
+    each_change(history, &inside, Some(deletion.head.id), |record| {
+        if record.head.id <= begun.head.id {
+            return Ok(false);
+        }
         match record.head.verb {
             Verb::Missed => return Err(unknown()),
             Verb::Deleted
@@ -122,33 +126,14 @@ fn contents(
             }
             _ => {}
         }
-    }
+        Ok(true)
+    })?;
     Ok(gone)
 }
 
 /// Whether an object in a namespace went because that did: it was not on its way out before, and no other object's.
 fn went_along(object: &Value, since: Option<Timestamp>) -> bool {
     owners::references(object).is_empty() && deletion_began(object).is_none_or(|began| Some(began) >= since)
-}
-
-/// Changes, newest first, from before one on, as long as they are wanted.
-fn changes(
-    history: &History,
-    terms: &[FieldTerm],
-    before: Option<Id>,
-    wanted: impl Fn(&Record) -> bool,
-) -> Result<Vec<Record>, Status> {
-    let mut found = Vec::new();
-    let each = |record: Record| {
-        let goes_on = wanted(&record);
-        if goes_on {
-            found.push(record);
-        }
-        goes_on
-    };
-    let read = history.select(terms, before, |_| true, each);
-    read.map_err(unreadable)?;
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -2,16 +2,17 @@
 //!
 //! So the undoing of a deletion does not keep what was before the deletion from being undone.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use orch_api::fields::FieldTerm;
 use orch_api::{Object as _, Status, field_changes, split_api_version};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::content::{as_new, own};
 use super::stage::Stage;
 use super::undo::read;
-use crate::history::{ObjectPath, Record, Verb, changes_named, unreadable};
+use crate::history::{History, Id, ObjectPath, Record, Verb, changes_named, unreadable};
 
 /// What selects the changes of the object of a change, whether its kind is still served or not.
 pub(super) fn terms_of(change: &Record) -> Vec<FieldTerm> {
@@ -32,19 +33,20 @@ pub(super) async fn continues(
     if was == now {
         return Ok(true);
     }
-    let mut line = Line { uid: was.to_owned(), ended_as: None };
-    let uid = line.uid.clone();
-    let left_it_so = move |change: &Record| {
-        let after = read(change.after.as_ref()).ok().flatten();
-        after.is_some_and(|after| after.uid() == uid)
-    };
-    for change in since(stage, terms, left_it_so).await? {
+    let uid = was.to_owned();
+    let steps = fold(stage, terms, Some(Vec::new()), move |steps, change| {
         if change.head.verb == Verb::Missed {
+            *steps = None;
             return Ok(false);
         }
-        let [before, after] = [read(change.before.as_ref())?, read(change.after.as_ref())?];
-        line.follow(before.as_ref(), after.as_ref(), has_status);
-    }
+        let step = Step::of(&change, has_status)?;
+        let left_it_so = step.after.as_ref().is_some_and(|after| after.uid == uid);
+        steps.get_or_insert_default().push(step);
+        Ok(!left_it_so)
+    });
+    let Some(steps) = steps.await? else { return Ok(false) };
+    let mut line = Line { uid: was.to_owned(), ended_as: None };
+    steps.into_iter().rev().for_each(|step| line.follow(step));
     Ok(line.ended_as.is_none() && line.uid == now)
 }
 
@@ -54,58 +56,101 @@ pub(super) async fn changed_since(
     stage: &Stage,
     change: &Record,
 ) -> Result<Option<BTreeSet<String>>, Status> {
-    let (mut fields, id) = (BTreeSet::new(), change.head.id);
-    for later in since(stage, terms_of(change), move |one| one.head.id == id).await? {
+    let id = change.head.id;
+    fold(stage, terms_of(change), Some(BTreeSet::new()), move |fields, later| {
         if later.head.verb == Verb::Missed {
-            return Ok(None);
+            *fields = None;
+            return Ok(false);
         }
         if later.head.id > id && !later.head.origin.is_of_the_cluster() {
             let [before, after] = [read(later.before.as_ref())?, read(later.after.as_ref())?];
             let changed = field_changes(before.as_ref(), after.as_ref());
-            fields.extend(changed.into_iter().map(|field| field.path));
+            fields.get_or_insert_default().extend(changed.into_iter().map(|field| field.path));
         }
-    }
-    Ok(Some(fields))
+        Ok(later.head.id != id)
+    })
+    .await
 }
 
-/// The changes of an object, oldest first, from the last one on for which `begins` holds; if there is none, all.
-async fn since(
+/// What `each` makes of the changes of an object, newest first, until it says no.
+async fn fold<T: Send + 'static>(
     stage: &Stage,
     terms: Vec<FieldTerm>,
-    begins: impl Fn(&Record) -> bool + Send + 'static,
-) -> Result<VecDeque<Record>, Status> {
-    let Some(history) = stage.registry.history.clone() else { return Ok(VecDeque::new()) };
-    let read = move || {
-        let mut found = VecDeque::new();
-        let each = |record: Record| {
-            let goes_on = !begins(&record);
-            found.push_front(record);
-            goes_on
-        };
-        history.select(&terms, None, |_| true, each).map(|()| found)
+    mut all: T,
+    mut each: impl FnMut(&mut T, Record) -> Result<bool, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let Some(history) = stage.registry.history.clone() else { return Ok(all) };
+    let read = move || each_change(&history, &terms, None, |change| each(&mut all, change)).map(|()| all);
+    tokio::task::spawn_blocking(read).await.map_err(Status::internal)?
+}
+
+/// Hands `each` the changes that terms select, newest first, from before one on, until it says no. Objects are large and their changes
+/// many: what is to be kept of them is up to `each`.
+///
+/// # Errors
+/// 500 if they cannot be read; those of `each`.
+pub(super) fn each_change(
+    history: &History,
+    terms: &[FieldTerm],
+    before: Option<Id>,
+    mut each: impl FnMut(Record) -> Result<bool, Status>,
+) -> Result<(), Status> {
+    let mut outcome = Ok(());
+    let until = |change: Record| {
+        each(change).unwrap_or_else(|failure| {
+            outcome = Err(failure);
+            false
+        })
     };
-    tokio::task::spawn_blocking(read).await.map_err(Status::internal)?.map_err(unreadable)
+    history.select(terms, before, |_| true, until).map_err(unreadable)?;
+    outcome
+}
+
+/// As much of a change as tells which object it was about.
+struct Step {
+    before: Option<Side>,
+    after: Option<Side>,
+}
+
+/// An object at one time: which it was, and a digest of what of it is not the server's.
+struct Side {
+    uid: String,
+    content: [u8; 32],
+}
+
+impl Step {
+    fn of(change: &Record, has_status: bool) -> Result<Self, Status> {
+        let side = |object: Option<Value>| object.map(|object| Side::of(&object, has_status));
+        Ok(Self { before: side(read(change.before.as_ref())?), after: side(read(change.after.as_ref())?) })
+    }
+}
+
+impl Side {
+    fn of(object: &Value, has_status: bool) -> Self {
+        let content = without_uids(own(&as_new(object), has_status));
+        // Fields are in the order of their names.
+        Self { uid: object.uid().to_owned(), content: Sha256::digest(content.to_string()).into() }
+    }
 }
 
 /// An object that is followed through the changes of its name.
 struct Line {
     uid: String,
     /// What it was when it went, if it has gone.
-    ended_as: Option<Value>,
+    ended_as: Option<[u8; 32]>,
 }
 
 impl Line {
-    fn follow(&mut self, before: Option<&Value>, after: Option<&Value>, has_status: bool) {
-        let content = |object: &Value| without_uids(own(&as_new(object), has_status));
-        let was_it = before.is_some_and(|before| before.uid() == self.uid);
-        let is_it = after.is_some_and(|after| after.uid() == self.uid);
+    fn follow(&mut self, Step { before, after }: Step) {
+        let was_it = before.as_ref().is_some_and(|before| before.uid == self.uid);
+        let is_it = after.as_ref().is_some_and(|after| after.uid == self.uid);
         if self.ended_as.is_none() && was_it && !is_it {
-            self.ended_as = before.map(content);
+            self.ended_as = before.map(|before| before.content);
         }
         if let Some(after) = after
-            && self.ended_as.as_ref().is_some_and(|ended| *ended == content(after))
+            && self.ended_as.is_some_and(|ended| ended == after.content)
         {
-            (self.uid, self.ended_as) = (after.uid().to_owned(), None);
+            (self.uid, self.ended_as) = (after.uid, None);
         }
     }
 }
@@ -134,8 +179,8 @@ mod tests {
     fn goes_on(changes: &[(Side, Side)]) -> Option<String> {
         let mut line = Line { uid: "a".into(), ended_as: None };
         for (before, after) in changes {
-            let [before, after] = [before, after].map(|side| side.map(|(uid, data)| object(uid, data)));
-            line.follow(before.as_ref(), after.as_ref(), false);
+            let side = |side: &Side| side.map(|(uid, data)| super::Side::of(&object(uid, data), false));
+            line.follow(Step { before: side(before), after: side(after) });
         }
         line.ended_as.is_none().then_some(line.uid)
     }

@@ -2,7 +2,7 @@
 //!
 //! - `stage.rs`: everything that verbs look at, over a store that keeps changes to itself; `scene.rs`: what has become of everything
 //!   there.
-//! - `request.rs`: from changes to requests; `undo.rs` and `rollback.rs`: those that go back to what the history knows,
+//! - `request.rs`: from changes to requests; `drain.rs`: those that empty a node; `undo.rs` and `rollback.rs`: those that go back to what the history knows,
 //!   where `lineage.rs` tells which object of a name is which, `deletion.rs` what went with what, `owners.rs` whose objects are,
 //!   `order.rs` what is needed first, and `content.rs` what of an object is somebody's;
 //!   `rehearsal.rs`: from requests, carried out on a stage, to what would come of them.
@@ -22,6 +22,7 @@ mod apply;
 mod content;
 mod create;
 mod deletion;
+mod drain;
 mod lineage;
 mod moved;
 mod order;
@@ -37,7 +38,7 @@ mod stage;
 mod undo;
 
 use orch_api::plan::{BlastRadius, ChangeAction, ObjectChange, PlannedChange};
-use orch_api::{Attributes, FieldError, Foreseen, Kind, Status, Target};
+use orch_api::{Attributes, Foreseen, Kind, Status, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -45,7 +46,9 @@ pub(crate) use apply::apply;
 pub(crate) use create::create;
 
 use crate::authn::Identity;
+use crate::policies::Notices;
 use crate::registry::{Registry, Via};
+use sight::Sight;
 use stage::Asker;
 
 /// As much of a plan's `spec` as the server acts upon.
@@ -77,7 +80,11 @@ const MAX_CHANGES: usize = 128;
 /// What the `status` of a plan tells of its changes, and of what follows from them.
 fn told(changes: &[ObjectChange], mut foreseen: Foreseen) -> Value {
     let count = |action: ChangeAction, follow: i32| {
-        let many = changes.iter().filter(|change| change.action == action).count();
+        let is_one = |change: &&ObjectChange| {
+            let replaces = [ChangeAction::Created, ChangeAction::Deleted].contains(&action);
+            change.action == action || replaces && change.action == ChangeAction::Replaced
+        };
+        let many = changes.iter().filter(is_one).count();
         follow.saturating_add(i32::try_from(many).unwrap_or(i32::MAX))
     };
     let radius = &foreseen.blast_radius;
@@ -93,6 +100,7 @@ fn told(changes: &[ObjectChange], mut foreseen: Foreseen) -> Value {
     let mut status = json!({"changes": all, "blastRadius": blast_radius});
     let told = [changes + TOLD, TOLD, TOLD];
     let omitted: usize = many.iter().zip(told).map(|(many, told)| many.saturating_sub(told)).sum();
+    let omitted = omitted + foreseen.omitted;
     if omitted > 0 {
         status["omitted"] = omitted.into();
     }
@@ -123,22 +131,15 @@ pub(crate) async fn simulate(
         registry.gate.check(&Attributes::of(identity.subject(), &request)).await?;
     }
     let spec = Spec::of(asked)?;
-    let mut errors: Vec<_> = spec
-        .changes
-        .iter()
-        .enumerate()
-        .flat_map(|(index, change)| change.validate(&format!("spec.changes[{index}]").into()))
-        .collect();
-    if spec.changes.len() > MAX_CHANGES {
-        errors = vec![FieldError::too_many("spec.changes", spec.changes.len(), MAX_CHANGES)];
-    }
+    let errors = PlannedChange::validate_all(&spec.changes, &"spec.changes".into(), MAX_CHANGES);
     if !errors.is_empty() {
         return Err(Status::invalid(kind, "", &errors));
     }
     let via = Via { agent: identity.user.clone(), ..Via::default() };
-    let asker = Asker { identity, via, manager: &identity.user, reason: "" };
+    let asker = Asker { identity, via, manager: &identity.user, reason: "", notices: &Notices::default() };
     let rehearsed = rehearsal::rehearse(registry, &asker, (kind, ""), &spec.changes).await?;
     let foreseen = rehearsed.suppose(registry, asked["spec"].clone()).await?;
+    let foreseen = Sight::of(registry, identity).narrow(foreseen);
     let mut status = told(&rehearsed.changes, foreseen);
     status["revision"] = rehearsed.revision.0.into();
     Ok(status)
@@ -157,12 +158,19 @@ mod tests {
             changes: vec![change.clone(); 700],
             placements: vec![Placement::default(); 600],
             blast_radius: BlastRadius { created: 700, ..BlastRadius::default() },
+            omitted: 50,
             ..Foreseen::default()
         };
-        let status = told(&[change], foreseen);
+        let replaced = ObjectChange { action: ChangeAction::Replaced, ..ObjectChange::default() };
+        let status = told(&[change, replaced], foreseen);
         let many = |field: &str| status[field].as_array().map(Vec::len);
-        assert_eq!((many("changes"), many("placements"), many("evictions")), (Some(501), Some(500), None));
-        assert_eq!(status["omitted"], 300);
-        assert_eq!(status["blastRadius"]["created"], 701);
+        assert_eq!((many("changes"), many("placements"), many("evictions")), (Some(502), Some(500), None));
+        assert_eq!(status["omitted"], 350);
+        let radius = &status["blastRadius"];
+        assert_eq!(
+            (&radius["created"], &radius["deleted"]),
+            (&json!(702), &json!(1)),
+            "one goes, another comes"
+        );
     }
 }

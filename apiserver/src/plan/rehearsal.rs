@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use orch_api::plan::{ChangeAction, ObjectChange, PlannedChange};
 use orch_api::{
-    Foreseen, Kind, Object as _, Reason, Status, StatusCause, StatusDetails, View, field_changes,
+    Foreseen, Kind, Object as _, Reason, Scene, Status, StatusCause, StatusDetails, field_changes,
 };
 use orch_store::{Entry, Key, Limits, Op, Revision, Write};
 use serde_json::Value;
 
 use super::request::{causes, place, requests};
 use super::stage::{Asker, Done, Stage};
-use super::{secrets, undo};
+use super::{drain, secrets, undo};
 use crate::kinds::Served;
 use crate::origin::{is_record, object_in};
 use crate::registry::Registry;
@@ -46,6 +46,7 @@ pub(super) async fn rehearse(
         let path = format!("spec.changes[{index}]");
         match perform(&stage, asker, change).await {
             Ok(performed) => done.extend(performed),
+            Err(refusal) if stage.is_full().await => return Err(refusal),
             Err(refusal) => wrong.extend(causes(&path, place(change), refusal)?),
         }
     }
@@ -64,6 +65,9 @@ async fn perform(stage: &Stage, asker: &Asker<'_>, change: &PlannedChange) -> Re
     if let Some(undo) = &change.undo {
         return undo::perform(stage, asker, undo).await;
     }
+    if let Some(drain) = &change.drain {
+        return drain::perform(stage, asker, drain).await;
+    }
     let mut done = Vec::new();
     for request in requests(stage, asker, change).await? {
         done.push(stage.run(asker, request).await?);
@@ -72,13 +76,13 @@ async fn perform(stage: &Stage, asker: &Asker<'_>, change: &PlannedChange) -> Re
 }
 
 impl Rehearsed {
-    /// What follows from it. Takes as long as it takes to look at every object, in a thread of its own.
+    /// What follows from it. If anything does, that takes as long as it takes to look at every object, in a thread of its own.
     ///
     /// # Errors
     /// 500 if that fails.
     pub(super) async fn foresee(&self, registry: &Registry) -> Result<Foreseen, Status> {
         let (foresight, now) = (registry.foresight.clone(), registry.clock.now());
-        self.look(move |before, after| Ok(foresight.foresee(before, after, now))).await
+        self.look(move |scene| Ok(foresight.foresee(scene, now))).await
     }
 
     /// What follows from it if what a simulation supposes were so.
@@ -87,18 +91,15 @@ impl Rehearsed {
     /// 422 if it supposes what cannot be; as [`foresee`](Self::foresee).
     pub(super) async fn suppose(&self, registry: &Registry, spec: Value) -> Result<Foreseen, Status> {
         let (foresight, now) = (registry.foresight.clone(), registry.clock.now());
-        self.look(move |before, after| foresight.suppose(&spec, before, after, now)).await
+        self.look(move |scene| foresight.suppose(&spec, scene, now)).await
     }
 
     async fn look(
         &self,
-        look: impl FnOnce(&dyn View, &dyn View) -> Result<Foreseen, Status> + Send + 'static,
+        look: impl FnOnce(&dyn Scene) -> Result<Foreseen, Status> + Send + 'static,
     ) -> Result<Foreseen, Status> {
         let scene = self.stage.scene().await;
-        let looked = tokio::task::spawn_blocking(move || {
-            let (before, after) = scene.views();
-            look(&before, &after)
-        });
+        let looked = tokio::task::spawn_blocking(move || look(&scene));
         looked.await.map_err(|_| Status::internal("what follows from the changes cannot be foreseen"))?
     }
 }
@@ -166,7 +167,10 @@ impl Touched {
         let mut places: HashMap<Key, usize> = HashMap::new();
         for one in done {
             match places.get(&one.key).and_then(|place| all.get_mut(*place)) {
-                Some((_, known)) => known.warnings.extend(one.warnings),
+                Some((_, known)) => {
+                    let news = one.warnings.into_iter().filter(|warning| !known.warnings.contains(warning));
+                    known.warnings.extend(news.collect::<Vec<_>>());
+                }
                 None => {
                     places.insert(one.key.clone(), all.len());
                     all.push((one.key.clone(), one));
@@ -184,11 +188,10 @@ impl Touched {
             .map(|(key, done)| {
                 let (before, after) = changes.remove(&key).unwrap_or_default();
                 let (before, after) = (read(&done.kind, before)?, read(&done.kind, after)?);
-                let (target, mut warnings) = (done.target, done.warnings);
-                warnings.dedup();
+                let (target, warnings) = (done.target, done.warnings);
                 let action = action(before.as_ref(), after.as_ref());
                 let mut fields = match action {
-                    ChangeAction::Created | ChangeAction::Changed => {
+                    ChangeAction::Created | ChangeAction::Changed | ChangeAction::Replaced => {
                         field_changes(before.as_ref(), after.as_ref())
                     }
                     ChangeAction::Deleted | ChangeAction::Unchanged => Vec::new(),
@@ -213,6 +216,7 @@ fn action(before: Option<&Value>, after: Option<&Value>) -> ChangeAction {
         (None, None) => ChangeAction::Unchanged,
         (None, Some(_)) => ChangeAction::Created,
         (Some(_), None) => ChangeAction::Deleted,
+        (Some(before), Some(after)) if after.uid() != before.uid() => ChangeAction::Replaced,
         (Some(before), Some(after)) if after.is_terminating() && !before.is_terminating() => {
             ChangeAction::Deleted
         }

@@ -13,8 +13,7 @@ use super::rollback;
 use super::stage::{Asker, Stage};
 use crate::kinds::{Kinds, Served};
 
-/// The requests that make a change, but for one that undoes others, which is made object by object. Most are one; draining a node is
-/// one for the node and one for each of its pods.
+/// The requests that make a change, but for one that undoes others or drains a node, which is made object by object.
 ///
 /// # Errors
 /// 422 for a kind that is not served and for what cannot be planned.
@@ -32,10 +31,6 @@ pub(super) async fn requests(
     }
     if let Some(delete) = &change.delete {
         return Ok(vec![of_delete(&kinds, delete)?]);
-    }
-    if let Some(drain) = &change.drain {
-        let (_, now) = stage.scene().await.views();
-        return stage.registry.foresight.drain(&drain.node, &now);
     }
     if let Some(rollback) = &change.rollback {
         return rollback::requests(stage, asker, rollback).await;

@@ -54,6 +54,7 @@ pub(super) async fn requests(
             Err(refusal(what, "its deletion has begun, which nothing stops"))
         }
         Some(now) => {
+            owners::keep(&mut then, &gone).map_err(|why| refusal(what, &why))?;
             let has_status = kind.kind().has_status;
             let patch = difference(&own(&now, has_status), &own(&as_new(&then), has_status));
             Ok(restoring(&target, [&then, &now, &now], &patch))

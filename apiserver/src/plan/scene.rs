@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use orch_api::{Kind, View};
+use orch_api::{Kind, TouchedObject, View};
 use orch_store::{Entry, Key};
 
 use crate::kinds::{Kinds, Served};
@@ -22,10 +22,22 @@ pub(super) struct Scene {
 /// What has been written of a kind, as it was and as it has become.
 type Written<'a> = BTreeMap<&'a Key, [Option<&'a Entry>; 2]>;
 
-impl Scene {
-    /// All objects as they were, and as they have become. They differ in what has been written on the stage and in nothing else:
-    /// what others do meanwhile is in both or in neither. Cost: a look at every object.
-    pub(super) fn views(&self) -> (Seen, Seen) {
+impl orch_api::Scene for Scene {
+    fn touched(&self) -> Vec<TouchedObject> {
+        let touched = self.changes.iter().filter_map(|(key, before, after)| {
+            let kinds = self.after.kept_at(key.as_str()).iter();
+            let kind = kinds.into_iter().find(|served| served.entry.form.is_none())?;
+            let object = |kinds: &Kinds, entry: &Option<Entry>| {
+                kinds.of(kind.kind())?.window.reading().read(&entry.as_ref()?.value).ok()
+            };
+            let (before, after) = (object(&self.before, before), object(&self.after, after));
+            Some(TouchedObject { kind: *kind.kind(), before, after })
+        });
+        touched.filter(|object| object.before.is_some() || object.after.is_some()).collect()
+    }
+
+    /// What others do meanwhile is in both or in neither.
+    fn views(&self) -> (Box<dyn View>, Box<dyn View>) {
         let (mut before, mut after) = (Seen::default(), Seen::default());
         for served in self.after.all().iter().filter(|served| served.entry.form.is_none()) {
             let Some(old) = self.before.of(served.kind()) else {
@@ -43,9 +55,11 @@ impl Scene {
             before.add(old, with(old, 0));
             after.add(served, with(served, 1));
         }
-        (before, after)
+        (Box::new(before), Box::new(after))
     }
+}
 
+impl Scene {
     fn written(&self, served: &Served) -> Written<'_> {
         let Ok(place) = served.prefix(None) else { return Written::new() };
         let of_kind = self.changes.iter().filter(|(key, ..)| place.contains(key));
@@ -61,7 +75,7 @@ fn all(served: &Served, wanted: impl Fn(&Key) -> bool) -> Vec<Bytes> {
 
 /// All objects by their kinds.
 #[derive(Default)]
-pub(super) struct Seen(Vec<(Kind, Vec<Bytes>)>);
+struct Seen(Vec<(Kind, Vec<Bytes>)>);
 
 impl Seen {
     fn add(&mut self, served: &Served, objects: Vec<Bytes>) {

@@ -26,28 +26,32 @@ impl<'a> Sight<'a> {
         Self { registry, identity, known: HashMap::new() }
     }
 
-    /// What follows, without what may not be seen: objects whose kind may not be listed where they are, pods where pods may not
-    /// be, and what speaks against nodes. How far it reaches is still told of all, in numbers.
+    /// What follows, without what may not be seen: objects whose kind may not be listed where they are, services and pods where these may
+    /// not be, and what speaks against nodes. How far it reaches is still told of all, in numbers.
     pub(super) fn narrow(&mut self, mut foreseen: Foreseen) -> Foreseen {
+        let foresight = &self.registry.foresight;
+        let services = foresight.services();
         let (shared, local): (Vec<Kind>, Vec<Kind>) =
-            self.registry.foresight.shows().into_iter().partition(|kind| !kind.is_namespaced());
+            foresight.shows().into_iter().partition(|kind| !kind.is_namespaced());
+        foreseen.changes.retain(|change| self.may_see(change));
+        let namespace = |service: &str| service.split('/').next().unwrap_or_default().to_owned();
+        let radius = &mut foreseen.blast_radius;
+        radius
+            .services_affected
+            .retain(|service| services.as_ref().is_none_or(|kind| self.may_list(kind, &namespace(service))));
         let sees_shared = self.may_list_all(&shared, "");
         if sees_shared && self.may_list_all(&local, "") {
             return foreseen;
         }
-        foreseen.changes.retain(|change| self.may_see(change));
         foreseen.placements.retain(|Placement { namespace, .. }| self.may_list_all(&local, namespace));
         foreseen.evictions.retain(|Eviction { namespace, .. }| self.may_list_all(&local, namespace));
-        let namespace = |service: &str| service.split('/').next().unwrap_or_default().to_owned();
-        let radius = &mut foreseen.blast_radius;
-        radius.services_affected.retain(|service| self.may_list_all(&local, &namespace(service)));
         if !sees_shared {
             foreseen.placements.iter_mut().for_each(|placement| placement.reasons.clear());
             // A pod that may be seen says where it is.
             let came = foreseen.placements.iter().map(|placement| &placement.node);
             let went = foreseen.evictions.iter().map(|eviction| &eviction.node);
             let told: BTreeSet<&String> = came.chain(went).collect();
-            radius.nodes_touched.retain(|node| told.contains(node));
+            foreseen.blast_radius.nodes_touched.retain(|node| told.contains(node));
         }
         foreseen
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use orch_api::plan::PlanTarget;
-use orch_api::{Object as _, Request, Status, Verb};
+use orch_api::{Object as _, Reason, Request, Status, Verb};
 use orch_store::{Key, Overlay, Revision};
 use tokio::sync::Mutex;
 
@@ -16,9 +16,13 @@ use crate::authz::Gate;
 use crate::cache::{Cache, Follower, Note};
 use crate::definitions::Definitions;
 use crate::kinds::{KindTable, Kinds, Served};
+use crate::policies::Notices;
 use crate::references;
 use crate::registry::{Answer, Call, Registry, Via};
 use crate::status::from_store;
+
+/// How many bytes of objects may be on a stage, as they were and as they have become: what is only looked at fits into no transaction.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
 
 /// What everything was at one revision, and what requests have made of it since. Nobody else sees that. Everything that verbs
 /// look at is here in a form of its own that has the changes: objects, kinds, rights, rules.
@@ -38,6 +42,8 @@ pub(super) struct Asker<'a> {
     pub(super) manager: &'a str,
     /// Why, in the plan's words.
     pub(super) reason: &'a str,
+    /// Where it is put what rules have to say for the audit record of whoever asks.
+    pub(super) notices: &'a Notices,
 }
 
 /// What has become of one request.
@@ -110,7 +116,9 @@ impl Stage {
                 target.name = call.object()?.0.name().to_owned();
             }
             let key = call.kind.key(call.namespace(), &target.name)?;
-            let mut answer = self.registry.serve(&call).await?;
+            let answer = self.registry.serve(&call).await;
+            asker.notices.annotate(call.notices.annotations());
+            let mut answer = answer?;
             self.take_in().await?;
             references::warn(&self.registry, &call, &mut answer).await?;
             let mut warnings = call.notices.warnings();
@@ -139,7 +147,9 @@ impl Stage {
         for batch in self.overlay.commits_after(self.registry.cache.reached()).await {
             self.registry.cache.take_in(batch, &mut definitions).await.map_err(from_store)?;
         }
-        Ok(())
+        // Who comes next looks at what has become of them.
+        self.overlay.forget().await;
+        check_room(self.overlay.bytes().await)
     }
 
     /// What has happened so far, and what is there beside it.
@@ -147,6 +157,21 @@ impl Stage {
         let changes = self.overlay.changes().await;
         Scene { before: self.before.clone(), after: self.registry.kinds.now(), changes }
     }
+
+    /// Whether there is no room for more.
+    pub(super) async fn is_full(&self) -> bool {
+        check_room(self.overlay.bytes().await).is_err()
+    }
+}
+
+/// # Errors
+/// 413 if so many bytes are too many.
+fn check_room(bytes: usize) -> Result<(), Status> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    let message = format!("the objects of a plan may have {MAX_BYTES} bytes: make several plans");
+    Err(Status::failure(Reason::RequestEntityTooLarge, message))
 }
 
 fn target(call: &Call) -> PlanTarget {

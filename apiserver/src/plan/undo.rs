@@ -183,9 +183,14 @@ impl Undone {
         let is_replaced = now.is_some() && !is_same;
         let (what, now) = (What::of(head.verb, before, after), now.filter(|_| is_same));
         let mut undone = Self { kind, target, what, now, is_replaced, since: Vec::new() };
-        if let What::Removed(before) = &mut undone.what {
-            owners::keep(before, &gone).map_err(|why| undone.refused(&why))?;
-        }
+        let kept = match &mut undone.what {
+            What::Removed(before) => owners::keep(before, &gone),
+            What::Altered { before, after } if owners::references(before) != owners::references(after) => {
+                owners::keep(before, &gone)
+            }
+            _ => Ok(()),
+        };
+        kept.map_err(|why| undone.refused(&why))?;
         if let (What::Made(after), Some(now)) = (&undone.what, &undone.now) {
             undone.since = changed_since(stage, record, has_status, [after, now]).await?;
         }
@@ -308,15 +313,25 @@ async fn changed_since(
     if !differing.is_empty()
         && let Some(by_people) = lineage::changed_since(stage, change).await?
     {
-        let is_in = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
-        differing.retain(|path| by_people.iter().any(|changed| is_in(path, changed)));
+        differing.retain(|path| by_people.iter().any(|changed| is_in(path, changed) || is_in(changed, path)));
     }
     Ok(differing)
+}
+
+/// Whether a field is one that another path leads to, or a part of that.
+fn is_in(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_in_what_it_is_a_part_of_and_in_nothing_of_a_similar_name() {
+        assert!(is_in("data.a", "data") && is_in("data", "data") && is_in("spec.list[0].a", "spec.list"));
+        assert!(!is_in("data.ab", "data.a") && !is_in("data", "data.a"));
+    }
 
     #[test]
     fn what_a_change_did_is_not_guessed_from_what_is_missing() {

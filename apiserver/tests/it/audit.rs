@@ -1,12 +1,15 @@
 //! The audit log: what is in it, what never is, and what becomes of it when the disk is full.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use orch_admission::Policies;
 use orch_apiserver::{Audit, AuditFile, AuditLevel, AuditLog, AuditPolicy, AuditRule};
 use serde_json::{Value, json};
 
 use crate::host::{DEADLINE, Host, MAPS, map, text};
+use crate::plans::applied;
 
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 
@@ -87,6 +90,47 @@ async fn a_write_is_recorded_with_who_what_and_how_it_went() {
     );
     assert_eq!(line["annotations"], json!({"orch.dev/dry-run": "true"}));
     assert!(lines(&file.path).iter().all(|line| line["verb"] != "list"), "reads are not recorded");
+}
+
+#[tokio::test]
+async fn what_is_merely_asked_is_recorded_without_what_it_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = file(directory.path());
+    let host = host(file.clone(), everything()).await;
+    let asked = json!({"spec": {"changes": [], "note": "hush"}});
+    host.post("/apis/orch.dev/v1/simulations", asked).await.is(400);
+    let line = found(&file.path, |line| line["objectRef"]["resource"] == "simulations").await;
+    assert_eq!((&line["verb"], &line["responseStatus"]["code"]), (&json!("create"), &json!(400)));
+    assert!(line["level"] == "Metadata" && line.get("requestObject").is_none(), "{line}");
+}
+
+#[tokio::test]
+async fn what_policies_say_of_the_changes_of_a_plan_is_recorded_of_whoever_applies_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = file(directory.path());
+    let audit = Audit { log: AuditLog::open(file.clone()).unwrap(), policy: AuditPolicy::default() };
+    let host = Host::with(|config| {
+        config.audit = Some(audit);
+        config.admission = Arc::new(Policies::new());
+    })
+    .await;
+    host.make_namespace("default").await;
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let rules =
+        json!([{"apiGroups": [""], "apiVersions": ["*"], "operations": ["*"], "resources": ["configmaps"]}]);
+    let rule = json!({"metadata": {"name": "blue"}, "spec": {
+        "matchConstraints": {"resourceRules": rules},
+        "validations": [{"expression": "object.data.colour == 'blue'", "message": "not blue"}],
+    }});
+    host.post(&format!("{group}/validatingadmissionpolicies"), rule).await.is(201);
+    let binding =
+        json!({"metadata": {"name": "blue"}, "spec": {"policyName": "blue", "validationActions": ["Audit"]}});
+    host.post(&format!("{group}/validatingadmissionpolicybindings"), binding).await.is(201);
+    let plan = host.plan(json!([applied(map("a", json!({"colour": "red"})))])).await;
+    host.apply_plan(&plan).await.is(200);
+    let line = found(&file.path, |line| line["objectRef"]["subresource"] == "apply").await;
+    let annotations = line["annotations"].to_string();
+    assert!(annotations.contains("validation_failure") && annotations.contains("not blue"), "{line}");
 }
 
 #[tokio::test]

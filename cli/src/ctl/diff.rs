@@ -53,9 +53,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     let mut spans = BTreeMap::<String, Span>::new();
     let mut changes = Changes::selected(session, &wanted.query()).await?;
     while let Some(change) = changes.next().await? {
-        let time = change["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
-        if time.is_some_and(|time| time < from) {
-            break;
+        match Age::of(&change, from) {
+            Age::Counts => {}
+            Age::Before => continue,
+            Age::LongBefore => break,
         }
         if is_gap(&change) {
             print(&entry(&change))?;
@@ -69,6 +70,33 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<ExitCode, Failu
     let text: String = spans.iter().filter_map(|(place, span)| span.told(place, args.status)).collect();
     print(if text.is_empty() { "nothing has changed\n" } else { &text })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far the clocks of several servers are apart at most: changes come in the order of their revisions.
+const APART: SignedDuration = SignedDuration::from_mins(10);
+
+/// When a change was.
+#[derive(Debug, PartialEq)]
+enum Age {
+    Counts,
+    /// Too early; one that is further back may still count.
+    Before,
+    /// So early that nothing further back counts.
+    LongBefore,
+}
+
+impl Age {
+    fn of(change: &Value, from: Timestamp) -> Self {
+        let time = change["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+        // Of what is missing it is not always known when it was.
+        let time = time.filter(|time| *time > Timestamp::UNIX_EPOCH);
+        let long_before = from.checked_sub(APART).unwrap_or(Timestamp::MIN);
+        match time {
+            Some(time) if time < long_before && !is_gap(change) => Self::LongBefore,
+            Some(time) if time < from => Self::Before,
+            _ => Self::Counts,
+        }
+    }
 }
 
 /// The objects that are compared.
@@ -205,6 +233,17 @@ mod tests {
         newest_first.iter().for_each(|change| span.reach(change, false));
         let text = span.told("default/note/a", false)?;
         Some(anstream::adapter::strip_str(&text).to_string())
+    }
+
+    #[test]
+    fn clocks_differ_and_of_what_is_missing_it_is_not_always_known_when_it_was() {
+        let from = "2026-01-31T12:00:00Z".parse().unwrap();
+        let age = |verb: &str, time: &str| Age::of(&json!({"verb": verb, "time": time}), from);
+        assert_eq!(age("updated", "2026-01-31T12:00:00Z"), Age::Counts);
+        assert_eq!(age("updated", "2026-01-31T11:59:00Z"), Age::Before);
+        assert_eq!(age("updated", "2026-01-31T11:49:00Z"), Age::LongBefore);
+        assert_eq!(age("missed", "2026-01-31T11:49:00Z"), Age::Before);
+        assert_eq!(age("missed", "1970-01-01T00:00:00Z"), Age::Counts);
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl Heap {
         let Some(Item { kind, metadata }) = self.forget(uid) else { return };
         let key = ObjectKey::of(&metadata);
         match kind {
-            Pod::KIND => future.remove_pod(&key, because),
+            Pod::KIND if future.pods.contains_key(&key) => future.remove_pod(&key, because),
             _ if !self.told.contains(uid) => future.tell(&kind, &metadata, ChangeAction::Deleted, because),
             _ => {}
         }

@@ -1,11 +1,10 @@
 //! [`Future`]: a copy of the world, in which what follows happens.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use orch_api::plan::{ChangeAction, Eviction, ObjectChange, Placement, PlanTarget};
-use orch_api::{Kind, Metadata, OwnerReference, Resource, Time, View};
+use orch_api::{Kind, Metadata, OwnerReference, Resource, Scene, Time, View};
 use orch_controller_runtime::ObjectKey;
 use orch_ontology::{Node, Pod, Service, Workload};
 use serde::Deserialize;
@@ -37,8 +36,13 @@ pub(super) struct Future {
     pub(super) touched: Vec<Touched>,
     /// A simulation supposes more than what the changes have touched.
     pub(super) supposes: bool,
-    /// How many pods workloads have made.
+    /// How many pods workloads have made, and each of them.
     pub(super) made: usize,
+    pub(super) made_by: BTreeMap<ObjectKey, usize>,
+    /// How many pods have been looked at while workloads were settled.
+    pub(super) looked: usize,
+    /// How many pods would still come and go that have not been looked for.
+    pub(super) omitted: usize,
     /// Workloads that may have something to do.
     pub(super) unsettled: BTreeSet<ObjectKey>,
     /// Pods that were on a node before anything happened, by uid.
@@ -48,6 +52,7 @@ pub(super) struct Future {
     pub(super) came: Vec<Arc<Pod>>,
     pub(super) changes: Vec<ObjectChange>,
     pub(super) placements: Vec<Placement>,
+    pub(super) unplaced: Unplaced,
     pub(super) evictions: Vec<Eviction>,
 }
 
@@ -70,12 +75,16 @@ impl Future {
             touched,
             supposes: false,
             made: 0,
+            made_by: BTreeMap::new(),
+            looked: 0,
+            omitted: 0,
             unsettled: BTreeSet::new(),
             ran: BTreeMap::new(),
             gone: Vec::new(),
             came: Vec::new(),
             changes: Vec::new(),
             placements: Vec::new(),
+            unplaced: Unplaced::default(),
             evictions: Vec::new(),
         };
         future.look_back(before);
@@ -109,6 +118,7 @@ impl Future {
             because: because.to_owned(),
         });
         self.unsettled.extend(orch_controller_runtime::managing::<Workload>(&pod.metadata));
+        self.unplaced.forget(&ObjectKey::of(&pod.metadata));
         self.gone.push(pod.clone());
     }
 
@@ -134,29 +144,57 @@ impl Future {
     }
 }
 
-/// The objects that differ between two views, as they were and as they have become. What has not been written is the very same
-/// bytes, which costs a comparison of addresses.
-pub(super) fn touched(before: &dyn View, after: &dyn View) -> Vec<Touched> {
-    let mut all = Vec::new();
-    for kind in after.kinds() {
-        let (old, new) = (before.objects(&kind), after.objects(&kind));
-        let (old, new) = (differing(&kind, &old, &new), differing(&kind, &new, &old));
-        let mut new: BTreeMap<ObjectKey, Item> =
-            new.into_iter().map(|item| (ObjectKey::of(&item.metadata), item)).collect();
-        for item in old {
-            let now = new.remove(&ObjectKey::of(&item.metadata));
-            all.push((Some(item), now));
-        }
-        all.extend(new.into_values().map(|item| (None, Some(item))));
-    }
-    all
+/// Pods that fit nowhere, and what speaks against the nodes.
+#[derive(Default)]
+pub(super) struct Unplaced {
+    /// Why, in one sentence.
+    pods: BTreeMap<ObjectKey, String>,
+    /// What speaks against each node, by that sentence: it is the same for many pods, and as long as there are nodes.
+    reasons: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
-fn differing(kind: &Kind, these: &[Bytes], those: &[Bytes]) -> Vec<Item> {
-    let place = |bytes: &Bytes| (bytes.as_ptr() as usize, bytes.len());
-    let known: HashSet<(usize, usize)> = those.iter().map(place).collect();
-    let other = these.iter().filter(|bytes| !known.contains(&place(bytes)));
-    other.filter_map(|object| item(kind, object)).collect()
+impl Unplaced {
+    /// Of how many nodes at most it is told what speaks against them; of all of them for the first pod.
+    const EXPLAINED: usize = 1_000;
+
+    pub(super) fn put(&mut self, key: ObjectKey, why: &orch_scheduler::Placement) {
+        let message = why.message();
+        let explained: usize = self.reasons.values().map(BTreeMap::len).sum();
+        if explained < Self::EXPLAINED && !self.reasons.contains_key(&message) {
+            let reasons = why.reasons().map(|(node, reasons)| (node.to_owned(), reasons)).collect();
+            self.reasons.insert(message.clone(), reasons);
+        }
+        self.pods.insert(key, message);
+    }
+
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
+        self.pods.remove(key);
+    }
+
+    pub(super) fn contains(&self, key: &ObjectKey) -> bool {
+        self.pods.contains_key(key)
+    }
+
+    pub(super) fn told(mut self) -> impl Iterator<Item = Placement> {
+        self.pods.into_iter().map(move |(key, message)| Placement {
+            namespace: key.namespace,
+            pod: key.name,
+            reasons: self.reasons.remove(&message).unwrap_or_default(),
+            message,
+            ..Placement::default()
+        })
+    }
+}
+
+/// What the changes have touched, as far as it can be read.
+pub(super) fn touched(scene: &dyn Scene) -> Vec<Touched> {
+    let sides = scene.touched().into_iter().map(|object| {
+        [object.before, object.after].map(|side| side.and_then(|side| item(&object.kind, &side)))
+    });
+    sides
+        .map(|[before, after]| (before, after))
+        .filter(|(before, after)| before.is_some() || after.is_some())
+        .collect()
 }
 
 /// As much as an [`Item`] says of an object. Everything else, which is most of it, is not read.

@@ -18,12 +18,13 @@ mod tests;
 use bytes::Bytes;
 use jiff::Timestamp;
 use orch_api::{
-    Body, Foreseen, Foresight, Kind, MediaType, Params, Request, Resource as _, Status, Target, Verb, View,
+    Body, Drain, FieldQuery, Foreseen, Foresight, Kind, MediaType, Params, Request, Resource as _, Scene,
+    Status, Target, Verb, View,
 };
 use orch_ontology::{Node, Pod, Service, Workload};
 use serde_json::{Value, json};
 
-use future::{Future, Item, Touched, objects, touched};
+use future::{Future, Item, Touched, touched};
 
 /// Foresees by the decisions of the garbage collector, the node, workload and custom resource controllers, the pod collector and the
 /// scheduler.
@@ -35,34 +36,36 @@ impl Foresight for ControllersForesight {
         vec![Node::KIND, Pod::KIND]
     }
 
-    fn drain(&self, node: &str, view: &dyn View) -> Result<Vec<Request>, Status> {
-        // Whether there is such a node is told by the first request, to who may ask.
-        let pods: Vec<Pod> = objects(view, &Pod::KIND);
-        let there = pods.iter().filter(|pod| pod.node_name() == Some(node));
-        let running = there.filter(|pod| !pod.is_terminating() && !pod.is_terminal());
-        Ok(std::iter::once(cordon(node)).chain(running.map(eviction)).collect())
+    fn services(&self) -> Option<Kind> {
+        Some(Service::KIND)
     }
 
-    fn foresee(&self, before: &dyn View, after: &dyn View, now: Timestamp) -> Foreseen {
-        let touched = touched(before, after);
+    fn drain(&self, node: &str) -> Result<Drain, Status> {
+        Ok(Drain { cordon: cordon(node), kind: Pod::KIND, there: FieldQuery::equals("spec.nodeName", node) })
+    }
+
+    fn evictions(&self, there: &[Bytes]) -> Vec<Request> {
+        let pods = there.iter().filter_map(|pod| serde_json::from_slice::<Pod>(pod).ok());
+        let running = pods.filter(|pod| !pod.is_terminating() && !pod.is_terminal());
+        running.map(|pod| eviction(&pod)).collect()
+    }
+
+    fn foresee(&self, scene: &dyn Scene, now: Timestamp) -> Foreseen {
+        let touched = touched(scene);
         if !concerns_controllers(&touched) {
             return Foreseen::default();
         }
-        let mut future = Future::new(before, after, touched);
-        future.unfold(after, now);
+        let (before, after) = scene.views();
+        let mut future = Future::new(&*before, &*after, touched);
+        future.unfold(&*after, now);
         future.told()
     }
 
-    fn suppose(
-        &self,
-        spec: &Value,
-        before: &dyn View,
-        after: &dyn View,
-        now: Timestamp,
-    ) -> Result<Foreseen, Status> {
-        let mut future = Future::new(before, after, touched(before, after));
+    fn suppose(&self, spec: &Value, scene: &dyn Scene, now: Timestamp) -> Result<Foreseen, Status> {
+        let (before, after) = scene.views();
+        let mut future = Future::new(&*before, &*after, touched(scene));
         suppose::suppose(&mut future, spec)?;
-        future.unfold(after, now);
+        future.unfold(&*after, now);
         Ok(future.told())
     }
 }

@@ -19,8 +19,10 @@ impl Future {
             nodes_touched: self.nodes_touched(),
             services_affected: self.services_affected(),
         };
-        let Self { changes, placements, evictions, .. } = self;
-        Foreseen { changes, placements, evictions, blast_radius }
+        let Self { changes, placements, unplaced, evictions, omitted, .. } = self;
+        // What fits nowhere matters most, and not all may be told one by one.
+        let placements = unplaced.told().chain(placements).collect();
+        Foreseen { changes, placements, evictions, blast_radius, omitted }
     }
 
     fn count(&self, action: ChangeAction) -> i32 {

@@ -8,20 +8,23 @@ use jiff::Timestamp;
 use orch_api::Resource as _;
 use orch_api::labels::Labels;
 use orch_api::plan::{ChangeAction, Placement};
-use orch_controller_runtime::{Action, ObjectKey, Planner as _, Write};
+use orch_controller_runtime::{Action, ObjectKey, Plan, Planner as _, Write};
 use orch_ontology::{Pod, Workload, labels};
 use orch_scheduler::{Snapshot, place};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::future::Future;
 use crate::scheduler::is_waiting;
 use crate::workload::{PodView, Workloads, World, template_hash};
 
-/// How often a workload is looked at: each time brings it nearer to what it wants.
-const STEPS: usize = 10_000;
-
 /// How many new pods are foreseen. More are left to the controllers.
 const MADE: usize = 5_000;
+
+/// How many pods are looked at, over and over as workloads are settled step by step. What takes more is left to the controllers.
+const LOOKED: usize = 2_000_000;
+
+/// A rollout in whose way nothing stands takes as many steps as this, however small those are that the controller takes.
+const STRIDES: i32 = 20;
 
 /// Lets everything come to rest.
 pub(super) fn settle(future: &mut Future, now: Timestamp) {
@@ -30,11 +33,22 @@ pub(super) fn settle(future: &mut Future, now: Timestamp) {
         snapshot.set_node(node);
     });
     future.pods.values().for_each(|pod| drop(snapshot.set_pod(pod)));
-    place_waiting(future, &mut snapshot);
-    while let Some(key) = future.unsettled.pop_first() {
-        let steps = Steps { key, made: 0 };
-        steps.take(future, &mut snapshot, now);
+    loop {
+        let gone = future.gone.len();
+        place_waiting(future, &mut snapshot);
+        while let Some(key) = future.unsettled.pop_first() {
+            let steps = Steps { key, hurries: true };
+            steps.take(future, &mut snapshot, now);
+        }
+        // In the room that has become free there may be place for those that wait.
+        if future.gone.len() == gone || is_worn_out(future) {
+            return;
+        }
     }
+}
+
+fn is_worn_out(future: &Future) -> bool {
+    future.made >= MADE || future.looked >= LOOKED
 }
 
 /// Pods that wait for a node: those that the changes make, and those for which there may be room now.
@@ -42,40 +56,55 @@ fn place_waiting(future: &mut Future, snapshot: &mut Snapshot) {
     let made = future.touched.iter().filter(|(before, _)| before.is_none());
     let made: HashSet<&str> =
         made.filter_map(|(_, after)| Some(after.as_ref()?.metadata.uid.as_str())).collect();
+    future.looked += future.pods.len();
     let waiting = future.pods.values().filter(|pod| is_waiting(pod));
     let waiting: Vec<(Arc<Pod>, bool)> =
         waiting.map(|pod| (pod.clone(), made.contains(pod.metadata.uid.as_str()))).collect();
     let nothing_moved = future.touched.is_empty() && future.gone.is_empty() && !future.supposes;
+    let mut stuck = HashSet::new();
     for (pod, is_new) in waiting {
-        if nothing_moved && !is_new {
+        let is_told = future.unplaced.contains(&ObjectKey::of(&pod.metadata));
+        let kin = kin(&pod);
+        let is_stuck = (is_told || !is_new) && kin.as_ref().is_some_and(|kin| stuck.contains(kin));
+        if is_stuck || nothing_moved && !is_new {
             continue;
         }
-        put(future, snapshot, pod, is_new);
+        let placement = place(snapshot, &pod);
+        if put(future, snapshot, &pod, &placement, is_new || is_told) {
+            future.unsettled.extend(orch_controller_runtime::managing::<Workload>(&pod.metadata));
+        } else {
+            stuck.extend(kin);
+        }
     }
 }
 
-/// Places a pod. Answers whether it fits somewhere. That one which has waited before still does is no news.
-fn put(future: &mut Future, snapshot: &mut Snapshot, pod: Arc<Pod>, is_news: bool) -> bool {
-    let placement = place(snapshot, &pod);
-    let (namespace, name) = (pod.metadata.namespace().to_owned(), pod.metadata.name.clone());
+/// Those of one template, of which none fits where another does not: owner and template.
+fn kin(pod: &Pod) -> Option<(String, String)> {
+    let template = pod.metadata.labels.get(labels::TEMPLATE_HASH)?;
+    Some((pod.metadata.controller()?.uid.clone(), template.clone()))
+}
+
+/// Puts a pod where it is to go. Answers whether it fits somewhere. That one which has waited before still does is no news.
+fn put(
+    future: &mut Future,
+    snapshot: &mut Snapshot,
+    pod: &Arc<Pod>,
+    placement: &orch_scheduler::Placement,
+    is_news: bool,
+) -> bool {
+    let key = ObjectKey::of(&pod.metadata);
     let Some(node) = placement.node.clone() else {
         if is_news {
-            let reasons = placement.reasons().map(|(node, reasons)| (node.to_owned(), reasons)).collect();
-            let message = placement.message();
-            future.placements.push(Placement {
-                namespace,
-                pod: name,
-                message,
-                reasons,
-                ..Placement::default()
-            });
+            future.unplaced.put(key, placement);
         }
         return false;
     };
-    snapshot.assume(&pod, &node);
-    let running = Arc::new(running(&pod, &node));
+    snapshot.assume(pod, &node);
+    let running = Arc::new(running(pod, &node));
+    let (namespace, name) = (pod.metadata.namespace().to_owned(), pod.metadata.name.clone());
     future.placements.push(Placement { namespace, pod: name, node, ..Placement::default() });
-    future.pods.insert(ObjectKey::of(&running.metadata), running.clone());
+    future.unplaced.forget(&key);
+    future.pods.insert(key, running.clone());
     future.came.push(running);
     true
 }
@@ -96,8 +125,8 @@ fn running(pod: &Pod, node: &str) -> Pod {
 /// The way of one workload to what it wants.
 struct Steps {
     key: ObjectKey,
-    /// How many pods it has made.
-    made: usize,
+    /// As long as all that it makes fits somewhere, it takes larger steps than the controller does: they end in the same.
+    hurries: bool,
 }
 
 impl Steps {
@@ -106,85 +135,110 @@ impl Steps {
         let uid = &workload.metadata.uid;
         let of_it = |pod: &&Arc<Pod>| pod.metadata.controller().is_some_and(|owner| owner.uid == *uid);
         let pods = future.pods.values().filter(of_it).map(|pod| PodView::of(pod)).collect();
+        future.looked += future.pods.len();
         let mut world = World { workload, pods };
-        for _ in 0..STEPS {
-            if future.made >= MADE {
-                return;
-            }
-            let plan = Workloads::plan(&world, now);
-            let moves = plan
-                .writes
-                .iter()
-                .filter(|write| self.carry_out(future, snapshot, &mut world, write))
-                .count();
-            if moves == 0 {
+        let hash = template_hash(&world.workload.spec.template);
+        while !is_worn_out(future) {
+            future.looked += world.pods.len();
+            let plan = self.plan(&mut world, now);
+            if !self.carry_out(future, snapshot, &mut world, &hash, &plan.writes) {
                 return;
             }
         }
+        future.omitted += left(&world, &hash);
     }
 
-    /// Does what the controller writes, in the future and in what the workload sees of it. Answers whether pods have come or gone.
+    /// What the controller does next.
+    fn plan(&self, world: &mut World, now: Timestamp) -> Plan {
+        let replicas = world.workload.spec.replicas.unwrap_or(1);
+        let own = world.workload.spec.update.max_surge;
+        if self.hurries {
+            world.workload.spec.update.max_surge = Some(own.unwrap_or(1).max(replicas / STRIDES));
+        }
+        let plan = Workloads::plan(world, now);
+        world.workload.spec.update.max_surge = own;
+        plan
+    }
+
+    /// Does what the controller writes, in the future and in what the workload sees of it. Answers whether that leads anywhere: pods have
+    /// come or gone, or smaller steps are to be taken.
     fn carry_out(
         &mut self,
         future: &mut Future,
         snapshot: &mut Snapshot,
         world: &mut World,
-        write: &Write,
+        hash: &str,
+        writes: &[Write],
     ) -> bool {
-        match &write.action {
-            Action::Create(object) => match serde_json::from_value::<Pod>(object.clone()) {
-                Ok(pod) => {
-                    let pod = PodView::of(&self.make(future, snapshot, pod));
-                    let place = world.pods.partition_point(|other| other.name < pod.name);
-                    world.pods.insert(place, pod);
-                    true
+        let hurried = self.hurries;
+        let (mut came, mut gone) = (Vec::new(), HashSet::new());
+        for write in writes {
+            match &write.action {
+                // What comes after one that does not fit is made in smaller steps, as far as it is at all.
+                Action::Create(_) if hurried != self.hurries || future.made >= MADE => {}
+                Action::Create(object) => {
+                    let pod = serde_json::from_value::<Pod>(object.clone()).ok();
+                    came.extend(pod.and_then(|pod| self.make(future, snapshot, pod)));
                 }
-                Err(_) => false,
-            },
-            Action::Delete { uid, .. } => {
-                snapshot.remove_pod(uid);
-                let because = why_deleted(&world.workload, future.pods.get(&write.key()));
-                future.remove_pod(&write.key(), &because);
-                world.pods.retain(|pod| pod.uid != *uid);
-                true
-            }
-            Action::Merge(patch) => {
-                let annotations = patch["metadata"]["annotations"].clone();
-                if let Ok(annotations) = serde_json::from_value::<Labels>(annotations) {
-                    world.workload.metadata.annotations.extend(annotations);
-                    future.workloads.insert(self.key.clone(), world.workload.clone());
+                Action::Delete { uid, .. } => {
+                    snapshot.remove_pod(uid);
+                    let because = why_deleted(&self.key, hash, future.pods.get(&write.key()));
+                    future.remove_pod(&write.key(), &because);
+                    gone.insert(uid.clone());
                 }
-                false
+                Action::Merge(patch) => self.annotate(future, world, patch),
+                _ => {}
             }
-            _ => false,
+        }
+        let leads_on = !came.is_empty() || !gone.is_empty() || hurried != self.hurries;
+        world.pods.retain(|pod| !gone.contains(&pod.uid));
+        world.pods.extend(came);
+        world.pods.sort_by(|one, other| one.name.cmp(&other.name));
+        leads_on
+    }
+
+    fn annotate(&self, future: &mut Future, world: &mut World, patch: &Value) {
+        let annotations = patch["metadata"]["annotations"].clone();
+        if let Ok(annotations) = serde_json::from_value::<Labels>(annotations) {
+            world.workload.metadata.annotations.extend(annotations);
+            future.workloads.insert(self.key.clone(), world.workload.clone());
         }
     }
 
     /// A new pod of the workload, under a name that tells that it is one: its real name is given when it is made. Answers what has
-    /// become of it.
-    fn make(&mut self, future: &mut Future, snapshot: &mut Snapshot, mut pod: Pod) -> Arc<Pod> {
-        self.made += 1;
-        future.made += 1;
-        pod.metadata.name = format!("{}+{}", self.key.name, self.made);
-        pod.metadata.uid = format!("{}+{}", self.key, self.made);
+    /// become of it; none if it is not made because it fits nowhere, and its workload is in a hurry no more.
+    fn make(&mut self, future: &mut Future, snapshot: &mut Snapshot, mut pod: Pod) -> Option<PodView> {
+        let number = future.made_by.get(&self.key).copied().unwrap_or_default() + 1;
+        pod.metadata.name = format!("{}+{number}", self.key.name);
+        pod.metadata.uid = format!("{}+{number}", self.key);
         pod.prepare(None);
+        let pod = Arc::new(pod);
+        let placement = place(snapshot, &pod);
+        if placement.node.is_none() && std::mem::take(&mut self.hurries) {
+            return None;
+        }
+        future.made_by.insert(self.key.clone(), number);
+        future.made += 1;
         let because = format!("Workload {} wants it", self.key.name);
         future.tell(&Pod::KIND, &pod.metadata, ChangeAction::Created, &because);
         let key = ObjectKey::of(&pod.metadata);
-        let pod = Arc::new(pod);
         future.pods.insert(key.clone(), pod.clone());
-        put(future, snapshot, pod.clone(), true);
-        future.pods.get(&key).cloned().unwrap_or(pod)
+        put(future, snapshot, &pod, &placement, true);
+        Some(PodView::of(future.pods.get(&key).unwrap_or(&pod)))
     }
 }
 
-fn why_deleted(workload: &Workload, pod: Option<&Arc<Pod>>) -> String {
-    let name = &workload.metadata.name;
-    let now = template_hash(&workload.spec.template);
+/// How many pods are still to come or to go.
+fn left(world: &World, hash: &str) -> usize {
+    let wanted = usize::try_from(world.workload.spec.replicas.unwrap_or(1)).unwrap_or_default();
+    let new = world.pods.iter().filter(|pod| pod.template_hash == hash).count();
+    wanted.abs_diff(new) + (world.pods.len() - new)
+}
+
+fn why_deleted(workload: &ObjectKey, hash: &str, pod: Option<&Arc<Pod>>) -> String {
+    let name = &workload.name;
     match pod.and_then(|pod| pod.metadata.labels.get(labels::TEMPLATE_HASH)) {
-        Some(of_pod) if *of_pod != now => {
-            format!("Workload {name} replaces it by one of its new template")
-        }
+        Some(of_pod) if of_pod != hash => format!("Workload {name} replaces it by one of its new template"),
         _ => format!("Workload {name} wants fewer"),
     }
 }

@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use orch_api::{Foreseen, Foresight as _, Kind, View};
+use orch_api::plan::ChangeAction;
+use orch_api::{Drain, Foreseen, Foresight as _, Kind, Object as _, Scene, TouchedObject, View};
 use orch_ontology::KINDS;
 use serde_json::{Value, json};
 
@@ -46,6 +47,25 @@ impl View for Things {
     }
 }
 
+/// Objects before and after changes.
+struct Changed<'a>(&'a Things, &'a Things);
+
+impl Scene for Changed<'_> {
+    fn touched(&self) -> Vec<TouchedObject> {
+        let places: BTreeSet<_> = self.0.0.keys().chain(self.1.0.keys()).collect();
+        let touched = places.into_iter().map(|place| {
+            let kind = self.1.kinds().into_iter().find(|kind| kind.name == place.0).unwrap();
+            let [before, after] = [self.0, self.1].map(|things| things.0.get(place).cloned());
+            TouchedObject { kind, before, after }
+        });
+        touched.filter(|object| object.before != object.after).collect()
+    }
+
+    fn views(&self) -> (Box<dyn View>, Box<dyn View>) {
+        (Box::new(self.0.clone()), Box::new(self.1.clone()))
+    }
+}
+
 fn node(name: &str, pods: u32) -> Value {
     json!({
         "kind": "Node", "metadata": {"name": name, "uid": name},
@@ -55,8 +75,13 @@ fn node(name: &str, pods: u32) -> Value {
 }
 
 fn workload(replicas: u32, image: &str) -> Value {
+    workload_of("web", replicas, image)
+}
+
+fn workload_of(name: &str, replicas: u32, image: &str) -> Value {
+    let uid = if name == "web" { "w" } else { name };
     json!({
-        "kind": "Workload", "metadata": {"name": "web", "namespace": "default", "uid": "w", "generation": 1},
+        "kind": "Workload", "metadata": {"name": name, "namespace": "default", "uid": uid, "generation": 1},
         "spec": {"replicas": replicas, "update": {"maxSurge": 1, "maxUnavailable": 0}, "template": {
             "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image}]},
         }},
@@ -109,7 +134,7 @@ fn now() -> Timestamp {
 }
 
 fn foresee(before: &Things, after: &Things) -> Foreseen {
-    ControllersForesight.foresee(before, after, now())
+    ControllersForesight.foresee(&Changed(before, after), now())
 }
 
 fn placed(foreseen: &Foreseen) -> Vec<String> {
@@ -145,7 +170,67 @@ fn new_replicas_are_placed_by_the_scheduler_and_what_fits_nowhere_says_why() {
 fn of_very_many_new_pods_some_are_foreseen() {
     let before = things();
     let foreseen = foresee(&before, &before.with(workload(6_000, "a")));
-    assert_eq!(foreseen.placements.len(), 5_000);
+    assert_eq!((foreseen.placements.len(), foreseen.omitted), (5_000, 998));
+    let reasons: usize = foreseen.placements.iter().map(|placement| placement.reasons.len()).sum();
+    assert_eq!(reasons, 2, "what speaks against a node is told once");
+}
+
+#[test]
+fn every_pod_of_a_large_workload_is_seen_replaced() {
+    let mut before = Things::default();
+    let (many, nodes) = (1_000, 10);
+    for n in 0..nodes {
+        before.put(node(&format!("n{n}"), 200));
+    }
+    before.put(workload(many, "a"));
+    for n in 0..many {
+        before.put(pod(&format!("web-{n}"), &format!("n{}", n % nodes)));
+    }
+    let foreseen = foresee(&before, &before.with(workload(many, "b")));
+    assert_eq!((foreseen.evictions.len(), placed(&foreseen).len(), foreseen.omitted), (1_000, 1_000, 0));
+    assert_eq!(foreseen.blast_radius.replicas_lost, 0);
+}
+
+#[test]
+fn a_rollout_for_which_there_is_little_room_goes_on_in_it() {
+    let before = (0..40).fold(Things::default().with(node("n1", 41)).with(workload(40, "a")), |all, n| {
+        all.with(pod(&format!("web-{n}"), "n1"))
+    });
+    let foreseen = foresee(&before, &before.with(workload(40, "b")));
+    assert_eq!((foreseen.evictions.len(), foreseen.placements.len()), (40, 40));
+    assert!(foreseen.placements.iter().all(|placement| placement.node == "n1"));
+    let full = before.with(node("n1", 40));
+    let foreseen = foresee(&full, &full.with(workload(40, "b")));
+    assert_eq!((foreseen.evictions.len(), placed(&foreseen).len()), (0, 1), "the first one does not fit");
+}
+
+#[test]
+fn what_waits_is_placed_where_others_leave_whatever_they_are_called() {
+    let pods = |owner: &'static str, many: u32| {
+        (0..many).map(move |n| {
+            let mut pod = pod(&format!("{owner}-{n}"), "n1");
+            pod["metadata"]["ownerReferences"][0]["name"] = owner.into();
+            pod["metadata"]["ownerReferences"][0]["uid"] = owner.into();
+            pod
+        })
+    };
+    for [more, fewer] in [["a", "b"], ["b", "a"]] {
+        let mut before = Things::default().with(node("n1", 6));
+        before.put(workload_of(more, 2, "a"));
+        before.put(workload_of(fewer, 4, "a"));
+        pods(more, 2).chain(pods(fewer, 4)).for_each(|pod| before.put(pod));
+        let after = before.with(workload_of(more, 4, "a")).with(workload_of(fewer, 2, "a"));
+        let foreseen = foresee(&before, &after);
+        assert_eq!(placed(&foreseen), [format!("{more}+1 n1"), format!("{more}+2 n1")]);
+        assert_eq!(foreseen.evictions.len(), 2);
+    }
+    let mut waiting = pod("alone", "");
+    waiting["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    waiting["status"] = json!({"phase": "Pending"});
+    let before = things().with(node("n1", 1)).with(node("n2", 1)).with(waiting);
+    let foreseen = foresee(&before, &before.with(workload(1, "a")));
+    assert_eq!(placed(&foreseen).len(), 1, "one that has waited before, too");
+    assert!(placed(&foreseen)[0].starts_with("alone n"), "{foreseen:?}");
 }
 
 #[test]
@@ -202,20 +287,24 @@ fn an_owner_that_leaves_orphans_behind_takes_nothing_along() {
     web["metadata"]["finalizers"] = json!(["orphan"]);
     let foreseen = foresee(&before, &before.with(web));
     assert_eq!((foreseen.evictions.len(), foreseen.blast_radius.replicas_lost), (0, 0));
-    assert!(foreseen.changes.iter().all(|change| change.action == orch_api::plan::ChangeAction::Changed));
+    assert!(foreseen.changes.iter().all(|change| change.action == ChangeAction::Changed));
     assert_eq!(foreseen.changes.len(), 2);
 }
 
 #[test]
 fn everything_in_a_namespace_goes_with_it() {
     let namespace = json!({"kind": "Namespace", "metadata": {"name": "default", "uid": "ns"}});
-    let before = things().with(namespace.clone());
+    let mut ended = pod("ended", "n1");
+    ended["status"] = json!({"phase": "Succeeded"});
+    let before = things().with(namespace.clone()).with(ended);
     let mut going = namespace;
     going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
     let foreseen = foresee(&before, &before.with(going));
-    assert_eq!(foreseen.changes.len(), 6);
+    assert_eq!(foreseen.changes.len(), 7, "the pod that has ended among them");
     assert!(foreseen.changes.iter().all(|change| change.because == "its namespace default is deleted"));
     assert_eq!(foreseen.evictions.len(), 2);
+    let told = foreseen.changes.iter().filter(|change| change.target.name == "ended");
+    assert_eq!(told.map(|change| change.action).collect::<Vec<_>>(), [ChangeAction::Deleted]);
 }
 
 #[test]
@@ -272,12 +361,15 @@ fn the_objects_of_a_kind_go_with_its_definition_and_what_they_own_goes_along() {
 #[test]
 fn draining_a_node_keeps_pods_off_it_and_moves_those_there() {
     let before = things();
-    let requests = ControllersForesight.drain("n1", &before).unwrap();
-    let told: Vec<String> =
-        requests.iter().map(|request| format!("{} {}", request.verb, request.target)).collect();
+    let Drain { cordon, kind, there } = ControllersForesight.drain("n1").unwrap();
+    let pods = before.objects(&kind).into_iter().filter(|pod| {
+        let pod: Value = serde_json::from_slice(pod).unwrap();
+        there.matches(|field| (field == "spec.nodeName").then(|| pod.text(&["spec", "nodeName"])))
+    });
+    let evictions = ControllersForesight.evictions(&pods.collect::<Vec<_>>());
+    let requests = std::iter::once(&cordon).chain(&evictions);
+    let told: Vec<String> = requests.map(|request| format!("{} {}", request.verb, request.target)).collect();
     assert_eq!(told, ["patch /api/v1/nodes/n1", "create /api/v1/namespaces/default/pods/web-1/eviction"]);
-    let unknown = ControllersForesight.drain("n9", &before).unwrap();
-    assert_eq!(unknown.len(), 1, "the node is asked for like any other, by whoever may");
     let (mut cordoned, mut going) = (node("n1", 3), pod("web-1", "n1"));
     cordoned["spec"] = json!({"unschedulable": true});
     going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
@@ -290,7 +382,7 @@ fn draining_a_node_keeps_pods_off_it_and_moves_those_there() {
 #[test]
 fn nodes_can_be_supposed_lost_and_added_and_workloads_scaled() {
     let things = things();
-    let suppose = |spec: Value| ControllersForesight.suppose(&spec, &things, &things, now());
+    let suppose = |spec: Value| ControllersForesight.suppose(&spec, &Changed(&things, &things), now());
     let lost = suppose(json!({"nodesLost": ["n1"]})).unwrap();
     assert_eq!(evicted(&lost), ["web-1 n1: its node n1 is gone"]);
     assert_eq!(placed(&lost), ["web+1 n2"]);

@@ -18,7 +18,8 @@ pub(super) fn held(
 ) -> Option<HeldRevision> {
     let mut deletes: Vec<InventoryItem> = changes
         .iter()
-        .filter(|change| change.action == ChangeAction::Deleted && change.because.is_empty())
+        .filter(|change| [ChangeAction::Deleted, ChangeAction::Replaced].contains(&change.action))
+        .filter(|change| change.because.is_empty())
         .map(|change| change.target.clone().into())
         .collect();
     let many = deletes.len();

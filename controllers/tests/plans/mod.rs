@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use orch_api::Params;
 use orch_ontology::{
     ClusterRole, ClusterRoleBinding, CustomResourceDefinition, Namespace, Node, Pod, Role, RoleBinding,
-    Workload,
+    Secret, Service, Workload,
 };
 use serde_json::{Value, json};
 
@@ -262,4 +262,42 @@ async fn a_plan_tells_its_maker_of_nothing_that_they_may_not_see_and_of_everythi
     let placement = &told["status"]["placements"][0];
     assert_eq!(placement["message"], "0/1 nodes are available: 1 Too many pods.");
     assert_eq!(placement["reasons"], Value::Null);
+}
+
+#[tokio::test]
+async fn who_may_see_all_pods_and_nodes_is_told_of_nothing_else() {
+    let plane = Plane::start().await;
+    plane.nodes(1).await;
+    plane.create::<Workload>(plane::workload("web", 1)).await;
+    settled(&plane, 1).await;
+    let labels = plane.list::<Pod>().await[0]["metadata"]["labels"].clone();
+    let service = json!({"metadata": {"name": "front", "namespace": "default"},
+        "spec": {"clusterIP": "None", "selector": labels, "ports": [{"port": 80}]}});
+    plane.create::<Service>(service).await;
+    let owned = json!({"metadata": {"name": "hush", "namespace": "default", "ownerReferences": [
+        {"apiVersion": "orch.dev/v1", "kind": "Workload", "name": "web",
+         "uid": plane.get::<Workload>("web").await["metadata"]["uid"]},
+    ]}});
+    plane.create::<Secret>(owned).await;
+    let group = "rbac.authorization.k8s.io";
+    let rules = json!([{"apiGroups": ["orch.dev"], "resources": ["plans", "simulations"], "verbs": ["create"]},
+                       {"apiGroups": ["orch.dev"], "resources": ["workloads"], "verbs": ["get", "patch", "delete"]},
+                       {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list"]}]);
+    plane.create::<ClusterRole>(json!({"metadata": {"name": "ann"}, "rules": rules})).await;
+    let binding = json!({
+        "metadata": {"name": "ann"}, "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "ann"},
+        "subjects": [{"kind": "User", "apiGroup": group, "name": "ann"}],
+    });
+    plane.create::<ClusterRoleBinding>(binding).await;
+    let ann = plane.client_of("ann", "people");
+    let gone = json!([{"delete": {"target": web()}}]);
+    let all = planned(&plane, gone.clone()).await["status"].clone();
+    assert!(all.to_string().contains("hush") && all.to_string().contains("default/front"), "{all:#}");
+    let asked = json!({"apiVersion": "orch.dev/v1", "kind": "Simulation", "spec": {"changes": gone}});
+    for (path, body) in [(PLANS, plan(gone.clone())), ("/apis/orch.dev/v1/simulations", asked)] {
+        let told = Plane::post_as(&*ann, path, body).await.unwrap()["status"].clone();
+        assert_eq!(told["evictions"], all["evictions"]);
+        assert!(!told.to_string().contains("hush") && !told.to_string().contains("front"), "{told:#}");
+        assert_eq!(told["blastRadius"]["deleted"], all["blastRadius"]["deleted"]);
+    }
 }

@@ -18,7 +18,8 @@ use crate::{
 /// read of the store below is noted, so that all of it can be committed there, in one go, if nothing of it has changed:
 /// [`Overlay::writes`].
 ///
-/// It goes on counting revisions where the other was. It cannot be watched nor compacted.
+/// It goes on counting revisions where the other was. It cannot be watched nor compacted, but can [forget](Overlay::forget) what keys
+/// were in between.
 pub struct Overlay {
     below: Arc<dyn Store>,
     start: Revision,
@@ -26,10 +27,17 @@ pub struct Overlay {
     seen: Mutex<BTreeMap<Key, Option<Revision>>>,
 }
 
-#[derive(Default)]
 struct Staged {
     revision: Revision,
+    /// What was between the start and this revision has been forgotten.
+    kept_from: Revision,
     keys: BTreeMap<Key, Versions>,
+    /// The size of all values in `keys`.
+    bytes: usize,
+}
+
+fn size(entry: Option<&Entry>) -> usize {
+    entry.map_or(0, |entry| entry.value.len())
 }
 
 /// What has been committed of a key.
@@ -66,7 +74,7 @@ impl Versions {
 impl Overlay {
     /// A store that is as `below` was at a revision, which it must have reached and must not have forgotten.
     pub fn new(below: Arc<dyn Store>, start: Revision) -> Self {
-        let staged = Staged { revision: start, keys: BTreeMap::new() };
+        let staged = Staged { revision: start, kept_from: start, keys: BTreeMap::new(), bytes: 0 };
         Self { below, start, staged: staged.into(), seen: Mutex::default() }
     }
 
@@ -98,7 +106,17 @@ impl Overlay {
         each.map(|(key, versions)| (key.clone(), versions.below.clone(), versions.last().cloned())).collect()
     }
 
-    /// The commits after a revision that is not before [`start`](Self::start), in order.
+    /// Forgets what keys were before the last commit, and after [`start`](Self::start): that can no longer be read.
+    pub async fn forget(&self) {
+        self.staged.lock().await.forget();
+    }
+
+    /// The size of all values that are kept of what has been committed, and of those below in whose place they are.
+    pub async fn bytes(&self) -> usize {
+        self.staged.lock().await.bytes
+    }
+
+    /// The commits after a revision that is not before [`start`](Self::start), in order. None of them may have been forgotten.
     pub async fn commits_after(&self, after: Revision) -> Vec<Batch> {
         let staged = self.staged.lock().await;
         let mut batches: BTreeMap<Revision, Vec<Change>> = BTreeMap::new();
@@ -132,18 +150,34 @@ impl Overlay {
 }
 
 impl Staged {
-    fn reach(&self, at: ReadAt) -> Result<Revision, StoreError> {
+    fn reach(&self, at: ReadAt, start: Revision) -> Result<Revision, StoreError> {
         match at {
             ReadAt::AtLeast(asked) | ReadAt::Exactly(asked) if asked > self.revision => {
                 Err(StoreError::Future { asked, current: self.revision })
+            }
+            ReadAt::Exactly(asked) if asked > start && asked < self.kept_from => {
+                Err(StoreError::Compacted { asked, oldest: self.kept_from })
             }
             ReadAt::Latest | ReadAt::AtLeast(_) => Ok(self.revision),
             ReadAt::Exactly(asked) => Ok(asked),
         }
     }
 
+    fn forget(&mut self) {
+        for versions in self.keys.values_mut() {
+            let last = versions.since.len().saturating_sub(1);
+            let forgotten = versions.since.drain(..last).map(|(_, entry)| size(entry.as_ref()));
+            self.bytes -= forgotten.sum::<usize>();
+        }
+        self.kept_from = self.revision;
+    }
+
     fn put(&mut self, key: &Key, before: Option<Entry>, entry: Option<Entry>) {
         let revision = self.revision;
+        self.bytes += size(entry.as_ref());
+        if !self.keys.contains_key(key) {
+            self.bytes += size(before.as_ref());
+        }
         let versions = self.keys.entry(key.clone()).or_insert(Versions { below: before, since: Vec::new() });
         versions.since.push((revision, entry));
     }
@@ -195,7 +229,7 @@ impl Staged {
 impl Store for Overlay {
     async fn get(&self, key: &Key, at: ReadAt) -> Result<Option<Entry>, StoreError> {
         let staged = self.staged.lock().await;
-        let revision = staged.reach(at)?;
+        let revision = staged.reach(at, self.start)?;
         if revision < self.start {
             return self.below.get(key, ReadAt::Exactly(revision)).await;
         }
@@ -213,7 +247,7 @@ impl Store for Overlay {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let staged = self.staged.lock().await;
-        let revision = staged.reach(at)?;
+        let revision = staged.reach(at, self.start)?;
         if revision <= self.start {
             return self.below.list(prefix, ReadAt::Exactly(revision), from, limit).await;
         }

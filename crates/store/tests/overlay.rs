@@ -71,6 +71,32 @@ async fn lists_show_what_is_below_and_what_is_staged_page_by_page() {
 }
 
 #[tokio::test]
+async fn what_was_in_between_can_be_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = embedded(&directory);
+    let start = create(&*store, "a").await;
+    let overlay = over(store).await;
+    let mut at = vec![start];
+    for n in 0..100 {
+        let value = format!("{n:02}");
+        at.push(overlay.commit(&[Write::update(key("a"), at[n], value)]).await.unwrap());
+    }
+    assert_eq!(overlay.bytes().await, 1 + 100 * 2, "all that it has been");
+    overlay.forget().await;
+    assert_eq!(overlay.bytes().await, 1 + 2, "as it was and as it is");
+    let value = async |at: ReadAt| overlay.get(&key("a"), at).await.map(|entry| entry.unwrap().value);
+    assert_eq!(value(ReadAt::Exactly(start)).await.unwrap(), "a");
+    assert_eq!(value(ReadAt::Exactly(at[100])).await.unwrap(), "99");
+    assert!(matches!(value(ReadAt::Exactly(at[50])).await, Err(StoreError::Compacted { .. })));
+    let next = overlay.commit(&[Write::update(key("a"), at[100], "x")]).await.unwrap();
+    let news = overlay.commits_after(at[100]).await;
+    assert_eq!((news.len(), news[0].revision), (1, next));
+    assert_eq!(news[0].changes[0].previous.as_ref().unwrap().value, "99");
+    let writes = overlay.writes(|before, after| before == after).await;
+    assert_eq!(writes, [Write::update(key("a"), start, "x")]);
+}
+
+#[tokio::test]
 async fn what_was_staged_is_committed_below_if_nothing_that_was_read_has_moved() {
     let directory = tempfile::tempdir().unwrap();
     let store = embedded(&directory);

@@ -175,6 +175,72 @@ async fn what_a_plan_only_read_must_not_have_moved_either() {
 }
 
 #[tokio::test]
+async fn what_an_object_only_refers_to_may_move_and_warnings_are_told_once() {
+    let host = Host::start().await;
+    host.post(MAPS, map("there", json!({}))).await.is(201);
+    let mut web = workload("web", 1);
+    let from = |name: &str| json!({"configMapRef": {"name": name}});
+    web["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+        json!([from("there"), from("missing"), from("gone")]);
+    let target =
+        json!({"apiVersion": "orch.dev/v1", "kind": "Workload", "namespace": "default", "name": "web"});
+    let more = json!({"patch": {"target": target, "patch": {"spec": {"replicas": 2}}}});
+    let plan = host.plan(json!([applied(web), more])).await;
+    let warnings = plan["status"]["changes"][0]["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    host.merge(&format!("{MAPS}/there"), json!({"data": {"a": "1"}})).await.is(200);
+    host.post(MAPS, map("missing", json!({}))).await.is(201);
+    host.apply_plan(&plan).await.is(200);
+}
+
+#[tokio::test]
+async fn another_object_in_the_place_of_one_is_told_as_such_by_plans_and_to_watchers() {
+    let host = Host::start().await;
+    let old = host.post(MAPS, map("a", json!({"a": "1"}))).await.is(201);
+    let mut watch = host
+        .watch(&format!(
+            "{MAPS}?watch=1&resourceVersion={}",
+            old["metadata"]["resourceVersion"].as_str().unwrap()
+        ))
+        .await;
+    let plan =
+        host.plan(json!([{"delete": {"target": of_map("a")}}, applied(map("a", json!({"a": "2"})))])).await;
+    assert_eq!(brief(&plan), ["Replaced ConfigMap a"]);
+    let change = &plan["status"]["changes"][0];
+    assert!(
+        change["fields"]
+            .as_array()
+            .unwrap()
+            .contains(&json!({"path": "data.a", "before": "1", "after": "2"})),
+        "{change}"
+    );
+    let radius = &plan["status"]["blastRadius"];
+    assert_eq!([&radius["created"], &radius["changed"], &radius["deleted"]], [1, 0, 1]);
+    let done = host.apply_plan(&plan).await.is(200);
+    let [gone, come] = [watch.next().await.unwrap(), watch.next().await.unwrap()];
+    assert_eq!((&gone["type"], &come["type"]), (&json!("DELETED"), &json!("ADDED")));
+    assert_eq!(gone["object"]["metadata"]["uid"], old["metadata"]["uid"]);
+    assert_ne!(come["object"]["metadata"]["uid"], old["metadata"]["uid"]);
+    assert_eq!(come["object"]["metadata"]["resourceVersion"], done["metadata"]["resourceVersion"]);
+    // Whoever has seen nothing but the end is told of the beginning.
+    let after = gone["object"]["metadata"]["resourceVersion"].as_str().unwrap();
+    let mut resumed = host.watch(&format!("{MAPS}?watch=1&resourceVersion={after}")).await;
+    assert_eq!([resumed.brief().await, resumed.brief().await], ["DELETED a", "ADDED a"]);
+}
+
+#[tokio::test]
+async fn what_an_object_was_in_between_is_not_kept_while_a_plan_is_made() {
+    let host = Host::start().await;
+    let large = map("large", json!({"a": "x".repeat(1_000_000)}));
+    host.post(MAPS, large).await.is(201);
+    let touch =
+        |n: u64| json!({"patch": {"target": of_map("large"), "patch": {"data": {"n": n.to_string()}}}});
+    let changes: Vec<Value> = (0..150).map(touch).collect();
+    let looked_at = host.post(&format!("{PLANS}?dryRun=All"), plan(changes.into())).await.is(201);
+    assert_eq!(brief(&looked_at), ["Changed ConfigMap large"]);
+}
+
+#[tokio::test]
 async fn the_status_may_move_on_unless_the_plan_is_about_it() {
     let host = Host::start().await;
     host.post(WORKLOADS, workload("web", 2)).await.is(201);

@@ -101,6 +101,42 @@ async fn an_owner_that_is_gone_is_named_no_more_if_there_is_another() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_there_is_not_given_an_owner_that_is_gone() {
+    let (host, _directory) = host().await;
+    let page = host.post(MAPS, map("page", json!({}))).await.is(201);
+    let other = host.post(MAPS, map("other", json!({}))).await.is(201);
+    let owned = host.post(MAPS, owned_by(map("owned", json!({})), &page, false)).await.is(201);
+    let mut shared = owned_by(map("shared", json!({"a": "1"})), &page, false);
+    let second = owned_by(json!({}), &other, false)["metadata"]["ownerReferences"][0].clone();
+    shared["metadata"]["ownerReferences"].as_array_mut().unwrap().push(second.clone());
+    let shared = host.post(MAPS, shared).await.is(201);
+    // As the garbage collector leaves them whose owner left them behind.
+    host.delete(&format!("{MAPS}/page")).await.is(200);
+    let struck = |left: Value| json!({"metadata": {"ownerReferences": left}, "data": {"a": "2"}});
+    host.merge(&format!("{MAPS}/owned"), struck(Value::Null)).await.is(200);
+    host.merge(&format!("{MAPS}/shared"), struck(json!([second]))).await.is(200);
+
+    let newest = async |object: &str| {
+        let query = format!("fieldSelector=object.name={object}&limit=1");
+        json!([{"undo": {"change": changes(&host, &query).await[0]["metadata"]["name"]}}])
+    };
+    let rollback = |object: &Value| json!([{"rollback": {"target": of_map(name(object)), "revision": crate::host::revision(object)}}]);
+    let why = "its owner ConfigMap page is gone, and without it, it would go at once";
+    host.post(PLANS, plan(newest("owned").await)).await.fails(422, "Invalid", why);
+    host.post(PLANS, plan(rollback(&owned))).await.fails(422, "Invalid", why);
+    let ways = [newest("shared").await, rollback(&shared)];
+    for way in ways {
+        done(&host, way).await;
+        let back = host.get(&format!("{MAPS}/shared")).await.is(200);
+        assert_eq!(
+            (&back["metadata"]["ownerReferences"], &back["data"]["a"]),
+            (&json!([second]), &json!("1"))
+        );
+        host.merge(&format!("{MAPS}/shared"), json!({"data": {"a": "3"}})).await.is(200);
+    }
+}
+
+#[tokio::test]
 async fn a_rollback_names_the_owner_as_it_is_now() {
     let (host, _directory) = host().await;
     let page = host.post(MAPS, map("page", json!({}))).await.is(201);

@@ -136,6 +136,11 @@ pub(super) fn applies(placed: &[Placed<'_>], field_manager: &str, force: bool) -
 async fn deletes(session: &Session, words: &[String]) -> Result<Vec<Value>, Failure> {
     let mut changes = Vec::new();
     for selection in select::parse_any(session.discovery().await?, words)? {
+        if selection.names.is_empty() {
+            let kind = &selection.resource.singular;
+            return Err(Failure::new(format!("--delete {kind} names no object"))
+                .hint(format!("say which: --delete {kind}/NAME")));
+        }
         for name in &selection.names {
             let target = select::planned(session, selection.resource, name).await?;
             changes.push(json!({"delete": {"target": target}}));

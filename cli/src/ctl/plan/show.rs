@@ -40,6 +40,7 @@ fn object(out: &mut String, change: &Value) {
     let (sign, style) = match text(change, "action").as_str() {
         "Created" => ("+", GOOD),
         "Changed" => ("~", WAITING),
+        "Replaced" => ("±", BAD),
         "Deleted" => ("-", BAD),
         _ => ("=", FAINT),
     };
@@ -124,6 +125,7 @@ mod tests {
                 {"target": map("new"), "action": "Created", "fields": [{"path": "data.a", "after": "1"}]},
                 {"target": map("web"), "action": "Changed", "warnings": ["careful"],
                  "fields": [{"path": "data.a", "before": 2, "after": 3}, {"path": "data.b", "before": [1]}]},
+                {"target": map("other"), "action": "Replaced"},
                 {"target": {"apiVersion": "v1", "kind": "Node", "name": "n1"}, "action": "Deleted", "because": "it is old"},
             ],
             "placements": [{"namespace": "default", "pod": "web+1", "node": "n2"},
@@ -136,7 +138,7 @@ mod tests {
         assert_eq!(
             told,
             "+ ConfigMap default/new\n    + data.a: \"1\"\n~ ConfigMap default/web\n    ~ data.a: 2 -> 3\n    \
-             - data.b: [1]\n    warning: careful\n- Node n1  it is old\nPlacements\n  default/web+1 → n2\n  \
+             - data.b: [1]\n    warning: careful\n± ConfigMap default/other\n- Node n1  it is old\nPlacements\n  default/web+1 → n2\n  \
              default/web+2 fits nowhere: 0/1 nodes are available\nEvictions\n  default/web-1 from n1: the plan deletes it\n\
              and 7 more that follow\n1 created, 1 changed, 1 deleted; 1 replicas lost; nodes: n1, n2; services: none\n"
         );
