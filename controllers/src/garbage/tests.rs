@@ -140,7 +140,7 @@ fn one_that_waits_for_a_kind_waits_no_more_once_it_is_gone_or_has_other_owners()
         waiting.0.lock().entry(named_kind(&owner.reference)).or_default().insert(key(name));
     };
     let waits = |name: &str| waiting.0.lock().values().any(|keys| keys.contains(&key(name)));
-    let old = object(&[of_widget.clone()]);
+    let old = object(std::slice::from_ref(&of_widget));
     for (new, stays) in [(Some(old.clone()), true), (Some(object(&[of_gadget])), false), (None, false)] {
         put("web-a", &of_widget);
         put("web-b", &of_widget);

@@ -270,12 +270,9 @@ mod tests {
 
     #[test]
     fn a_status_is_merged_into_what_was_seen_and_nothing_else() {
-        let mut pod = Pod::default();
-        pod.metadata = Metadata {
-            uid: "u".into(),
-            resource_version: "7".into(),
-            ..Metadata::named("default".to_owned(), "web")
-        };
+        let named = Metadata::named("default".to_owned(), "web");
+        let metadata = Metadata { uid: "u".into(), resource_version: "7".into(), ..named };
+        let pod = Pod { metadata, ..Pod::default() };
         let write = Write::merge_status(&pod, json!({"phase": "Failed"}));
         assert_eq!(write.target.to_string(), "/api/v1/namespaces/default/pods/web/status");
         let patch = json!({"metadata": {"uid": "u", "resourceVersion": "7"}, "status": {"phase": "Failed"}});
