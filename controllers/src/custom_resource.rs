@@ -17,6 +17,7 @@ use orch_ontology::{
     CustomResourceDefinitionStatus, KINDS,
 };
 use serde_json::json;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "custom-resource-controller";
@@ -27,6 +28,8 @@ struct Definitions {
     context: Context,
     executor: Executor,
     definitions: Arc<Cache<CustomResourceDefinition>>,
+    /// Held while names are accepted: two definitions at once would not see each other.
+    naming: Mutex<()>,
 }
 
 /// Runs the controller until cancelled.
@@ -46,7 +49,8 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         recorder: context.recorder.component(NAME),
         field_manager: NAME,
     };
-    controller.reconcile(Arc::new(Definitions { context, executor, definitions }), cancel).await;
+    let naming = Mutex::default();
+    controller.reconcile(Arc::new(Definitions { context, executor, definitions, naming }), cancel).await;
 }
 
 #[async_trait]
@@ -61,6 +65,7 @@ impl Reconciler for Definitions {
         let Some(definition) = self.definitions.get(key) else { return Ok(Outcome::Done) };
         let now = self.context.clock.now().into();
         if !definition.metadata.is_terminating() {
+            let _naming = self.naming.lock().await;
             let plan = plan_names(&definition, &self.definitions.list(), now);
             self.executor.execute(plan).await?;
             return Ok(Outcome::Done);
@@ -90,8 +95,8 @@ impl Definitions {
                 let list: List<PartialObject> = serde_json::from_slice(&answer).map_err(Status::internal)?;
                 Ok(list.items.into_iter().map(|object| object.metadata.namespace().to_owned()).collect())
             }
-            // The kind was never served: another definition has its names.
-            Err(status) if status.code == 404 => Ok(BTreeSet::new()),
+            // The kind was never served: another definition has its names. One that was accepted is about to be.
+            Err(status) if status.code == 404 && !definition.is_established() => Ok(BTreeSet::new()),
             Err(status) => Err(status),
         }
     }

@@ -1,10 +1,10 @@
 //! All kinds and the metadata of their objects, those included that objects define while the system runs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use orch_api::{
-    Client, Defines, Kind, KindEntry, List, Metadata, Params, Request, Resource as _, Status, Target, Verb,
+    Client, Defines, Kind, KindEntry, List, Params, Reason, Request, Resource as _, Status, Target, Verb,
 };
 use orch_controller_runtime::{
     Cache, Caches, Change, Context, ObjectKey, PartialObject, Reflector, WholeObject,
@@ -29,6 +29,9 @@ type Newcomers = Box<dyn Fn(&Kind) + Send + Sync>;
 
 /// All kinds, each with the metadata of its objects. A kind has a place for as long as the process lives, so that a place
 /// names a kind even when it is gone.
+///
+/// Of the kinds that objects define, those are followed that have been accepted. Others may want the names of a kind that is there, and
+/// are served, if at all, for the moment until that is decided.
 pub(crate) struct AllKinds {
     caches: Arc<Caches>,
     subscriber: Subscriber,
@@ -36,8 +39,20 @@ pub(crate) struct AllKinds {
     newcomers: Mutex<Option<Newcomers>>,
     /// The kinds whose objects define kinds.
     defining: RwLock<Vec<Kind>>,
-    /// The objects that define kinds, as far as they are followed, each with the `resourceVersion` that it is known at.
-    definitions: RwLock<HashMap<(Kind, ObjectKey), String>>,
+    /// The objects that define kinds, as far as they are known.
+    definitions: RwLock<HashMap<(Kind, ObjectKey), Definition>>,
+}
+
+/// An object that defines kinds.
+#[derive(Default)]
+struct Definition {
+    uid: String,
+    /// The `resourceVersion` that it is known at.
+    version: String,
+    /// The first of the kinds: its versions show the same objects.
+    kind: Option<Kind>,
+    /// Whether the kind is accepted.
+    is_accepted: bool,
 }
 
 struct Place {
@@ -89,13 +104,19 @@ impl AllKinds {
         Some((at.kind, at.cache.clone()?))
     }
 
-    /// The kind of this group and name, whatever its version.
+    /// The kind of this group and name, whatever its version; one whose objects are known, if there are several.
     pub(crate) fn named(&self, group: &str, name: &str) -> Option<Served> {
         let places = self.places.read();
-        let found = places
-            .iter()
-            .position(|at| at.kind.group == group && at.kind.name == name && at.cache.is_some())?;
-        Some((found, places[found].kind, places[found].cache.clone()?))
+        let named =
+            places.iter().enumerate().filter(|(_, at)| at.kind.group == group && at.kind.name == name);
+        let mut served = named.filter_map(|(place, at)| Some((place, at.kind, at.cache.clone()?)));
+        let first = served.next()?;
+        Some(
+            std::iter::once(first.clone())
+                .chain(served)
+                .find(|(.., cache)| cache.has_synced())
+                .unwrap_or(first),
+        )
     }
 
     /// Asks the server whether there is an object that defines kinds and is not followed as it is now: what is of its kinds would be
@@ -106,23 +127,43 @@ impl AllKinds {
     pub(crate) async fn are_all(&self, client: &dyn Client) -> Result<(), Status> {
         let defining = self.defining.read().clone();
         for kind in defining {
-            let request = Request {
-                verb: Verb::List,
-                target: Target::all(&kind),
-                params: Params::default(),
-                body: None,
-            };
-            let answer = client.send(request).await?;
-            let list: List<PartialObject> = serde_json::from_slice(&answer).map_err(Status::internal)?;
-            let known = self.definitions.read();
-            for object in list.items {
-                let Metadata { name, resource_version, .. } = object.metadata;
-                if known.get(&(kind, ObjectKey::new("", name.clone()))) != Some(&resource_version) {
-                    return Err(Status::unavailable(format!("{} {name} is not followed yet", kind.name)));
+            let definitions = list(client, Target::all(&kind), None).await?;
+            for undecided in self.not_followed(&kind, &definitions.items)? {
+                let served = list(client, Target::all(&undecided), Some(1)).await;
+                if !served.as_ref().is_err_and(|status| status.is(&Reason::NotFound)) {
+                    return Err(not_yet(&undecided.resource()));
                 }
             }
         }
         Ok(())
+    }
+
+    /// As [`AllKinds::are_all`], and whether all their objects are known, as of some time after the kind came.
+    ///
+    /// # Errors
+    /// 503 if they are not; what the server answers otherwise.
+    pub(crate) async fn are_all_known(&self, client: &dyn Client) -> Result<(), Status> {
+        self.are_all(client).await?;
+        match self.served().into_iter().find(|(.., cache)| !cache.has_synced()) {
+            Some((_, kind, _)) => Err(not_yet(&kind.resource())),
+            None => Ok(()),
+        }
+    }
+
+    /// The kinds of these definitions that are not followed, because nobody has decided about them, or somebody has decided against
+    /// them.
+    fn not_followed(&self, defining: &Kind, definitions: &[PartialObject]) -> Result<Vec<Kind>, Status> {
+        let known = self.definitions.read();
+        let mut found = Vec::new();
+        for PartialObject { metadata, .. } in definitions {
+            let definition = known.get(&(*defining, ObjectKey::of(metadata)));
+            match definition.filter(|definition| definition.version == metadata.resource_version) {
+                Some(definition) if definition.is_accepted => {}
+                Some(definition) => found.extend(definition.kind),
+                None => return Err(not_yet(&metadata.name)),
+            }
+        }
+        Ok(found)
     }
 
     /// Calls `newcomers` for every kind that comes from now on, once it is among those that are served. It must be quick.
@@ -149,17 +190,37 @@ impl AllKinds {
                 (kinds.subscriber)(&kinds, place, change);
             }
         });
-        if let Some(newcomers) = &*self.newcomers.lock() {
-            newcomers(&kind);
+        self.tell_newcomer(&kind);
+    }
+
+    /// The objects of a kind are known no longer. If there are none any more, that is told of those whose deletion has not been seen.
+    fn remove(&self, kind: &Kind, are_gone: bool) {
+        let mut places = self.places.write();
+        let at = places.iter_mut().enumerate().filter(|(_, at)| at.kind == *kind);
+        let caches: Vec<_> = at.filter_map(|(place, at)| Some((place, at.cache.take()?))).collect();
+        drop(places);
+        for (place, cache) in caches {
+            self.caches.forget_partial(kind, &cache);
+            let left = if are_gone { cache.list() } else { Vec::new() };
+            for object in &left {
+                let key = &ObjectKey::of(&object.metadata);
+                (self.subscriber)(self, place, &Change { key, old: Some(object), new: None });
+            }
         }
     }
 
-    fn remove(&self, kind: &Kind) {
+    /// What is found at the same path is the same objects, whatever else their kind is called.
+    fn rename(&self, before: &Kind, now: Kind) {
         let mut places = self.places.write();
-        let at = places.iter_mut().filter(|at| at.kind == *kind);
-        let caches: Vec<_> = at.filter_map(|at| at.cache.take()).collect();
+        places.iter_mut().filter(|at| at.kind == *before).for_each(|at| at.kind = now);
         drop(places);
-        caches.iter().for_each(|cache| self.caches.forget_partial(kind, cache));
+        self.tell_newcomer(&now);
+    }
+
+    fn tell_newcomer(&self, kind: &Kind) {
+        if let Some(newcomers) = &*self.newcomers.lock() {
+            newcomers(kind);
+        }
     }
 
     /// Follows the objects that define kinds.
@@ -172,48 +233,84 @@ impl AllKinds {
     ) {
         self.defining.write().push(kind);
         let reflector = Reflector::whole(context.client.clone(), context.clock.clone(), kind);
-        let (kinds, defined) = (Arc::downgrade(self), RwLock::new(BTreeMap::new()));
+        let kinds = Arc::downgrade(self);
         reflector.cache().subscribe(move |change| {
-            let Some(kinds) = kinds.upgrade() else { return };
-            let now = change.new.and_then(|object| first_kind(kind, defines, object));
-            let before = match now {
-                Some(now) => defined.write().insert(change.key.clone(), now),
-                None => defined.write().remove(change.key),
-            };
-            if before != now {
-                if let Some(before) = before {
-                    info!(kind = %before.resource(), "a kind is gone");
-                    kinds.remove(&before);
-                }
-                if let Some(now) = now {
-                    info!(kind = %now.resource(), "a kind has come");
-                    kinds.add(now);
-                }
+            if let Some(kinds) = kinds.upgrade() {
+                kinds.define(
+                    (kind, change.key.clone()),
+                    change.new.map(|object| Definition::by(kind, defines, object)),
+                );
             }
-            let known = (kind, change.key.clone());
-            match change.new {
-                Some(object) => {
-                    let at = object.metadata.resource_version.clone();
-                    kinds.definitions.write().insert(known, at)
-                }
-                None => kinds.definitions.write().remove(&known),
-            };
         });
         reflector.spawn(cancel.clone());
     }
-}
 
-/// The first of the kinds that an object defines: its versions show the same objects.
-fn first_kind(kind: Kind, defines: Defines, object: &WholeObject) -> Option<Kind> {
-    let mut object = serde_json::to_value(object).ok()?;
-    // The items of a list don't say what they are.
-    object["apiVersion"] = Value::from(kind.api_version());
-    object["kind"] = Value::from(kind.name);
-    match (defines.kinds)(&object) {
-        Ok(definition) => definition.kinds.first().map(|entry| entry.kind),
-        Err(errors) => {
-            debug!(?errors, "an object defines no kind");
-            None
+    /// Follows what an object defines now; none if it is gone.
+    fn define(self: &Arc<Self>, object: (Kind, ObjectKey), definition: Option<Definition>) {
+        let now = definition.as_ref().and_then(Definition::accepted);
+        let (before, stays) = match self.definitions.read().get(&object) {
+            Some(before) => (before.accepted(), definition.as_ref().is_some_and(|now| now.uid == before.uid)),
+            None => (None, true),
+        };
+        let path = |kind: &Kind| (kind.group, kind.version, kind.plural);
+        match (before, now) {
+            (before, now) if before == now => {}
+            (Some(before), Some(now)) if path(&before) == path(&now) => self.rename(&before, now),
+            (before, now) => {
+                if let Some(now) = now {
+                    info!(kind = %now.resource(), "a kind has come");
+                    self.add(now);
+                }
+                if let Some(before) = before {
+                    info!(kind = %before.resource(), "a kind is gone");
+                    self.remove(&before, !stays);
+                }
+            }
+        }
+        // Whoever finds it here finds its kind, too.
+        let mut definitions = self.definitions.write();
+        match definition {
+            Some(definition) => drop(definitions.insert(object, definition)),
+            None => drop(definitions.remove(&object)),
         }
     }
+}
+
+impl Definition {
+    /// What an object of a kind defines.
+    fn by(kind: Kind, defines: Defines, object: &WholeObject) -> Self {
+        let (uid, version) = (object.metadata.uid.clone(), object.metadata.resource_version.clone());
+        let mut object = serde_json::to_value(object).unwrap_or_default();
+        // The items of a list don't say what they are.
+        object["apiVersion"] = Value::from(kind.api_version());
+        object["kind"] = Value::from(kind.name);
+        match (defines.kinds)(&object) {
+            Ok(definition) => {
+                let kind = definition.kinds.first().map(|entry| entry.kind);
+                Self { uid, version, kind, is_accepted: definition.established }
+            }
+            Err(errors) => {
+                debug!(?errors, "an object defines no kind");
+                Self { uid, version, ..Self::default() }
+            }
+        }
+    }
+
+    fn accepted(&self) -> Option<Kind> {
+        self.kind.filter(|_| self.is_accepted)
+    }
+}
+
+async fn list(
+    client: &dyn Client,
+    target: Target,
+    limit: Option<u64>,
+) -> Result<List<PartialObject>, Status> {
+    let params = Params { limit, ..Params::default() };
+    let answer = client.send(Request { verb: Verb::List, target, params, body: None }).await?;
+    serde_json::from_slice(&answer).map_err(Status::internal)
+}
+
+fn not_yet(what: &str) -> Status {
+    Status::unavailable(format!("{what} is not followed yet"))
 }

@@ -125,13 +125,15 @@ impl Namespaces {
                 return Err(status);
             }
         };
-        match self.executor.execute(plan(namespace, &remaining, now)).await {
+        let Plan { writes, status: news, .. } = plan(namespace, &remaining, now);
+        match self.executor.execute(Plan { writes, ..Plan::nothing() }).await {
             Err(status) if !status.is(&Reason::Conflict) => {
                 let failure = Failure::Content(status.message.clone());
                 self.tell(report(namespace, &remaining, Some(&failure), now)).await?;
                 Err(status)
             }
-            done => done,
+            Err(status) => Err(status),
+            Ok(()) => self.tell(news).await,
         }
     }
 
@@ -165,13 +167,16 @@ impl Namespaces {
 
     async fn stored(&self, namespace: &str) -> Result<Vec<Remainder>, Status> {
         let mut remaining = Vec::new();
-        for (_, kind, _) in self.kinds() {
+        for (place, kind, _) in self.kinds() {
             let params = Params { limit: Some(1), ..Params::default() };
             let target = Target::in_namespace(&kind, namespace);
             let request = Request { verb: Verb::List, target, params, body: None };
             let answer = match self.context.client.send(request).await {
                 // The kind has gone meanwhile, and its objects with it.
-                Err(status) if status.is(&Reason::NotFound) => continue,
+                Err(status) if status.is(&Reason::NotFound) && self.contents.at(place).is_none() => continue,
+                Err(status) if status.is(&Reason::NotFound) => {
+                    return Err(Status::unavailable(format!("{} is not served", kind.resource())));
+                }
                 answer => answer?,
             };
             let list: List<PartialObject> = serde_json::from_slice(&answer).map_err(Status::internal)?;

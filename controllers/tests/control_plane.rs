@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use orch_api::{Api, Object, Params, Propagation};
+use orch_api::{Api, Object, Params, Propagation, Request, Status};
 use orch_ontology::{
-    CertificateSigningRequest, ConfigMap, Namespace, Node, Pod, ServiceAccount, Workload, labels,
+    CertificateSigningRequest, ConfigMap, Event, Namespace, Node, Pod, ServiceAccount, Workload, labels,
 };
 use orch_transport::CertificateRequest;
-use plane::Plane;
+use plane::{Meanwhile, Plane};
 use serde_json::json;
 
 #[tokio::test]
@@ -113,6 +113,28 @@ async fn a_pod_that_fits_nowhere_says_why_and_is_placed_when_it_fits() {
     let decision = plane.decisions.latest().remove(0);
     let reasons: Vec<_> = decision.placement.reasons().filter(|(_, reasons)| !reasons.is_empty()).collect();
     assert!(reasons.is_empty() || reasons == [("small", vec!["Insufficient cpu".to_owned()])], "{reasons:?}");
+}
+
+#[tokio::test]
+async fn a_pod_whose_binding_is_rejected_says_why_and_is_bound_when_it_can_be() {
+    fn no_bindings(_: &str, request: &Request) -> Option<Meanwhile> {
+        let is_binding = request.target.subresource.as_deref() == Some("binding");
+        is_binding.then(|| Meanwhile::Fail(Status::unavailable("not today")))
+    }
+    let plane = Plane::start_gated(no_bindings, async |_| ()).await;
+    plane.nodes(1).await;
+    plane.create::<Workload>(plane::workload("web", 1)).await;
+    let is_told = |pod: &serde_json::Value| {
+        let conditions = pod["status"]["conditions"].to_string();
+        conditions.contains("SchedulerError") && conditions.contains("binding rejected: not today")
+    };
+    plane.until::<Pod>("a condition", is_told).await;
+    let is_event = |event: &serde_json::Value| {
+        event["reason"] == "FailedScheduling" && event["message"] == "binding rejected: not today"
+    };
+    plane.until::<Event>("an event", is_event).await;
+    plane.open_gate();
+    plane.until::<Pod>("a node", |pod| pod["spec"]["nodeName"] == "node-0").await;
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@
 //! need not agree. Unlike there, those who wait ask nothing again and again: they watch the lease.
 //!
 //! A leader that cannot renew stops before anybody else may begin, and its [`Fenced`] clients refuse to write from that moment
-//! on, also when the process was stopped meanwhile and knows nothing of it. A write that was on its way already is decided by
-//! the revision that it states.
+//! on, also when the process was stopped meanwhile and knows nothing of it. A write that was on its way already may still be
+//! carried out: updates are decided by the revision that they state, and the next leader sees what else was made or deleted as it
+//! would see anybody's doing.
 
 mod fence;
 mod lease;

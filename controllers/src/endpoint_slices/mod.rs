@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use orch_api::Resource as _;
-use orch_controller_runtime::{Cache, Context, Controller, Index, ObjectKey, Plan, Planner, by_controller};
+use orch_controller_runtime::{Cache, Context, Controller, Index, ObjectKey, Plan, Planner};
 use orch_ontology::{EndpointSlice, Node, Pod, Service, ServiceType, labels};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,8 @@ pub struct World {
     /// The service.
     pub service: Service,
     /// The pods that it selects, in order of their names.
-    pub pods: Vec<Pod>,
+    #[serde(serialize_with = "crate::whole")]
+    pub pods: Vec<Arc<Pod>>,
     /// The zones of the pods' nodes, as far as they say.
     pub zones: BTreeMap<String, String>,
     /// The slices that this controller keeps, in order of their names.
@@ -65,9 +66,9 @@ impl Planner for EndpointSlices {
 
     fn observe(&self, key: &ObjectKey) -> Option<World> {
         let service = self.services.get(key)?;
-        let pods: Vec<Pod> = self.selected(&service).iter().map(|pod| without_managed_fields(pod)).collect();
+        let pods = self.selected(&service);
         let zones = pods.iter().filter_map(|pod| self.zone(pod.node_name()?)).collect();
-        let slices = self.slices.select(&by_controller(), &service.metadata.uid);
+        let slices = self.slices.managed_by(&service.metadata);
         let slices = slices.iter().map(|slice| (**slice).clone()).filter(is_kept).collect();
         Some(World { service: Service::clone(&service), pods, zones, slices })
     }
@@ -99,13 +100,6 @@ impl EndpointSlices {
         let zone = self.nodes.get(&ObjectKey::new("", node))?.metadata.labels.get(labels::ZONE)?.clone();
         Some((node.to_owned(), zone))
     }
-}
-
-/// Worlds are printed, and nothing is decided by who set which field.
-fn without_managed_fields(pod: &Pod) -> Pod {
-    let mut pod = pod.clone();
-    pod.metadata.managed_fields.clear();
-    pod
 }
 
 fn is_kept(slice: &EndpointSlice) -> bool {

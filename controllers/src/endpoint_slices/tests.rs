@@ -25,7 +25,12 @@ fn pod(number: usize) -> Pod {
 }
 
 fn world(service: Service, pods: Vec<Pod>) -> World {
+    let pods = pods.into_iter().map(Arc::new).collect();
     World { service, pods, zones: [("n1".into(), "east".into())].into(), slices: Vec::new() }
+}
+
+fn pod_mut(world: &mut World, place: usize) -> &mut Pod {
+    Arc::make_mut(&mut world.pods[place])
 }
 
 fn writes(world: &World) -> Vec<Write> {
@@ -120,14 +125,14 @@ fn conditions_tell_who_answers() {
 fn a_change_of_one_pod_is_one_write_to_one_slice() {
     let mut world = world(service(json!({"ports": [{"port": 80}]})), (0..250).map(pod).collect());
     assert_eq!(step(&mut world), ["create 100", "create 100", "create 50"]);
-    world.pods[7].status.conditions.clear();
+    pod_mut(&mut world, 7).status.conditions.clear();
     assert_eq!(step(&mut world), ["update web-0 100"]);
     world.pods.remove(120);
     assert_eq!(step(&mut world), ["update web-1 99"]);
-    world.pods.push(pod(250));
+    world.pods.push(Arc::new(pod(250)));
     assert_eq!(step(&mut world), ["update web-1 100"], "the fullest that has room");
     world.pods.remove(201);
-    world.pods.push(pod(251));
+    world.pods.push(Arc::new(pod(251)));
     assert_eq!(step(&mut world), ["update web-2 50"], "where something changes anyway");
     world.pods.drain(..200);
     assert_eq!(step(&mut world), ["update web-2 49", "update web-1 1", "delete web-0"]);
@@ -137,7 +142,7 @@ fn a_change_of_one_pod_is_one_write_to_one_slice() {
 fn one_slice_stays_when_there_are_no_pods() {
     let mut world = world(service(json!({"ports": [{"port": 80}]})), Vec::new());
     assert_eq!(step(&mut world), ["create 0"]);
-    world.pods = vec![pod(1)];
+    world.pods = vec![Arc::new(pod(1))];
     assert_eq!(step(&mut world), ["update web-0 1"]);
     world.pods.clear();
     assert_eq!(step(&mut world), ["update web-0 0"]);
@@ -148,9 +153,9 @@ fn pods_with_a_port_elsewhere_are_told_apart_and_come_together_again() {
     let mut world =
         world(service(json!({"ports": [{"port": 80, "targetPort": "http"}]})), vec![pod(1), pod(2)]);
     assert_eq!(step(&mut world), ["create 2"]);
-    world.pods[1].spec.containers[0].ports[0].container_port = 9090;
+    pod_mut(&mut world, 1).spec.containers[0].ports[0].container_port = 9090;
     assert_eq!(step(&mut world), ["update web-0 1", "create 1"]);
-    world.pods[0].spec.containers[0].ports[0].container_port = 9090;
+    pod_mut(&mut world, 0).spec.containers[0].ports[0].container_port = 9090;
     assert_eq!(step(&mut world).len(), 2);
     assert_eq!(world.slices.len(), 1);
 }

@@ -52,34 +52,42 @@ pub struct Dependent {
 
 /// Decides what is to become of the object.
 pub fn plan(world: &World) -> Plan {
-    let has = |finalizer: &str| world.metadata.finalizers.iter().any(|name| name == finalizer);
-    let writes = match world.metadata.is_terminating() {
-        true if has(ORPHAN) => orphan_dependents(world),
-        true if has(FOREGROUND) => await_dependents(world),
-        true => Vec::new(),
-        false => follow_owners(world),
+    let writes = match waits_as(world) {
+        Some(finalizer) if lets_go(world) => vec![without_finalizer(world, finalizer)],
+        // The dependents lose their owner first; the next time round there are none.
+        Some(ORPHAN) => orphan_dependents(world),
+        // The dependents see for themselves that their owner waits for them.
+        Some(_) => Vec::new(),
+        None if world.metadata.is_terminating() => Vec::new(),
+        None => follow_owners(world),
     };
     Plan { writes, ..Plan::nothing() }
 }
 
-/// The dependents lose their owner first; the next time round there are none, and the finalizer goes.
-fn orphan_dependents(world: &World) -> Vec<Write> {
-    if world.dependents.is_empty() {
-        return vec![without_finalizer(world, ORPHAN)];
-    }
-    let released = |dependent: &Dependent| {
-        without_owners(&dependent.kind, &dependent.metadata, |owner| owner.uid == world.metadata.uid)
-    };
-    world.dependents.iter().map(released).collect()
-}
-
-/// The dependents see for themselves that their owner waits for them. When none blocks it any longer, it may go.
-fn await_dependents(world: &World) -> Vec<Write> {
+/// Whether the object is on its way out, was held by what is decided here, and may go now, as far as its dependents are known.
+pub(super) fn lets_go(world: &World) -> bool {
     let blocks = |dependent: &Dependent| {
         let owners = &dependent.metadata.owner_references;
         owners.iter().any(|owner| owner.uid == world.metadata.uid && owner.block_owner_deletion == Some(true))
     };
-    if world.dependents.iter().any(blocks) { Vec::new() } else { vec![without_finalizer(world, FOREGROUND)] }
+    match waits_as(world) {
+        Some(ORPHAN) => world.dependents.is_empty(),
+        Some(_) => !world.dependents.iter().any(blocks),
+        None => false,
+    }
+}
+
+/// The finalizer that holds the object on its way out until something has become of its dependents.
+fn waits_as(world: &World) -> Option<&'static str> {
+    let has = |finalizer: &&str| world.metadata.finalizers.iter().any(|name| name == finalizer);
+    [ORPHAN, FOREGROUND].into_iter().find(has).filter(|_| world.metadata.is_terminating())
+}
+
+fn orphan_dependents(world: &World) -> Vec<Write> {
+    let released = |dependent: &Dependent| {
+        without_owners(&dependent.kind, &dependent.metadata, |owner| owner.uid == world.metadata.uid)
+    };
+    world.dependents.iter().map(released).collect()
 }
 
 fn follow_owners(world: &World) -> Vec<Write> {

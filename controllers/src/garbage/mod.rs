@@ -6,8 +6,8 @@
 //! - *foreground*: the owner stays, held by the finalizer `foregroundDeletion`, until the dependents that block it are gone;
 //! - *orphan*: the owner stays, held by the finalizer `orphan`, until no dependent names it any longer.
 //!
-//! Nothing is deleted on the word of a cache: that an owner is absent is asked of the server, by uid. Kinds that objects
-//! define are collected like all others. What is owned by an object of a kind that nobody serves stays, and is looked at again
+//! Nothing is deleted on the word of a cache: that an owner is absent is asked of the server, by uid. And an owner that waits is not
+//! let go before all kinds, and their objects, are known. Kinds that objects define are collected like all others. What is owned by an object of a kind that nobody serves stays, and is looked at again
 //! when the kind comes; what was seen going together with its kind is gone.
 
 mod decide;
@@ -79,9 +79,10 @@ struct Waiting(Mutex<BTreeMap<(String, String), BTreeSet<AnyKey>>>);
 pub async fn run(context: Context, cancel: CancellationToken) {
     let queue = Arc::new(WorkQueue::new(context.clock.clone(), RETRY));
     let (absent, waiting) = (Arc::<Absent>::default(), Arc::<Waiting>::default());
-    let (adding, gone) = (queue.clone(), absent.clone());
+    let (adding, gone, waited) = (queue.clone(), absent.clone(), waiting.clone());
     let add = move |kinds: &AllKinds, kind: usize, change: &Change<'_, PartialObject>| {
         remember_gone(kinds, &gone, change);
+        waited.changed(kind, change);
         touched(kinds, kind, change).into_iter().for_each(|key| adding.add(key));
     };
     let kinds = AllKinds::follow(&context, lasting(), add, &cancel);
@@ -123,9 +124,27 @@ impl Collector {
         let Some(object) = cache.get(&key.object) else { return Ok(None) };
         let metadata = object.metadata.clone();
         self.waiting.put(&self.kinds, key, &metadata.owner_references);
+        if cache.get(&key.object).is_none_or(|now| now.metadata.owner_references != metadata.owner_references)
+        {
+            // It is no longer what waits, and that may have been told before.
+            self.waiting.forget(key, &metadata.owner_references);
+        }
         let owners = self.owners(&kind, &metadata).await?;
-        let dependents = dependents(&self.kinds, &metadata.uid);
-        Ok(Some(World { kind, dependents, owners, metadata }))
+        let mut world = World { kind, dependents: self.dependents(&metadata), owners, metadata };
+        if decide::lets_go(&world) {
+            // For good: what is not known yet is not to be found out too late.
+            self.kinds.are_all_known(&*self.executor.client).await?;
+            world.dependents = self.dependents(&world.metadata);
+        }
+        Ok(Some(world))
+    }
+
+    fn dependents(&self, owner: &Metadata) -> Vec<Dependent> {
+        let of_kind = |(_, kind, cache): Served| {
+            let objects = cache.select(&BY_OWNER, &owner.uid);
+            objects.into_iter().map(move |object| Dependent { kind, metadata: object.metadata.clone() })
+        };
+        self.kinds.served().into_iter().flat_map(of_kind).collect()
     }
 }
 
@@ -133,14 +152,34 @@ impl Waiting {
     /// Remembers an object for each of its owners whose kind nobody serves.
     fn put(&self, kinds: &AllKinds, key: &AnyKey, owners: &[OwnerReference]) {
         for owner in owners.iter().filter(|owner| kind_of(kinds, owner).is_none()) {
-            let (group, _) = split_api_version(&owner.api_version);
-            let kind = (group.to_owned(), owner.kind.clone());
-            self.0.lock().entry(kind.clone()).or_default().insert(key.clone());
+            self.0.lock().entry(named_kind(owner)).or_default().insert(key.clone());
             // It may have come meanwhile, before there was anybody to tell: it is found when the owner is looked for.
-            if kind_of(kinds, owner).is_some()
-                && let Some(keys) = self.0.lock().get_mut(&kind)
-            {
+            if kind_of(kinds, owner).is_some() {
+                self.forget(key, std::slice::from_ref(owner));
+            }
+        }
+    }
+
+    /// Takes in a change of an object of a kind: one that has other owners now, or is gone, waits no more. If it does again, that is
+    /// found out when it is looked at.
+    fn changed(&self, kind: usize, change: &Change<'_, PartialObject>) {
+        let Some(old) = change.old.map(|old| &old.metadata.owner_references) else { return };
+        if change.new.is_none_or(|new| new.metadata.owner_references != *old) {
+            self.forget(&AnyKey { object: change.key.clone(), kind }, old);
+        }
+    }
+
+    fn forget(&self, key: &AnyKey, owners: &[OwnerReference]) {
+        let mut waiting = self.0.lock();
+        if waiting.is_empty() {
+            return;
+        }
+        for kind in owners.iter().map(named_kind) {
+            if let Some(keys) = waiting.get_mut(&kind) {
                 keys.remove(key);
+                if keys.is_empty() {
+                    waiting.remove(&kind);
+                }
             }
         }
     }
@@ -158,18 +197,16 @@ fn remember_gone(kinds: &AllKinds, absent: &Absent, change: &Change<'_, PartialO
     }
 }
 
+/// The group and name of the kind that a reference names.
+fn named_kind(owner: &OwnerReference) -> (String, String) {
+    let (group, _) = split_api_version(&owner.api_version);
+    (group.to_owned(), owner.kind.clone())
+}
+
 /// The kind that a reference names, whatever the version.
 fn kind_of(kinds: &AllKinds, owner: &OwnerReference) -> Option<Served> {
     let (group, _) = split_api_version(&owner.api_version);
     kinds.named(group, &owner.kind)
-}
-
-fn dependents(kinds: &AllKinds, uid: &str) -> Vec<Dependent> {
-    let of_kind = |(_, kind, cache): Served| {
-        let objects = cache.select(&BY_OWNER, uid);
-        objects.into_iter().map(move |object| Dependent { kind, metadata: object.metadata.clone() })
-    };
-    kinds.served().into_iter().flat_map(of_kind).collect()
 }
 
 fn dependent_keys(kinds: &AllKinds, uid: &str) -> Vec<AnyKey> {

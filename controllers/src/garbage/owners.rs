@@ -1,15 +1,19 @@
 //! Whether an object's owners are still there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use orch_api::{Kind, Metadata, OwnerReference, Params, Reason, Request, Status, Target, Verb};
-use orch_controller_runtime::{Note, ObjectKey, ObjectReference, PartialObject};
+use orch_controller_runtime::{Index, Note, ObjectKey, ObjectReference, PartialObject};
 use parking_lot::Mutex;
 
 use super::{Collector, FOREGROUND, Owner, OwnerState, kind_of};
 
 /// How many owners are remembered to be gone.
 const REMEMBERED: usize = 4096;
+
+/// Objects by their own uid.
+const BY_UID: Index<PartialObject> =
+    Index { name: "uid", values: |object| vec![object.metadata.uid.clone()] };
 
 impl Collector {
     /// The object's owners. Those that the caches don't show are looked for on the server.
@@ -53,7 +57,7 @@ impl Collector {
             Some(_) => OwnerState::Present,
             None => {
                 // Once for each owner that is gone, and the only way to know: names say nothing of other namespaces.
-                if cache.list().iter().any(|owner| owner.metadata.uid == reference.uid) {
+                if !cache.select(&BY_UID, &reference.uid).is_empty() {
                     self.report_invalid_namespace(dependent_kind, dependent, reference);
                 }
                 self.absent.remember_missing(sought);
@@ -82,7 +86,8 @@ impl Collector {
                 let object: PartialObject = serde_json::from_slice(&answer).map_err(Status::internal)?;
                 Ok(Some(object.metadata))
             }
-            Err(status) if status.is(&Reason::NotFound) => Ok(None),
+            // The object, and not the path: a kind that is not served at the moment says nothing of its objects.
+            Err(status) if status.is(&Reason::NotFound) && names(&status, &key.name) => Ok(None),
             Err(status) => Err(status),
         }
     }
@@ -108,38 +113,77 @@ impl Sought {
 #[derive(Default)]
 pub(super) struct Absent {
     /// The uids of objects that were seen going.
-    gone: Mutex<BTreeSet<String>>,
+    gone: Mutex<Remembered<String>>,
     /// What the server did not have where it was looked for.
-    missing: Mutex<BTreeSet<Sought>>,
+    missing: Mutex<Remembered<Sought>>,
+}
+
+/// What has been remembered last.
+struct Remembered<T> {
+    all: BTreeSet<T>,
+    /// The oldest first.
+    order: VecDeque<T>,
 }
 
 impl Absent {
     pub(super) fn has_gone(&self, uid: &str) -> bool {
-        self.gone.lock().contains(uid)
+        self.gone.lock().all.contains(uid)
     }
 
     pub(super) fn remember_gone(&self, uid: &str) {
-        remember(&self.gone, uid.to_owned());
+        self.gone.lock().remember(uid.to_owned());
     }
 
     fn is_missing(&self, sought: &Sought) -> bool {
-        self.missing.lock().contains(sought)
+        self.missing.lock().all.contains(sought)
     }
 
     fn remember_missing(&self, sought: Sought) {
-        remember(&self.missing, sought);
+        self.missing.lock().remember(sought);
     }
 }
 
-fn remember<T: Ord>(known: &Mutex<BTreeSet<T>>, one: T) {
-    let mut known = known.lock();
-    if known.len() >= REMEMBERED {
-        known.pop_first();
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self { all: BTreeSet::new(), order: VecDeque::new() }
     }
-    known.insert(one);
+}
+
+impl<T: Ord + Clone> Remembered<T> {
+    fn remember(&mut self, one: T) {
+        if !self.all.insert(one.clone()) {
+            return;
+        }
+        self.order.push_back(one);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.all.remove(&oldest);
+        }
+    }
+}
+
+fn names(status: &Status, object: &str) -> bool {
+    status.details.as_ref().is_some_and(|details| details.name == object)
 }
 
 /// Whether the owner waits for its dependents to go.
 fn is_waiting(owner: &Metadata) -> bool {
     owner.is_terminating() && owner.finalizers.iter().any(|name| name == FOREGROUND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_remembered_first_is_forgotten_first() {
+        let mut known = Remembered::default();
+        (0..REMEMBERED).rev().for_each(|number| known.remember(number));
+        known.remember(REMEMBERED - 1);
+        known.remember(REMEMBERED);
+        assert!(!known.all.contains(&(REMEMBERED - 1)), "the oldest");
+        assert!(known.all.contains(&0) && known.all.contains(&REMEMBERED));
+        assert_eq!((known.all.len(), known.order.len()), (REMEMBERED, REMEMBERED));
+    }
 }

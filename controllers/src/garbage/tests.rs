@@ -129,3 +129,26 @@ fn orphans_lose_their_owner_before_it_goes() {
     assert_eq!(patch(&write)["ownerReferences"][0]["uid"], "other");
     assert_eq!(patch(&only(&terminating(ORPHAN, vec![])))["finalizers"], json!(["keep/me"]));
 }
+
+#[test]
+fn one_that_waits_for_a_kind_waits_no_more_once_it_is_gone_or_has_other_owners() {
+    let waiting = Waiting::default();
+    let (of_widget, of_gadget) = (owner("w", OwnerState::Unknown), owner("g", OwnerState::Unknown));
+    let object = |owners: &[Owner]| Arc::new(PartialObject { metadata: pod(owners), marks: 0 });
+    let key = |name: &str| AnyKey { object: ObjectKey::new("default", name), kind: 3 };
+    let put = |name: &str, owner: &Owner| {
+        waiting.0.lock().entry(named_kind(&owner.reference)).or_default().insert(key(name));
+    };
+    let waits = |name: &str| waiting.0.lock().values().any(|keys| keys.contains(&key(name)));
+    let old = object(std::slice::from_ref(&of_widget));
+    for (new, stays) in [(Some(old.clone()), true), (Some(object(&[of_gadget])), false), (None, false)] {
+        put("web-a", &of_widget);
+        put("web-b", &of_widget);
+        let name = ObjectKey::new("default", "web-a");
+        waiting.changed(3, &Change { key: &name, old: Some(&old), new: new.as_ref() });
+        assert_eq!(waits("web-a"), stays);
+        assert!(waits("web-b"));
+    }
+    waiting.forget(&key("web-b"), &[of_widget.reference]);
+    assert!(waiting.0.lock().is_empty());
+}

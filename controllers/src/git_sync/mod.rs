@@ -32,7 +32,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use orch_api::{
-    Api, Client, Clock, Object as _, Params, Patch, Request, Status, Target, Time, Verb, split_api_version,
+    Api, Client, Clock, ConditionStatus, Object as _, Params, Patch, Request, Status, Target, Time, Verb,
+    split_api_version,
 };
 use orch_controller_runtime::{
     ActAs, Cache, Change, Context, Controller, Note, ObjectKey, ObjectReference, Outcome, PartialObject,
@@ -307,9 +308,14 @@ impl Syncer {
         let (group, _) = split_api_version(&item.api_version);
         let Some((_, kind, _)) = self.kinds.named(group, &item.kind) else {
             let defines = |definition: &Arc<CustomResourceDefinition>| {
-                definition.spec.group == group && definition.spec.names.kind == item.kind
+                let is_refused = definition.status.conditions.iter().any(|condition| {
+                    condition.condition_type == "NamesAccepted" && condition.status == ConditionStatus::False
+                });
+                definition.spec.group == group
+                    && definition.spec.names.kind == item.kind
+                    && (definition.is_established() || !is_refused)
             };
-            // The caches may have the definition before they have what it defines.
+            // The caches may have the definition before it is accepted, and before they have what it defines.
             return match self.definitions.list().iter().any(defines) {
                 true => Err(Status::unavailable(format!("{} is not followed yet", item.kind))),
                 false => Ok(None),

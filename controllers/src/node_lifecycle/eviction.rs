@@ -7,6 +7,7 @@ use orch_controller_runtime::{Note, Plan, Write};
 use orch_ontology::{Node, Pod, Taint, TaintEffect, labels};
 
 use super::{STAY, until};
+use crate::later;
 
 /// Deletes the pods whose time on the node is over, and plans again for when the next one's is.
 pub(crate) fn evict(node: &Node, pods: &[Arc<Pod>], now: Timestamp, plan: &mut Plan) {
@@ -33,11 +34,11 @@ fn stays_until(pod: &Pod, taint: &Taint, now: Timestamp) -> Option<Timestamp> {
     let tolerations = pod.spec.tolerations.iter().filter(|toleration| toleration.tolerates(taint));
     let limits: Vec<_> = tolerations.map(|toleration| toleration.toleration_seconds).collect();
     if limits.is_empty() {
-        return Some(added_at + unsaid(taint));
+        return Some(later(added_at, unsaid(taint)));
     }
     // Of several that apply the shortest counts, as in Kubernetes; one without a limit limits nothing.
     let shortest = limits.into_iter().flatten().min()?;
-    Some(added_at + SignedDuration::from_secs(shortest.max(0)))
+    Some(later(added_at, SignedDuration::from_secs(shortest.max(0))))
 }
 
 /// How long a pod stays that says nothing of the taint: a node that is not at work may come back soon.

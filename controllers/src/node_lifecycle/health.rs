@@ -156,10 +156,5 @@ pub(super) fn mark_pods(world: &World, health: &Health, now: Timestamp) -> Vec<W
 fn mark(pod: &Pod, now: Time) -> Write {
     let mut conditions = pod.status.conditions.clone();
     conditions.put(PodCondition::new(Pod::READY, false, "NodeNotReady", "Node is not ready", now));
-    let patch = json!({
-        "metadata": {"resourceVersion": pod.metadata.resource_version},
-        "status": {"conditions": conditions},
-    });
-    let write = Write::merge(pod, patch);
-    Write { target: write.target.subresource("status"), ..write }
+    Write::merge_status(pod, json!({"conditions": conditions}))
 }

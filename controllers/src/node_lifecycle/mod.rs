@@ -48,7 +48,7 @@ pub struct World {
     /// When something was last heard of it, by this machine's clock.
     pub heard_at: Timestamp,
     /// The pods on it.
-    #[serde(serialize_with = "whole")]
+    #[serde(serialize_with = "crate::whole")]
     pub pods: Vec<Arc<Pod>>,
 }
 
@@ -70,7 +70,10 @@ impl Planner for NodeLifecycle {
         let mut plan = Plan { status: health.report(&world.node), ..Plan::nothing() };
         health.next_change(now).into_iter().for_each(|delay| plan.again_within(delay));
         plan.events.extend(health.news(&world.node));
-        plan.writes.extend(set_taints(world, &health, now));
+        if plan.status.is_none() {
+            // Another write to the node: the change of its conditions wakes us for its taints.
+            plan.writes.extend(set_taints(world, &health, now));
+        }
         plan.writes.extend(mark_pods(world, &health, now));
         evict(&world.node, &world.pods, now, &mut plan);
         plan
@@ -143,10 +146,6 @@ pub async fn run(context: Context, cancel: CancellationToken) {
         .watches::<Pod>(of_pod)
         .run(planner, cancel)
         .await;
-}
-
-fn whole<S: serde::Serializer>(pods: &[Arc<Pod>], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(pods.iter().map(|pod| &**pod))
 }
 
 fn until(now: Timestamp, then: Timestamp) -> Duration {

@@ -79,11 +79,17 @@ fn a_node_that_nothing_is_heard_of_becomes_unknown_and_unreachable() {
     assert_eq!(conditions[0]["status"], "Unknown");
     assert_eq!(conditions[0]["reason"], "NodeStatusUnknown");
     assert_eq!(conditions[0]["message"], "Kubelet stopped posting node status.");
-    assert_eq!(taints(&plan).unwrap(), UNREACHABLE);
+    assert_eq!(taints(&plan), None, "two writes at once to what is stated to be as it was");
     assert_eq!(evicted(&plan), 0);
     let pod = merged(&plan, "/api/v1/namespaces/default/pods/web/status").unwrap();
     assert_eq!(pod["status"]["conditions"][0]["status"], "False");
     assert_eq!(pod["metadata"]["resourceVersion"], "4");
+}
+
+#[test]
+fn a_node_that_is_unknown_is_tainted_unreachable() {
+    let plan = plan(node("Unknown", json!([])), 40, vec![]);
+    assert_eq!((taints(&plan).as_deref(), plan.status), (Some(UNREACHABLE), None));
 }
 
 #[test]
@@ -130,12 +136,14 @@ fn pods_stay_for_five_minutes_unless_they_say_otherwise() {
         (toleration(json!(30)), Some(30)),
         (toleration(json!(0)), Some(0)),
         (json!([{"operator": "Exists"}]), None),
+        (toleration(json!(i64::MAX)), Some(i64::MAX)),
     ] {
         let late =
             |seconds| plan(node("Unknown", unreachable_since(seconds)), 400, vec![pod(tolerations.clone())]);
         match stays {
             None => assert_eq!((evicted(&late(100_000)), late(100_000).requeue_after), (0, None)),
             Some(0) => assert_eq!(evicted(&late(0)), 1),
+            Some(i64::MAX) => assert_eq!(evicted(&late(100_000)), 0),
             Some(stays) => {
                 assert_eq!(evicted(&late(stays - 5)), 0);
                 assert_eq!(late(stays - 5).requeue_after, Some(Duration::from_secs(5)));

@@ -2,11 +2,13 @@
 //!
 //! The snapshot follows the caches change by change. A placement counts from the moment it is decided, not when its binding
 //! has come back around: decisions don't wait for bindings, of which many are under way at once. A pod that fits nowhere
-//! waits until a change makes room on some node; it is not tried again for any other reason.
+//! waits until a change makes room on some node; it is not tried again for any other reason, and of pods that are alike one is
+//! tried at a time.
 
 mod decisions;
 mod metrics;
 mod state;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use orch_controller_runtime::{
     Write, work,
 };
 use orch_ontology::{Binding, Node, ObjectReference, Pod, PodCondition};
+use orch_scheduler::Placement;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -112,13 +115,8 @@ impl Reconciler for Scheduler {
     }
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Status> {
-        let Some(pod) = self.pods.get(key).filter(|pod| state::is_waiting(pod)) else {
-            return Ok(Outcome::Done);
-        };
         let start = self.clock.now();
-        let placed = self.state.lock().place(&pod);
-        let Some((placement, retry)) = placed else { return Ok(Outcome::Done) };
-        retry.into_iter().for_each(|key| self.queue.add(key));
+        let Some((pod, placement)) = self.decide(key) else { return Ok(Outcome::Done) };
         let node = placement.node.clone();
         let message = node.is_none().then(|| placement.message());
         self.decisions.remember(&pod, self.clock.now(), placement);
@@ -126,7 +124,7 @@ impl Reconciler for Scheduler {
         let _permit = self.writes.acquire().await;
         let (result, outcome) = match node {
             Some(node) => ("scheduled", self.bind(&pod, &node).await),
-            None => ("unschedulable", self.refuse(&pod, &message.unwrap_or_default()).await),
+            None => ("unschedulable", self.refuse(&pod, "Unschedulable", &message.unwrap_or_default()).await),
         };
         let took = Duration::try_from(self.clock.now().duration_since(start)).unwrap_or_default();
         self.metrics.attempt(if outcome.is_ok() { result } else { "error" }, took);
@@ -135,6 +133,37 @@ impl Reconciler for Scheduler {
 }
 
 impl Scheduler {
+    /// Decides about a pod, if it waits. The cache is read under the lock under which its changes are taken in: what becomes of the pod
+    /// meanwhile is taken in afterwards.
+    fn decide(&self, key: &ObjectKey) -> Option<(Arc<Pod>, Placement)> {
+        let (decision, retry) = {
+            let mut state = self.state.lock();
+            match self.pods.get(key).filter(|pod| state::is_waiting(pod)) {
+                Some(pod) => {
+                    let (placement, retry) = state.place(&pod);
+                    (placement.map(|placement| (pod, placement)), retry)
+                }
+                None => (None, state.dismiss(key)),
+            }
+        };
+        self.try_again(retry);
+        decision
+    }
+
+    /// Takes back a placement whose binding has failed, unless the cache, read as by [`Scheduler::decide`], shows that it has not.
+    fn forget(&self, pod: &Pod) {
+        let retry = {
+            let mut state = self.state.lock();
+            let now = self.pods.get(&ObjectKey::of(&pod.metadata));
+            state.forget(pod, now.as_ref())
+        };
+        self.try_again(retry);
+    }
+
+    fn try_again(&self, pods: Vec<ObjectKey>) {
+        pods.into_iter().for_each(|key| self.queue.add(key));
+    }
+
     async fn bind(&self, pod: &Arc<Pod>, node: &str) -> Result<(), Status> {
         let named = Metadata::named(pod.metadata.namespace.clone(), pod.metadata.name.clone());
         let metadata = Metadata { uid: pod.metadata.uid.clone(), ..named };
@@ -151,24 +180,30 @@ impl Scheduler {
                 Ok(())
             }
             Err(status) => {
-                let now = self.pods.get(&ObjectKey::of(&pod.metadata));
-                let retry = self.state.lock().forget(pod, now.as_ref());
-                retry.into_iter().for_each(|key| self.queue.add(key));
-                if status.code == 404 { Ok(()) } else { Err(status) }
+                self.forget(pod);
+                match status.code {
+                    404 => Ok(()),
+                    409 => Err(status),
+                    // Somebody may be able to do something about it, such as with a policy that is against it.
+                    _ => {
+                        let message = format!("binding rejected: {status}");
+                        self.refuse(pod, "SchedulerError", &message).await.and(Err(status))
+                    }
+                }
             }
         }
     }
 
-    /// Says that the pod fits nowhere, and why; once, as long as the reasons are the same.
-    async fn refuse(&self, pod: &Arc<Pod>, message: &str) -> Result<(), Status> {
+    /// Says that the pod has no node, and why; once, as long as the reasons are the same.
+    async fn refuse(&self, pod: &Arc<Pod>, reason: &str, message: &str) -> Result<(), Status> {
         let said = pod.status.conditions.of_type(Pod::SCHEDULED);
-        if said.is_some_and(|condition| condition.message == message) {
+        if said.is_some_and(|condition| condition.reason == reason && condition.message == message) {
             return Ok(());
         }
         self.recorder.record(Note::warning(&**pod, "FailedScheduling", message));
         let mut conditions = pod.status.conditions.clone();
         let now = Time::new(self.clock.now());
-        conditions.put(PodCondition::new(Pod::SCHEDULED, false, "Unschedulable", message, now));
+        conditions.put(PodCondition::new(Pod::SCHEDULED, false, reason, message, now));
         let write = Write::merge_status(&**pod, json!({"conditions": conditions}));
         let plan = Plan { status: Some(write), ..Default::default() };
         self.executor.execute(plan).await

@@ -1,11 +1,12 @@
 //! What the scheduler knows: the snapshot, and the pods that fit nowhere.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orch_controller_runtime::ObjectKey;
 use orch_ontology::{Node, Pod, TopologySpreadConstraint, UnsatisfiableConstraintAction};
 use orch_scheduler::{Placement, Snapshot, place, try_node};
+
+use super::waiting::Waiting;
 
 const NAMES: [&str; 2] = ["", "default-scheduler"];
 
@@ -13,7 +14,7 @@ const NAMES: [&str; 2] = ["", "default-scheduler"];
 #[derive(Default)]
 pub(super) struct State {
     snapshot: Snapshot,
-    unplaceable: BTreeMap<ObjectKey, Arc<Pod>>,
+    waiting: Waiting,
 }
 
 /// Whether the pod waits for us to place it.
@@ -25,25 +26,33 @@ pub(crate) fn is_waiting(pod: &Pod) -> bool {
 impl State {
     /// How many pods fit nowhere.
     pub(super) fn unplaceable(&self) -> usize {
-        self.unplaceable.len()
+        self.waiting.len()
     }
 
-    /// Decides about a pod, and counts it where it goes. Answers, too, the pods to try again because it goes there. None if it has been
+    /// Decides about a pod, and counts it where it goes. Answers, too, the pods to try because of that. No decision if it has been
     /// placed already and the cache doesn't show it yet.
-    pub(super) fn place(&mut self, pod: &Arc<Pod>) -> Option<(Placement, Vec<ObjectKey>)> {
+    pub(super) fn place(&mut self, pod: &Arc<Pod>) -> (Option<Placement>, Vec<ObjectKey>) {
+        let key = ObjectKey::of(&pod.metadata);
         if self.snapshot.node_of(&pod.metadata.uid).is_some() {
-            return None;
+            return (None, self.dismiss(&key));
         }
         let placement = place(&self.snapshot, pod);
         let mut retry = Vec::new();
         match &placement.node {
             Some(node) => {
                 self.snapshot.assume(pod, node);
-                retry = self.held_back_by(&[pod]);
+                retry = self.dismiss(&key);
+                retry.extend(self.held_back_by(&[pod]));
             }
-            None => drop(self.unplaceable.insert(ObjectKey::of(&pod.metadata), pod.clone())),
+            None => self.waiting.put(pod),
         }
-        Some((placement, retry))
+        (Some(placement), retry)
+    }
+
+    /// Nothing is to be decided about a pod of this name any more. Answers the pods to try instead.
+    pub(super) fn dismiss(&mut self, key: &ObjectKey) -> Vec<ObjectKey> {
+        self.waiting.remove(key);
+        self.waiting.next_like(key).into_iter().collect()
     }
 
     /// Takes back a placement whose binding has failed. `now` is the pod as the cache shows it. Answers the pods to try again.
@@ -65,24 +74,23 @@ impl State {
     /// Takes out a node. That can only help a pod whose spread the node's group held back.
     pub(super) fn node_removed(&mut self, name: &str) -> Vec<ObjectKey> {
         self.snapshot.remove_node(name);
-        self.take_if(|_, pod| spreads_hard(pod))
+        self.waiting.take_if(spreads_hard)
     }
 
     /// Takes in a change of a pod. Answers the pods to try: itself if it waits, and those for which it has made room.
     pub(super) fn pod_changed(&mut self, old: Option<&Arc<Pod>>, new: Option<&Arc<Pod>>) -> Vec<ObjectKey> {
-        let mut freed = Vec::new();
+        let (mut freed, mut retry) = (Vec::new(), Vec::new());
         let replaced = |old: &&Arc<Pod>| new.is_none_or(|new| new.metadata.uid != old.metadata.uid);
         if let Some(old) = old.filter(replaced) {
-            self.unplaceable.remove(&ObjectKey::of(&old.metadata));
+            retry.extend(self.dismiss(&ObjectKey::of(&old.metadata)));
             freed.extend(self.snapshot.remove_pod(&old.metadata.uid));
         }
-        let mut retry = Vec::new();
         if let Some(new) = new {
             let key = ObjectKey::of(&new.metadata);
             if is_waiting(new) {
                 retry.extend(self.news_of_waiting(&key, old, new));
             } else {
-                self.unplaceable.remove(&key);
+                retry.extend(self.dismiss(&key));
                 let known = self.snapshot.node_of(&new.metadata.uid).is_some()
                     && old.is_some_and(|old| counts_alike(old, new));
                 freed.extend(self.snapshot.set_pod(new));
@@ -97,53 +105,33 @@ impl State {
     }
 
     /// A waiting pod is tried when it is new or asks for something else; not because we wrote why it waits.
-    fn news_of_waiting(
-        &mut self,
-        key: &ObjectKey,
-        old: Option<&Arc<Pod>>,
-        new: &Arc<Pod>,
-    ) -> Option<ObjectKey> {
+    fn news_of_waiting(&mut self, key: &ObjectKey, old: Option<&Arc<Pod>>, new: &Arc<Pod>) -> Vec<ObjectKey> {
         let same = old.is_some_and(|old| {
             old.metadata.uid == new.metadata.uid
                 && old.spec == new.spec
                 && old.metadata.labels == new.metadata.labels
         });
-        match self.unplaceable.get_mut(key) {
-            Some(known) if same => {
-                *known = new.clone();
-                None
-            }
-            _ => {
-                self.unplaceable.remove(key);
-                Some(key.clone())
-            }
+        if same && self.waiting.contains(key) {
+            self.waiting.update(key, new);
+            return Vec::new();
         }
+        // If it was being tried, it was as something else.
+        let mut retry = if same { Vec::new() } else { self.dismiss(key) };
+        retry.push(key.clone());
+        retry
     }
 
     /// The pods that now fit on the node. A pod whose spread is limited may fit elsewhere for the same reason.
     fn placeable_on(&mut self, node: &str) -> Vec<ObjectKey> {
-        self.take_if(|snapshot, pod| {
-            spreads_hard(pod) || try_node(snapshot, pod, node).is_some_and(|verdict| verdict.fits())
-        })
+        let Self { snapshot, waiting } = self;
+        let fits = |pod: &Pod| try_node(snapshot, pod, node).is_some_and(|verdict| verdict.fits());
+        waiting.take_if(|pod| spreads_hard(pod) || fits(pod))
     }
 
     /// The pods that are to be spread evenly with any of these, which have come to a node or become others: that may have been what held
     /// them back.
     fn held_back_by(&mut self, pods: &[&Arc<Pod>]) -> Vec<ObjectKey> {
-        if self.unplaceable.is_empty() {
-            return Vec::new();
-        }
-        self.take_if(|_, waiting| pods.iter().any(|pod| is_spread_with(waiting, pod)))
-    }
-
-    fn take_if(&mut self, test: impl Fn(&Snapshot, &Pod) -> bool) -> Vec<ObjectKey> {
-        let Self { snapshot, unplaceable } = self;
-        let taken: Vec<_> =
-            unplaceable.iter().filter(|(_, pod)| test(snapshot, pod)).map(|(key, _)| key.clone()).collect();
-        for key in &taken {
-            unplaceable.remove(key);
-        }
-        taken
+        self.waiting.take_if(|waiting| pods.iter().any(|pod| is_spread_with(waiting, pod)))
     }
 }
 
@@ -209,7 +197,7 @@ mod tests {
 
     /// Where a pod is placed.
     fn placed(state: &mut State, pod: &Arc<Pod>) -> Option<String> {
-        state.place(pod).unwrap().0.node
+        state.place(pod).0.unwrap().node
     }
 
     /// A full node, and a pod that waits.
@@ -227,7 +215,7 @@ mod tests {
     #[test]
     fn a_placement_counts_before_its_binding_is_seen_and_is_made_once() {
         let (mut state, first, _) = crowded();
-        assert!(state.place(&first).is_none());
+        assert!(state.place(&first).0.is_none());
     }
 
     #[test]
@@ -266,9 +254,59 @@ mod tests {
         let large = web("large", "2");
         state.pod_changed(None, Some(&large));
         assert_eq!(placed(&mut state, &large), None, "b has no room, and a has one more already");
-        let (placement, retry) = state.place(&web("small", "1")).unwrap();
-        assert_eq!((placement.node.as_deref(), retry), (Some("b"), vec![key("large")]));
+        let (placement, retry) = state.place(&web("small", "1"));
+        assert_eq!((placement.unwrap().node.as_deref(), retry), (Some("b"), vec![key("large")]));
         assert_eq!(placed(&mut state, &large).as_deref(), Some("a"));
+    }
+
+    /// A full node, and pods that are alike and wait.
+    fn line(names: &[&str]) -> (State, Arc<Pod>, Vec<Arc<Pod>>) {
+        let mut state = State::default();
+        state.node_changed(&node("n1", "2"));
+        let first = pod("first", "2", json!({}));
+        assert_eq!(placed(&mut state, &first).as_deref(), Some("n1"));
+        let alike: Vec<_> = names.iter().map(|name| pod(name, "1", json!({}))).collect();
+        for pod in &alike {
+            state.pod_changed(None, Some(pod));
+            assert_eq!(placed(&mut state, pod), None);
+        }
+        (state, first, alike)
+    }
+
+    #[test]
+    fn of_pods_that_are_alike_one_is_tried_at_a_time_until_one_fits_nowhere() {
+        let (mut state, first, alike) = line(&["d", "c", "b", "a"]);
+        assert_eq!(state.pod_changed(Some(&first), None), [key("d")], "who has waited longest");
+        assert_eq!(state.node_changed(&node("n2", "500m")), []);
+        for (pod, node, next) in
+            [(&alike[0], Some("n1"), Some("c")), (&alike[1], Some("n1"), Some("b")), (&alike[2], None, None)]
+        {
+            let (placement, retry) = state.place(pod);
+            assert_eq!(placement.unwrap().node.as_deref(), node);
+            assert_eq!(retry, next.map(key).into_iter().collect::<Vec<_>>());
+        }
+        assert_eq!(state.unplaceable(), 2);
+        assert_eq!(state.node_changed(&node("n3", "1")), [key("a")], "it was not tried yet, unlike b");
+    }
+
+    #[test]
+    fn one_that_goes_while_it_is_tried_lets_the_next_be_tried() {
+        let (mut state, first, alike) = line(&["a", "b", "c", "d"]);
+        assert_eq!(state.pod_changed(Some(&first), None), [key("a")]);
+        assert_eq!(state.pod_changed(Some(&alike[0]), None), [key("b")]);
+        assert_eq!(state.dismiss(&key("b")), [key("c")], "found to be gone by whoever tries it");
+        let other = pod("c", "2", json!({"metadata": {"labels": {"app": "web"}}}));
+        assert_eq!(state.pod_changed(Some(&alike[2]), Some(&other)), [key("d"), key("c")]);
+        assert_eq!(placed(&mut state, &alike[3]).as_deref(), Some("n1"));
+        assert_eq!(placed(&mut state, &other), None);
+    }
+
+    #[test]
+    fn one_that_is_found_to_be_gone_waits_no_more() {
+        let (mut state, first, _) = crowded();
+        assert_eq!(state.dismiss(&key("second")), []);
+        assert_eq!(state.unplaceable(), 0);
+        assert_eq!(state.pod_changed(Some(&first), None), []);
     }
 
     #[test]

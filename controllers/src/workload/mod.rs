@@ -1,19 +1,17 @@
 //! Workloads: keeps as many pods running as wanted, and replaces those of an old template one by one.
 //!
-//! A workload's pods are those that name it as their controller. Each carries the hash of the template that it was made of,
+//! A workload's pods are those in its namespace that name it as their controller. Each carries the hash of the template that it was made of,
 //! so which pods are old needs no memory.
 
 mod pods;
 mod rollout;
 mod status;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use orch_controller_runtime::{
-    Cache, Context, Controller, Note, ObjectKey, Plan, Planner, Write, by_controller,
-};
+use orch_controller_runtime::{Cache, Context, Controller, Note, ObjectKey, Plan, Planner, Write};
 use orch_ontology::{Pod, Workload, labels};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -46,16 +44,22 @@ impl Planner for Workloads {
 
     fn observe(&self, key: &ObjectKey) -> Option<World> {
         let workload = self.workloads.get(key)?;
-        let pods = self.pods.select(&by_controller(), &workload.metadata.uid);
+        let pods = self.pods.managed_by(&workload.metadata);
         Some(World { workload: (*workload).clone(), pods: pods.iter().map(|pod| PodView::of(pod)).collect() })
     }
 
     fn plan(world: &World, now: Timestamp) -> Plan {
         let rollout = Rollout::new(world, now);
-        let mut plan = Plan { status: status::write(world, &rollout, now), ..Plan::nothing() };
+        let is_wanted = !world.workload.metadata.is_terminating();
+        let record = record_revision(world, &rollout).filter(|_| is_wanted);
+        let mut plan = Plan::nothing();
         rollout.next_change.into_iter().for_each(|delay| plan.again_within(delay));
-        if !world.workload.metadata.is_terminating() {
-            plan.writes.extend(record_revision(world, &rollout));
+        if record.is_none() {
+            // What is recorded is another write to the workload: the change wakes us for the status.
+            plan.status = status::write(world, &rollout, now);
+        }
+        if is_wanted {
+            plan.writes.extend(record);
             plan.writes.extend(rollout.delete.iter().map(|pod| delete(&world.workload, pod)));
             plan.writes.extend(create(world, &rollout, now));
             plan.events.extend(scaling(world, &rollout));
@@ -67,11 +71,10 @@ impl Planner for Workloads {
 /// The workload carries its template's hash and revision, as a Deployment does, so that the count survives a scaling to zero.
 fn record_revision(world: &World, rollout: &Rollout<'_>) -> Option<Write> {
     let workload = &world.workload;
-    let recorded = workload.metadata.annotations.get(labels::TEMPLATE_HASH);
-    let annotations =
-        json!({labels::TEMPLATE_HASH: rollout.hash, labels::REVISION: rollout.revision.to_string()});
-    (recorded != Some(&rollout.hash))
-        .then(|| Write::merge(workload, json!({"metadata": {"annotations": annotations}})))
+    let wanted = [(labels::TEMPLATE_HASH, &rollout.hash), (labels::REVISION, &rollout.revision.to_string())];
+    let is_so = |(name, value): &(&str, &String)| workload.metadata.annotations.get(*name) == Some(*value);
+    (!wanted.iter().all(is_so))
+        .then(|| Write::merge(workload, json!({"metadata": {"annotations": BTreeMap::from(wanted)}})))
 }
 
 fn create(world: &World, rollout: &Rollout<'_>, now: Timestamp) -> Vec<Write> {

@@ -107,20 +107,13 @@ pub(super) fn new_pod(workload: &Workload, name: String, rollout: &Rollout<'_>) 
         owner_references: vec![workload.owner_reference()],
         ..Metadata::named(workload.metadata.namespace.clone(), name)
     };
-    metadata.labels.insert(labels::WORKLOAD.to_owned(), label_value(&workload.metadata.name));
+    metadata.labels.insert(labels::WORKLOAD.to_owned(), workload.metadata.name.clone());
     metadata.labels.insert(labels::TEMPLATE_HASH.to_owned(), rollout.hash.clone());
     metadata.annotations.insert(labels::REVISION.to_owned(), rollout.revision.to_string());
     if rollout.attempt > 0 {
         metadata.annotations.insert(ATTEMPT.to_owned(), rollout.attempt.to_string());
     }
     Pod { metadata, spec, ..Pod::default() }
-}
-
-/// Names are longer than label values may be: the label then carries the beginning.
-fn label_value(name: &str) -> String {
-    let end =
-        (0..=name.len().min(MAX_NAME)).rev().find(|end| name.is_char_boundary(*end)).unwrap_or_default();
-    name[..end].trim_end_matches(['-', '.']).to_owned()
 }
 
 /// The name of a new pod: the workload's, and a suffix that depends on the workload, the time and a number.

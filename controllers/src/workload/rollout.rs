@@ -9,6 +9,7 @@ use orch_ontology::{PodPhase, Workload, labels};
 
 use super::World;
 use super::pods::{PodView, template_hash};
+use crate::later;
 
 /// Pods made by one plan, as by the ReplicaSet controller; the next plan makes more. A plan is held in memory as a whole, and
 /// how far the workload has come is reported in between.
@@ -51,7 +52,9 @@ impl<'a> Rollout<'a> {
         let max_unavailable = count(update.max_unavailable.unwrap_or(0));
         // With neither, nothing could ever be replaced.
         let max_unavailable = if max_surge == 0 { max_unavailable.max(1) } else { max_unavailable };
+        let failed = census.due.iter().filter(|pod| pod.template_hash == hash);
         let mut rollout = Self {
+            attempt: failed.map(|pod| next_attempt(pod)).max().unwrap_or_default(),
             revision: revision(workload, &world.pods, &hash),
             hash,
             desired,
@@ -61,7 +64,6 @@ impl<'a> Rollout<'a> {
             ready: census.ready,
             available: census.available(),
             create: census.to_create(desired, max_surge).min(MADE_AT_ONCE),
-            attempt: census.due.iter().map(|pod| next_attempt(pod)).max().unwrap_or_default(),
             delete: Vec::new(),
             next_change: census.next_change,
         };
@@ -82,13 +84,16 @@ fn count(number: i32) -> usize {
 /// The number of the present template: one more than the last if it is new.
 fn revision(workload: &Workload, pods: &[PodView], hash: &str) -> i64 {
     let annotations = &workload.metadata.annotations;
-    let recorded = annotations.get(labels::REVISION).and_then(|revision| revision.parse().ok()).unwrap_or(0);
-    if annotations.get(labels::TEMPLATE_HASH).is_some_and(|recorded| recorded == hash) && recorded > 0 {
+    let recorded = annotations.get(labels::REVISION).and_then(|revision| revision.parse::<i64>().ok());
+    let recorded = recorded.filter(|revision| *revision > 0);
+    let is_new = annotations.get(labels::TEMPLATE_HASH).is_none_or(|recorded| recorded != hash);
+    if let Some(recorded) = recorded.filter(|_| !is_new) {
         return recorded;
     }
     let of_pods = pods.iter().filter(|pod| pod.template_hash == hash).map(|pod| pod.revision).max();
-    let last = recorded.max(workload.status.revision.unwrap_or(0));
-    of_pods.filter(|revision| *revision >= last && *revision > 0).unwrap_or(last + 1)
+    let last = recorded.max(workload.status.revision).unwrap_or(0).max(0);
+    let next = if is_new { last.saturating_add(1) } else { last.max(1) };
+    of_pods.filter(|revision| *revision >= last && *revision > 0).unwrap_or(next)
 }
 
 /// The pods by what is to become of them.
@@ -121,7 +126,7 @@ impl<'a> Census<'a> {
                 continue;
             }
             census.ready += usize::from(pod.ready_since.is_some());
-            let available_at = pod.ready_since.map(|since| since + min_ready);
+            let available_at = pod.ready_since.map(|since| later(since, min_ready));
             let available = available_at.is_some_and(|at| at <= now);
             available_at.filter(|_| !available).into_iter().for_each(|at| census.wake_at(at, now));
             let members = if pod.template_hash == hash { &mut census.new } else { &mut census.old };
@@ -206,7 +211,7 @@ impl<'a> Census<'a> {
 
 fn replace_at(pod: &PodView) -> Timestamp {
     let doubled = REPLACE_FIRST.saturating_mul(1 << pod.attempt.min(10));
-    pod.ended_at.unwrap_or(pod.created_at) + doubled.min(REPLACE_LIMIT)
+    later(pod.ended_at.unwrap_or(pod.created_at), doubled.min(REPLACE_LIMIT))
 }
 
 fn next_attempt(pod: &PodView) -> u32 {

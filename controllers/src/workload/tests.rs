@@ -4,7 +4,7 @@ use orch_controller_runtime::Action;
 use orch_ontology::PodPhase;
 use serde_json::{Value, json};
 
-use super::pods::template_hash;
+use super::pods::{ATTEMPT, template_hash};
 use super::*;
 
 const NOW: &str = "2026-01-01T00:10:00Z";
@@ -205,7 +205,7 @@ fn an_ended_pod_is_replaced_after_a_pause_that_grows() {
 
     let due = plan(&workload, &[ended(&workload, "web-a", 11, 0)]);
     assert_eq!((created(&due).len(), deleted(&due)), (1, vec!["web-a".to_owned()]));
-    assert_eq!(created(&due)[0].metadata.annotations[pods::ATTEMPT], "1");
+    assert_eq!(created(&due)[0].metadata.annotations[ATTEMPT], "1");
 
     let again = plan(&workload, &[ended(&workload, "web-b", 11, 1)]);
     assert_eq!(again.requeue_after, Some(Duration::from_secs(9)));
@@ -231,9 +231,70 @@ fn the_revision_counts_templates_and_survives_scaling_to_zero() {
     assert_eq!(status(&plan(&workload, &[]))["revision"], 1);
     workload.spec.template.spec.containers[0].image = "web:2".into();
     let changed = plan(&workload, &[]);
-    assert_eq!(status(&changed)["revision"], 2);
-    let Action::Merge(patch) = &changed.writes[0].action else { panic!("{changed:?}") };
-    assert_eq!(patch["metadata"]["annotations"][labels::REVISION], "2");
+    assert_eq!(changed.status, None, "not together with what is recorded");
+    let recorded = record(&mut workload, &changed);
+    assert_eq!(recorded[labels::REVISION], "2");
+    assert_eq!(status(&plan(&workload, &[]))["revision"], 2);
+}
+
+/// What a plan records of the template, in the workload as well.
+fn record(workload: &mut Workload, plan: &Plan) -> Value {
+    let Some(Action::Merge(patch)) = plan.writes.first().map(|write| &write.action) else {
+        panic!("{plan:?}")
+    };
+    let annotations = patch["metadata"]["annotations"].clone();
+    let all: std::collections::BTreeMap<_, _> = serde_json::from_value(annotations.clone()).unwrap();
+    workload.metadata.annotations.extend(all);
+    annotations
+}
+
+#[test]
+fn a_revision_that_is_lost_or_is_none_is_recorded_again_and_only_once() {
+    for (last, lost, again) in
+        [(Some(7), None, "7"), (None, None, "1"), (Some(7), Some("-3"), "7"), (Some(7), Some("x"), "7")]
+    {
+        let mut workload = workload(json!({"replicas": 0}));
+        workload.status.revision = last;
+        workload.metadata.annotations.remove(labels::REVISION);
+        let lost = lost.map(|lost: &str| (labels::REVISION.to_owned(), lost.to_owned()));
+        workload.metadata.annotations.extend(lost);
+        let first = plan(&workload, &[]);
+        assert_eq!(record(&mut workload, &first)[labels::REVISION], again);
+        workload.status = serde_json::from_value(status(&plan(&workload, &[]))).unwrap();
+        assert_eq!(workload.status.revision.unwrap().to_string(), again);
+        assert!(plan(&workload, &[]).is_empty());
+    }
+}
+
+#[test]
+fn there_is_no_revision_after_the_last() {
+    let mut workload = workload(json!({"replicas": 0}));
+    workload.metadata.annotations.insert(labels::REVISION.to_owned(), i64::MAX.to_string());
+    workload.spec.template.spec.containers[0].image = "web:2".into();
+    let changed = plan(&workload, &[]);
+    assert_eq!(record(&mut workload, &changed)[labels::REVISION], i64::MAX.to_string());
+}
+
+#[test]
+fn times_at_the_end_of_time_are_as_good_as_others() {
+    let workload = workload(json!({"replicas": 2, "update": {"minReadySeconds": i32::MAX}}));
+    let ended = PodView { ended_at: Some(Timestamp::MAX), ..ended(&workload, "web-a", 0, 9) };
+    let ready = PodView { ready_since: Some(Timestamp::MAX), ..running(&workload, "web-b") };
+    let plan = plan(&workload, &[ended, ready]);
+    assert_eq!((created(&plan).len(), deleted(&plan).len()), (0, 0));
+}
+
+#[test]
+fn failures_of_another_template_do_not_slow_down_the_present_one() {
+    let workload = workload(json!({"replicas": 2}));
+    let before = PodView { template_hash: "old".into(), ..ended(&workload, "web-a", 1, 9) };
+    let attempts = |pods: &[PodView]| {
+        let created = created(&plan(&workload, pods));
+        created.iter().map(|pod| pod.metadata.annotations.get(ATTEMPT).cloned()).collect::<Vec<_>>()
+    };
+    assert_eq!(attempts(std::slice::from_ref(&before)), [None, None]);
+    let due = ended(&workload, "web-b", 1000, 1);
+    assert_eq!(attempts(&[before, due]), [Some("2".to_owned()), Some("2".to_owned())]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What goes with its owners, what they wait for, and what stays: against a real server.
 
-use orch_api::{Api, Kind, Params, Propagation};
+use std::sync::Arc;
+
+use orch_api::{Api, Client, Kind, Params, Propagation, Request, Resource as _, Status, Verb};
 use orch_ontology::{ClusterRole, ConfigMap, CustomResourceDefinition, Event, Namespace};
 use serde_json::{Value, json};
 
-use crate::plane::Plane;
+use crate::plane::{Meanwhile, Plane};
 
 pub(crate) const WIDGETS: Kind = Kind::namespaced("test.dev", "v1", "Widget", "widgets", "widget");
 
@@ -188,24 +190,168 @@ fn held_in_shop() -> Value {
     held
 }
 
+fn in_shop(mut object: Value) -> Value {
+    object["metadata"]["namespace"] = "shop".into();
+    object
+}
+
+/// What somebody has done before the controllers come: a namespace with objects of a kind that has been accepted.
+async fn stock_shop(client: &Arc<dyn Client>, widgets: &[Value], maps: &[Value]) {
+    Api::all(client.clone())
+        .create(&serde_json::from_value::<Namespace>(json!({"metadata": {"name": "shop"}})).unwrap())
+        .await
+        .unwrap();
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    let mut accepted = definitions.create(&serde_json::from_value(definition()).unwrap()).await.unwrap();
+    accepted.status.accepted_names = accepted.spec.names.clone();
+    let condition = |name: &str| json!({"type": name, "status": "True", "reason": "Tested", "message": ""});
+    let conditions = json!([condition("NamesAccepted"), condition("Established")]);
+    accepted.status.conditions = serde_json::from_value(conditions).unwrap();
+    definitions.update_status(&accepted).await.unwrap();
+    for (path, objects) in
+        [("/apis/test.dev/v1/namespaces/shop/widgets", widgets), ("/api/v1/namespaces/shop/configmaps", maps)]
+    {
+        for object in objects {
+            Plane::post_as(&**client, path, in_shop(object.clone())).await.unwrap();
+        }
+    }
+}
+
+async fn uid_in_shop(client: &Arc<dyn Client>, map: &str) -> Value {
+    let map = Api::<ConfigMap>::namespaced(client.clone(), "shop").get(map).await.unwrap();
+    map.metadata.uid.into()
+}
+
+/// Who follows definitions lists them by pages; who asks whether it knows them all lists all at once.
+fn definitions_come_late(user: &str, request: &Request) -> Option<Meanwhile> {
+    let follows = user.starts_with("system:orch:controller:")
+        && request.verb == Verb::List
+        && request.target.plural == CustomResourceDefinition::KIND.plural
+        && request.params.limit.is_some();
+    follows.then_some(Meanwhile::Wait)
+}
+
+fn widgets_are_not_served(_: &str, request: &Request) -> Option<Meanwhile> {
+    (request.target.group == WIDGETS.group).then(|| Meanwhile::Fail(Status::no_such_path()))
+}
+
+fn nothing_is_heard_of_widgets(_: &str, request: &Request) -> Option<Meanwhile> {
+    (request.target.group == WIDGETS.group && request.verb == Verb::Watch).then_some(Meanwhile::Wait)
+}
+
+fn of_nobody() -> Value {
+    of_map("nobody", &json!("7a1b5d50-0000-4000-8000-000000000000"))
+}
+
 #[tokio::test]
 async fn a_namespace_waits_for_objects_of_kinds_that_a_new_leader_does_not_know_yet() {
-    let plane = Plane::start_after(async |client| {
-        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let shop = json!({"metadata": {"name": "shop"}});
-        for (path, object) in [
-            (definitions, definition()),
-            ("/api/v1/namespaces", shop),
-            ("/apis/test.dev/v1/namespaces/shop/widgets", held_in_shop()),
-        ] {
-            Plane::post_as(&*client, path, object).await.unwrap();
-        }
+    let plane = Plane::start_gated(definitions_come_late, async |client| {
+        stock_shop(&client, &[held_in_shop()], &[]).await;
         Api::<Namespace>::all(client).delete("shop", Params::default()).await.unwrap();
     })
     .await;
+    let unknown = says("NamespaceDeletionDiscoveryFailure", "widgets.test.dev is not followed yet");
+    plane.until::<Namespace>("what is not known", unknown).await;
+    plane.open_gate();
     plane.until::<Namespace>("what holds it", says("NamespaceFinalizersRemaining", "test.dev/held")).await;
     plane.patch_in(&WIDGETS, "shop", "held", json!({"metadata": {"finalizers": null}})).await;
     plane.until_count::<Namespace>(4).await;
+}
+
+#[tokio::test]
+async fn a_namespace_waits_for_objects_of_kinds_that_are_not_served_at_the_moment() {
+    let plane = Plane::start_gated(widgets_are_not_served, async |client| {
+        stock_shop(&client, &[held_in_shop()], &[]).await;
+        Api::<Namespace>::all(client).delete("shop", Params::default()).await.unwrap();
+    })
+    .await;
+    let unserved = says("NamespaceDeletionDiscoveryFailure", "widgets.test.dev is not served");
+    plane.until::<Namespace>("what is not served", unserved).await;
+    plane.open_gate();
+    plane.until::<Namespace>("what holds it", says("NamespaceFinalizersRemaining", "test.dev/held")).await;
+}
+
+#[tokio::test]
+async fn a_namespace_learns_that_its_last_objects_have_gone_with_their_kind() {
+    let plane = Plane::start_gated(nothing_is_heard_of_widgets, async |client| {
+        stock_shop(&client, &[widget("w", json!([]))], &[]).await;
+        Api::<Namespace>::all(client).delete("shop", Params::default()).await.unwrap();
+    })
+    .await;
+    plane.until::<Namespace>("what is left", says("NamespaceContentRemaining", "widgets.test.dev")).await;
+    plane.delete::<CustomResourceDefinition>("widgets.test.dev", Params::default()).await;
+    plane.until_count::<Namespace>(4).await;
+}
+
+#[tokio::test]
+async fn what_belonged_to_objects_whose_end_was_not_seen_goes_when_their_kind_does() {
+    let plane = Plane::start_gated(nothing_is_heard_of_widgets, async |client| {
+        stock_shop(&client, &[widget("w", json!([]))], &[map("shop", "known", json!([]))]).await;
+        let made = Api::<ConfigMap>::namespaced(client.clone(), "shop");
+        // Once it has gone, all objects are known.
+        made.delete("known", Params { propagation: Some(Propagation::Foreground), ..Params::default() })
+            .await
+            .unwrap();
+    })
+    .await;
+    until_maps(&plane, &[]).await;
+    let made = plane.get_in(&WIDGETS, "shop", "w").await;
+    let of_widget = owner("test.dev/v1", "Widget", "w", &made["metadata"]["uid"]);
+    plane.create::<ConfigMap>(map("shop", "leaf", json!([of_widget]))).await;
+    plane.delete::<CustomResourceDefinition>("widgets.test.dev", Params::default()).await;
+    plane.until_count::<CustomResourceDefinition>(0).await;
+    until_maps(&plane, &[]).await;
+}
+
+#[tokio::test]
+async fn an_owner_waits_for_dependents_of_kinds_that_a_new_leader_does_not_know_yet() {
+    let plane = Plane::start_gated(definitions_come_late, async |client| {
+        let maps = [map("shop", "marker", json!([of_nobody()])), map("shop", "owner", json!([]))];
+        stock_shop(&client, &[], &maps).await;
+        let of_owner = of_map("owner", &uid_in_shop(&client, "owner").await);
+        let path = "/apis/test.dev/v1/namespaces/shop/widgets";
+        Plane::post_as(&*client, path, in_shop(widget("orphan", json!([of_owner])))).await.unwrap();
+        let orphan = Params { propagation: Some(Propagation::Orphan), ..Params::default() };
+        Api::<ConfigMap>::namespaced(client, "shop").delete("owner", orphan).await.unwrap();
+    })
+    .await;
+    until_maps(&plane, &["owner"]).await;
+    let still = plane.get_in(&ConfigMap::KIND, "shop", "owner").await;
+    assert_eq!(still["metadata"]["finalizers"], json!(["orphan"]));
+    plane.open_gate();
+    until_maps(&plane, &[]).await;
+    let orphan = plane.get_in(&WIDGETS, "shop", "orphan").await;
+    assert!(orphan["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty), "{orphan}");
+    assert!(orphan["metadata"]["deletionTimestamp"].is_null(), "{orphan}");
+}
+
+#[tokio::test]
+async fn a_definition_that_wants_the_name_of_another_kind_takes_nothing_from_it() {
+    let plane = Plane::start_after(async |client| {
+        stock_shop(&client, &[widget("w", json!([]))], &[map("shop", "marker", json!([of_nobody()]))]).await;
+        let mut rival = definition();
+        rival["metadata"]["name"] = "awidgets.test.dev".into();
+        rival["spec"]["names"] = json!({"plural": "awidgets", "singular": "awidget", "kind": "Widget"});
+        Plane::post_as(&*client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", rival)
+            .await
+            .unwrap();
+        let path = "/apis/test.dev/v1/namespaces/shop/widgets";
+        let parent = Plane::post_as(&*client, path, in_shop(widget("parent", json!([])))).await.unwrap();
+        let of_parent = owner("test.dev/v1", "Widget", "parent", &parent["metadata"]["uid"]);
+        let leaf = map("shop", "leaf", json!([of_parent]));
+        Plane::post_as(&*client, "/api/v1/namespaces/shop/configmaps", leaf).await.unwrap();
+    })
+    .await;
+    let is_refused = |definition: &Value| {
+        definition["metadata"]["name"] == "awidgets.test.dev"
+            && definition["status"]["conditions"].to_string().contains("KindConflict")
+    };
+    plane.until::<CustomResourceDefinition>("a refusal", is_refused).await;
+    until_maps(&plane, &["leaf"]).await;
+    plane.create::<ConfigMap>(map("shop", "marker", json!([of_nobody()]))).await;
+    until_maps(&plane, &["leaf"]).await;
+    plane.create::<ConfigMap>(map("shop", "other", json!([]))).await;
+    until_maps(&plane, &["leaf", "other"]).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A control plane in the test's own process.
 
+mod gate;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +24,11 @@ use orch_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use orch_transport::Usage;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use gate::Gated;
+pub(crate) use gate::{Gatekeeper, Meanwhile};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -33,6 +39,7 @@ pub(crate) struct Plane {
     client: Arc<dyn Client>,
     store: Arc<EmbeddedStore>,
     silent: Arc<Mutex<BTreeSet<String>>>,
+    gate: watch::Sender<bool>,
     _cancel: DropGuard,
     server: Arc<ApiServer>,
     _directory: tempfile::TempDir,
@@ -55,6 +62,11 @@ impl Plane {
 
     /// A plane whose controllers come to what somebody has done before.
     pub(crate) async fn start_after(before: impl AsyncFn(Arc<dyn Client>)) -> Self {
+        Self::start_gated(|_, _| None, before).await
+    }
+
+    /// The same, with a gate that is shut between them and the server.
+    pub(crate) async fn start_gated(keeper: Gatekeeper, before: impl AsyncFn(Arc<dyn Client>)) -> Self {
         // Shown for tests that fail; RUST_LOG says how much.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         drop(tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init());
@@ -76,10 +88,16 @@ impl Plane {
         let (cancel, telemetry, silent) = (CancellationToken::new(), Telemetry::default(), Arc::default());
         let decisions = telemetry.decisions.clone();
         let of_user = server.clone();
+        let (gate, open) = watch::channel(false);
         // Each controller with no more than its own rights.
         let controllers = orch_controllers::run(
             move |asker| match asker {
-                Asker::User(user) => of_user.local_client(Identity::new(user, [""; 0])),
+                Asker::User(user) => Arc::new(Gated {
+                    client: of_user.local_client(Identity::new(user, [""; 0])),
+                    user: user.to_owned(),
+                    keeper,
+                    open: open.clone(),
+                }),
                 Asker::Account { user, namespace, name } => {
                     let account = format!("system:serviceaccount:{namespace}:{name}");
                     of_user.local_client_as(Identity::new(user, [""; 0]), account)
@@ -93,7 +111,8 @@ impl Plane {
         tokio::spawn(play_nodes(client.clone(), clock.clone(), Arc::clone(&silent), cancel.clone()));
         tokio::spawn(tick(clock.clone(), cancel.clone()));
         let _cancel = cancel.drop_guard();
-        let plane = Self { clock, decisions, client, store, silent, _cancel, server, _directory: directory };
+        let plane =
+            Self { clock, decisions, client, store, silent, gate, _cancel, server, _directory: directory };
         plane
             .until_list::<Namespace>("the system's namespaces", |namespaces| {
                 let is_there =
@@ -102,6 +121,11 @@ impl Plane {
             })
             .await;
         plane
+    }
+
+    /// From now on everything gets through.
+    pub(crate) fn open_gate(&self) {
+        self.gate.send_replace(true);
     }
 
     /// Adds nodes that are ready, each with room for 100 pods.
@@ -202,8 +226,13 @@ impl Plane {
         self.send(Verb::Patch, Target::in_namespace(kind, namespace).named(name), body).await
     }
 
-    async fn send(&self, verb: Verb, target: Target, body: Body) -> Value {
-        let request = Request { verb, target, params: Params::default(), body: Some(body) };
+    /// An object of a kind that is known only here.
+    pub(crate) async fn get_in(&self, kind: &Kind, namespace: &str, name: &str) -> Value {
+        self.send(Verb::Get, Target::in_namespace(kind, namespace).named(name), None).await
+    }
+
+    async fn send(&self, verb: Verb, target: Target, body: impl Into<Option<Body>>) -> Value {
+        let request = Request { verb, target, params: Params::default(), body: body.into() };
         serde_json::from_slice(&self.client.send(request).await.unwrap()).unwrap()
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use orch_api::Metadata;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -111,6 +112,19 @@ impl<K: Cached> Cache<K> {
         let mut state = self.state.write();
         state.add_index(index);
         state.select(index.name, value)
+    }
+
+    /// The objects that name this one as the owner that manages them, ordered by name. One in a namespace manages only what is there
+    /// too: whoever may write elsewhere cannot foist objects on it.
+    pub fn managed_by(&self, owner: &Metadata) -> Vec<Arc<K>> {
+        let index = Index::<K> {
+            name: "manager",
+            values: |object| {
+                let owner = object.metadata().controller();
+                owner.map(|owner| in_place(object.metadata(), &owner.uid)).into_iter().collect()
+            },
+        };
+        self.select(&index, &in_place(owner, &owner.uid))
     }
 
     /// The number of objects.
@@ -231,6 +245,11 @@ fn tell<K>(subscribers: &[Subscriber<K>], change: &Change<'_, K>) {
     subscribers.iter().for_each(|subscriber| subscriber(change));
 }
 
+/// A uid, where the object with this metadata lives.
+fn in_place(metadata: &Metadata, uid: &str) -> String {
+    format!("{}/{uid}", metadata.namespace())
+}
+
 pub(crate) fn revision_of(object: &impl Cached) -> u64 {
     object.metadata().resource_version.parse().unwrap_or_default()
 }
@@ -313,10 +332,36 @@ impl<K> Indexed<K> {
     }
 }
 
-/// Files objects under the uid of the owner that manages them.
-pub const fn by_controller<K: Cached>() -> Index<K> {
-    Index {
-        name: "controller-uid",
-        values: |object| object.metadata().controller().map(|owner| owner.uid.clone()).into_iter().collect(),
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::PartialObject;
+
+    fn object(namespace: &str, name: &str, owner: Option<&str>) -> PartialObject {
+        let owners = owner.map(
+            |uid| json!({"apiVersion": "v1", "kind": "Owner", "name": "o", "uid": uid, "controller": true}),
+        );
+        let metadata =
+            json!({"namespace": namespace, "name": name, "ownerReferences": Vec::from_iter(owners)});
+        serde_json::from_value(json!({"metadata": metadata})).unwrap()
+    }
+
+    #[test]
+    fn an_owner_manages_what_names_it_in_its_own_namespace() {
+        let cache = Cache::default();
+        for (namespace, name, owner) in [
+            ("a", "own", Some("u")),
+            ("a", "other", Some("v")),
+            ("a", "free", None),
+            ("b", "forged", Some("u")),
+        ] {
+            cache.apply(object(namespace, name, owner));
+        }
+        let owner = Metadata { uid: "u".into(), ..Metadata::named("a".to_owned(), "o") };
+        let managed = cache.managed_by(&owner);
+        let names: Vec<_> = managed.iter().map(|object| object.metadata.name.as_str()).collect();
+        assert_eq!(names, ["own"]);
     }
 }

@@ -36,7 +36,7 @@ mod recorder;
 mod reflector;
 
 pub use backoff::Backoff;
-pub use cache::{Cache, Change, Changes, Index, by_controller};
+pub use cache::{Cache, Change, Changes, Index};
 pub use cached::{Cached, PartialObject, WholeObject};
 pub use caches::Caches;
 pub use clock::{SystemClock, TestClock};

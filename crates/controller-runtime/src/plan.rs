@@ -118,9 +118,11 @@ impl Write {
         Self::merge_into(&K::KIND, object.metadata(), patch)
     }
 
-    /// Merges `patch` into the status of an object, provided that it is the one seen.
+    /// Merges `status` into the status of an object, provided that it is as it was seen: lists in it are replaced as a whole, so
+    /// nobody may have touched them meanwhile. Not to be planned together with another write to the same object.
     pub fn merge_status<K: Resource>(object: &K, status: Value) -> Self {
-        let write = Self::merge(object, json!({"status": status}));
+        let metadata = json!({"resourceVersion": object.metadata().resource_version});
+        let write = Self::merge(object, json!({"metadata": metadata, "status": status}));
         Self { target: write.target.subresource("status"), ..write }
     }
 
@@ -258,4 +260,22 @@ fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S:
 
 fn propagation_word<S: Serializer>(value: &Option<Propagation>, serializer: S) -> Result<S::Ok, S::Error> {
     value.map(Propagation::as_str).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use orch_ontology::Pod;
+
+    use super::*;
+
+    #[test]
+    fn a_status_is_merged_into_what_was_seen_and_nothing_else() {
+        let named = Metadata::named("default".to_owned(), "web");
+        let metadata = Metadata { uid: "u".into(), resource_version: "7".into(), ..named };
+        let pod = Pod { metadata, ..Pod::default() };
+        let write = Write::merge_status(&pod, json!({"phase": "Failed"}));
+        assert_eq!(write.target.to_string(), "/api/v1/namespaces/default/pods/web/status");
+        let patch = json!({"metadata": {"uid": "u", "resourceVersion": "7"}, "status": {"phase": "Failed"}});
+        assert_eq!(write.action, Action::Merge(patch));
+    }
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use orch_ontology::{Pod, Protocol, ResourceList};
 
+/// How much of something. Wide enough for whatever pods may ask for together, so that what is added comes off again.
+pub(crate) type Amount = i128;
+
 /// Amounts of the resources that every node has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Amounts {
-    pub(crate) cpu_milli: i64,
-    pub(crate) memory_bytes: i64,
-    pub(crate) storage_bytes: i64,
-    pub(crate) pods: i64,
+    pub(crate) cpu_milli: Amount,
+    pub(crate) memory_bytes: Amount,
+    pub(crate) storage_bytes: Amount,
+    pub(crate) pods: Amount,
 }
 
 /// A port of the node itself.
@@ -27,7 +30,7 @@ pub(crate) struct HostPort {
 pub(crate) struct Demand {
     pub(crate) amounts: Amounts,
     /// Resources with a name of their own, in order of names. Those of which nothing is asked are left out.
-    pub(crate) extended: Vec<(String, i64)>,
+    pub(crate) extended: Vec<(String, Amount)>,
     pub(crate) ports: Vec<HostPort>,
     /// CPU and memory for scoring, where a pod that asks for nothing still counts as a little one.
     pub(crate) weight: Weight,
@@ -36,8 +39,8 @@ pub(crate) struct Demand {
 /// CPU and memory as they count for scoring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Weight {
-    pub(crate) cpu_milli: i64,
-    pub(crate) memory_bytes: i64,
+    pub(crate) cpu_milli: Amount,
+    pub(crate) memory_bytes: Amount,
 }
 
 /// What a pod that asks for nothing counts for, as in kube-scheduler.
@@ -67,12 +70,12 @@ impl Demand {
 }
 
 /// Amounts by resource; CPU in thousandths, everything else whole.
-pub(crate) fn amounts_of(list: &ResourceList) -> BTreeMap<String, i64> {
+pub(crate) fn amounts_of(list: &ResourceList) -> BTreeMap<String, Amount> {
     let amount = |name: &str, quantity: &orch_api::Quantity| match name {
         "cpu" => quantity.milli(),
         _ => quantity.value(),
     };
-    list.iter().map(|(name, quantity)| (name.clone(), amount(name, quantity))).collect()
+    list.iter().map(|(name, quantity)| (name.clone(), amount(name, quantity).into())).collect()
 }
 
 pub(crate) fn is_extended(name: &str) -> bool {
@@ -80,18 +83,18 @@ pub(crate) fn is_extended(name: &str) -> bool {
 }
 
 impl Amounts {
-    pub(crate) fn add(&mut self, other: &Self, sign: i64) {
-        self.cpu_milli = self.cpu_milli.saturating_add(sign * other.cpu_milli);
-        self.memory_bytes = self.memory_bytes.saturating_add(sign * other.memory_bytes);
-        self.storage_bytes = self.storage_bytes.saturating_add(sign * other.storage_bytes);
+    pub(crate) fn add(&mut self, other: &Self, sign: Amount) {
+        self.cpu_milli += sign * other.cpu_milli;
+        self.memory_bytes += sign * other.memory_bytes;
+        self.storage_bytes += sign * other.storage_bytes;
         self.pods += sign * other.pods;
     }
 }
 
 impl Weight {
-    pub(crate) fn add(&mut self, other: &Self, sign: i64) {
-        self.cpu_milli = self.cpu_milli.saturating_add(sign * other.cpu_milli);
-        self.memory_bytes = self.memory_bytes.saturating_add(sign * other.memory_bytes);
+    pub(crate) fn add(&mut self, other: &Self, sign: Amount) {
+        self.cpu_milli += sign * other.cpu_milli;
+        self.memory_bytes += sign * other.memory_bytes;
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use orch_ontology::{Node, Taint, TaintEffect, Toleration, labels};
 
-use crate::demand::{Amounts, amounts_of, is_extended};
+use crate::demand::{Amount, Amounts, amounts_of, is_extended};
 
 /// What a decision needs to know of a node, apart from the pods on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +15,7 @@ pub(crate) struct Facts {
     pub(crate) taints: Vec<Taint>,
     pub(crate) unschedulable: bool,
     pub(crate) allocatable: Amounts,
-    pub(crate) extended: BTreeMap<String, i64>,
+    pub(crate) extended: BTreeMap<String, Amount>,
     /// Differs from node to node, the same everywhere and always: breaks ties.
     pub(crate) salt: u64,
 }

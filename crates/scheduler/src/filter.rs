@@ -2,6 +2,7 @@
 
 use orch_ontology::{Taint, TaintEffect, labels};
 
+use crate::demand::Amount;
 use crate::facts::tolerated;
 use crate::place::{Candidate, View};
 use crate::verdict::{Missing, Verdict};
@@ -47,7 +48,7 @@ fn host_ports(view: &View<'_>, node: &Candidate<'_>) -> Option<Verdict> {
 /// for nothing of that resource.
 fn resources(view: &View<'_>, node: &Candidate<'_>) -> Option<Verdict> {
     let (asked, used, given) = (&view.demand.amounts, &node.slot.used, &node.facts.allocatable);
-    let lacks = |asked: i64, used: i64, given: i64| asked > 0 && asked > given.saturating_sub(used);
+    let lacks = |asked: Amount, used: Amount, given: Amount| asked > 0 && asked > given - used;
     let mut missing = Missing::default();
     for (lacks, resource) in [
         (lacks(asked.pods, used.pods, given.pods), Missing::PODS),

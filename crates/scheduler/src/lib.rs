@@ -19,12 +19,14 @@
 mod demand;
 mod facts;
 mod filter;
+mod likeness;
 mod place;
 mod score;
 mod snapshot;
 mod spread;
 mod verdict;
 
+pub use likeness::Likeness;
 pub use place::{Placement, place, try_node};
 pub use snapshot::Snapshot;
 pub use verdict::{Missing, Verdict};

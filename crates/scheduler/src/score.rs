@@ -2,6 +2,7 @@
 
 use orch_ontology::{Taint, TaintEffect};
 
+use crate::demand::Amount;
 use crate::facts::tolerated;
 use crate::place::{Candidate, View};
 
@@ -58,9 +59,15 @@ fn preferred_taints(view: &View<'_>, node: &Candidate<'_>) -> f64 {
 /// The parts of the node's CPU and memory that would be in use.
 fn fractions(view: &View<'_>, node: &Candidate<'_>) -> (f64, f64) {
     let (asked, used, given) = (&view.demand.weight, &node.slot.weight, &node.facts.allocatable);
-    let part = |asked: i64, used: i64, given: i64| ((asked + used) as f64 / given.max(1) as f64).min(1.0);
+    let part =
+        |asked: Amount, used: Amount, given: Amount| (float(asked + used) / float(given.max(1))).min(1.0);
     (
         part(asked.cpu_milli, used.cpu_milli, given.cpu_milli),
         part(asked.memory_bytes, used.memory_bytes, given.memory_bytes),
     )
+}
+
+/// The amount, at most that of a quantity: the processor turns no larger numbers into fractions at once.
+fn float(amount: Amount) -> f64 {
+    i64::try_from(amount).unwrap_or(i64::MAX) as f64
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orch_ontology::{Node, Pod};
 
-use crate::demand::{Amounts, Demand, HostPort, Weight};
+use crate::demand::{Amount, Amounts, Demand, HostPort, Weight};
 use crate::facts::Facts;
 use crate::spread::Counts;
 
@@ -29,7 +29,7 @@ pub(crate) struct Slot {
     name: String,
     pub(crate) used: Amounts,
     pub(crate) weight: Weight,
-    pub(crate) extended: BTreeMap<String, i64>,
+    pub(crate) extended: BTreeMap<String, Amount>,
     pub(crate) ports: Vec<HostPort>,
     /// Pods on the node, known or not.
     pods: usize,
@@ -113,12 +113,13 @@ impl Snapshot {
         let slot = self.slot(node);
         let uid = pod.metadata.uid.clone();
         let placed = Placed { demand: Demand::of(&pod), slot, pod };
-        let freed = self.pods.remove(&uid).and_then(|before| {
-            self.count(&before, -1);
-            (before.slot != slot || before.demand != placed.demand).then_some(before.slot)
-        });
+        // Counted before what it replaces is not any more: what is counted for nobody else would be forgotten in between.
         self.track_selections(&placed.pod);
         self.count(&placed, 1);
+        let before = self.pods.remove(&uid);
+        before.iter().for_each(|before| self.count(before, -1));
+        let differs = |before: &Placed| before.slot != slot || before.demand != placed.demand;
+        let freed = before.filter(differs).map(|before| before.slot);
         self.pods.insert(uid, placed);
         let node = freed.map(|slot| self.slots[slot].name.clone());
         freed.into_iter().for_each(|slot| self.vacate_unused(slot));
@@ -134,7 +135,7 @@ impl Snapshot {
         }
     }
 
-    fn count(&mut self, placed: &Placed, sign: i64) {
+    fn count(&mut self, placed: &Placed, sign: i8) {
         let Placed { pod, slot, demand } = placed;
         self.slots[*slot].count(demand, sign);
         self.counts.count(pod, *slot, sign);
@@ -164,11 +165,16 @@ impl Snapshot {
 }
 
 impl Slot {
-    fn count(&mut self, demand: &Demand, sign: i64) {
-        self.used.add(&demand.amounts, sign);
-        self.weight.add(&demand.weight, sign);
+    fn count(&mut self, demand: &Demand, sign: i8) {
+        let factor = Amount::from(sign);
+        self.used.add(&demand.amounts, factor);
+        self.weight.add(&demand.weight, factor);
         for (name, amount) in &demand.extended {
-            *self.extended.entry(name.clone()).or_default() += sign * amount;
+            let used = self.extended.entry(name.clone()).or_default();
+            *used += factor * amount;
+            if *used == 0 {
+                self.extended.remove(name);
+            }
         }
         if sign > 0 {
             self.pods += 1;

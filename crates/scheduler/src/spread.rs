@@ -28,10 +28,16 @@ struct Selection {
 const SELECTIONS: usize = 64;
 
 impl Counts {
-    pub(crate) fn count(&mut self, pod: &Pod, slot: usize, sign: i64) {
-        if pod.metadata.is_terminating() {
-            return;
+    pub(crate) fn count(&mut self, pod: &Pod, slot: usize, sign: i8) {
+        if !pod.metadata.is_terminating() {
+            self.count_living(pod, slot, sign);
         }
+        if sign < 0 {
+            self.forget_unused(pod.metadata.namespace());
+        }
+    }
+
+    fn count_living(&mut self, pod: &Pod, slot: usize, sign: i8) {
         if let Some(owner) = pod.metadata.controller() {
             let pods = self.owners.entry(owner.uid.clone()).or_default();
             change(pods, slot, sign);
@@ -43,6 +49,15 @@ impl Counts {
             if selection.selector.matches(&pod.metadata.labels) {
                 change(&mut selection.pods, slot, sign);
             }
+        }
+    }
+
+    /// Lets go of selections of which no pod is left.
+    fn forget_unused(&mut self, namespace: &str) {
+        let Some(tracked) = self.selections.get_mut(namespace) else { return };
+        tracked.retain(|selection| !selection.pods.is_empty());
+        if tracked.is_empty() {
+            self.selections.remove(namespace);
         }
     }
 
@@ -94,9 +109,9 @@ fn count_selected<'a>(
     pods
 }
 
-fn change(pods: &mut BySlot, slot: usize, sign: i64) {
+fn change(pods: &mut BySlot, slot: usize, sign: i8) {
     let count = pods.entry(slot).or_default();
-    *count = count.saturating_add_signed(if sign > 0 { 1 } else { -1 });
+    *count = count.saturating_add_signed(sign.into());
     if *count == 0 {
         pods.remove(&slot);
     }
@@ -200,5 +215,57 @@ impl<'a> Constraint<'a> {
         let Some(count) = self.count(facts) else { return 0.0 };
         let range = self.most - self.fewest;
         if range == 0 { 1.0 } else { (self.most - count) as f64 / range as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(uid: &str, metadata: Value) -> Arc<Pod> {
+        let mut pod = json!({
+            "metadata": {"name": uid, "namespace": "shop", "uid": uid, "labels": {"app": "web"}},
+            "spec": {"containers": [], "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+                 "labelSelector": {"matchLabels": {"app": "web"}}}]},
+        });
+        pod["metadata"].as_object_mut().unwrap().extend(metadata.as_object().cloned().unwrap());
+        Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    fn counted(snapshot: &Snapshot) -> Vec<u32> {
+        let selections = snapshot.counts.selections.get("shop").into_iter().flatten();
+        selections.flat_map(|selection| selection.pods.values().copied()).collect()
+    }
+
+    #[test]
+    fn selections_go_with_their_last_pod() {
+        let mut snapshot = Snapshot::default();
+        let (first, second) = (pod("first", json!({})), pod("second", json!({})));
+        snapshot.assume(&first, "n1");
+        snapshot.assume(&first, "n2");
+        snapshot.assume(&second, "n2");
+        assert_eq!(counted(&snapshot), [2]);
+        // One on its way out is not counted, but it is there.
+        let going = pod("first", json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        snapshot.assume(&going, "n2");
+        assert_eq!(counted(&snapshot), [1]);
+        snapshot.remove_pod("second");
+        snapshot.remove_pod("first");
+        assert!(snapshot.counts.selections.is_empty());
+    }
+
+    #[test]
+    fn a_selection_without_pods_goes_with_whoever_asked_for_it() {
+        let mut snapshot = Snapshot::default();
+        snapshot.assume(&pod("other", json!({"labels": {"app": "other"}})), "n1");
+        let going = json!({"labels": {"app": "other"}, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        snapshot.assume(&pod("other", going), "n1");
+        snapshot.remove_pod("other");
+        assert!(snapshot.counts.selections.is_empty());
     }
 }

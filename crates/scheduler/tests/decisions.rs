@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use orch_ontology::{Node, Pod};
-use orch_scheduler::{Placement, Snapshot, Verdict, place, try_node};
+use orch_scheduler::{Likeness, Placement, Snapshot, Verdict, place, try_node};
 use serde_json::{Value, json};
 
 fn merge(target: &mut Value, patch: Value) {
@@ -125,6 +125,29 @@ fn what_pods_use_is_counted_and_given_back() {
     assert_eq!(place(&snapshot, &pod("second", big.clone())).node, None);
     assert_eq!(snapshot.remove_pod("first").as_deref(), Some("n1"));
     assert_eq!(place(&snapshot, &pod("second", big)).node.as_deref(), Some("n1"));
+}
+
+#[test]
+fn however_much_pods_ask_for_all_of_it_is_given_back() {
+    let mut snapshot = snapshot(&[node("n1", json!({"status": {"allocatable": {"example.com/gpu": 2}}}))]);
+    let most = i64::MAX.to_string();
+    let all =
+        asking(json!({"cpu": most, "memory": most, "ephemeral-storage": most, "example.com/gpu": most}));
+    let small = asking(json!({"memory": "8Gi", "example.com/gpu": 2}));
+    for name in ["first", "second", "third"] {
+        snapshot.assume(&pod(name, all.clone()), "n1");
+        assert_eq!(place(&snapshot, &pod("small", small.clone())).node, None);
+        assert_eq!(place(&snapshot, &pod("any", json!({}))).node.as_deref(), Some("n1"));
+    }
+    for name in ["first", "second", "third"] {
+        assert_eq!(place(&snapshot, &pod("small", small.clone())).node, None, "before {name} goes");
+        snapshot.remove_pod(name);
+    }
+    assert_eq!(place(&snapshot, &pod("small", small)).node.as_deref(), Some("n1"));
+    assert_eq!(
+        why_not(json!({}), asking(json!({"memory": "9Gi"}))),
+        "0/1 nodes are available: 1 Insufficient memory."
+    );
 }
 
 #[test]
@@ -257,4 +280,26 @@ fn a_placement_explains_itself_after_the_cluster_has_changed() {
     assert_eq!(placement.message(), "0/1 nodes are available: 1 node(s) were unschedulable.");
     let reasons: Vec<_> = placement.reasons().collect();
     assert_eq!(reasons, [("n1", vec!["node(s) were unschedulable".to_owned()])]);
+}
+
+#[test]
+fn pods_are_alike_if_they_fit_on_the_same_nodes() {
+    let spread = json!({"spec": {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]}});
+    let is_like = |one: Value, other: Value| Likeness::of(&pod("p", one)) == Likeness::of(&pod("q", other));
+    let labelled = json!({"metadata": {"labels": {"app": "other"}}});
+    assert!(is_like(asking(json!({"cpu": "1000m"})), asking(json!({"cpu": "1"}))));
+    assert!(is_like(json!({}), labelled.clone()), "its labels count for nobody");
+    let mut spread_and_labelled = spread.clone();
+    merge(&mut spread_and_labelled, labelled);
+    assert!(!is_like(spread.clone(), spread_and_labelled));
+    for other in [
+        asking(json!({"cpu": "2"})),
+        json!({"metadata": {"namespace": "other"}}),
+        json!({"spec": {"nodeSelector": {"disk": "ssd"}}}),
+        json!({"spec": {"tolerations": [{"operator": "Exists"}]}}),
+        json!({"spec": {"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 80}]}]}}),
+        spread,
+    ] {
+        assert!(!is_like(json!({}), other.clone()), "{other}");
+    }
 }

@@ -75,7 +75,7 @@ fn check_resources<'a>(
     taken: impl Iterator<Item = &'a Pod>,
     offer: &Offer,
 ) -> Result<(), Rejection> {
-    let mut used = BTreeMap::from([("pods", 0)]);
+    let mut used = BTreeMap::from([("pods", 0_i128)]);
     for pod in taken {
         requests(&pod.spec).into_iter().for_each(|(name, amount)| *used.entry(name).or_default() += amount);
     }
@@ -94,8 +94,9 @@ fn check_resources<'a>(
     Ok(())
 }
 
-/// What a pod takes: all its containers together, or its most demanding init container.
-fn requests(spec: &PodSpec) -> BTreeMap<&'static str, i64> {
+/// What a pod takes: all its containers together, or its most demanding init container. So wide that nothing is too much to be
+/// added up.
+fn requests(spec: &PodSpec) -> BTreeMap<&'static str, i128> {
     let request = |container: &orch_ontology::Container, name| {
         let (requests, limits) = (&container.resources.requests, &container.resources.limits);
         requests.get(name).or(limits.get(name)).map_or(0, |quantity| amount(name, *quantity))
@@ -110,8 +111,8 @@ fn requests(spec: &PodSpec) -> BTreeMap<&'static str, i64> {
 }
 
 /// CPU counts in thousandths, all else in whole units.
-fn amount(name: &str, quantity: orch_api::Quantity) -> i64 {
-    if name == "cpu" { quantity.milli() } else { quantity.value() }
+fn amount(name: &str, quantity: orch_api::Quantity) -> i128 {
+    if name == "cpu" { quantity.milli().into() } else { quantity.value().into() }
 }
 
 fn predicate(name: &str, why: &str) -> Rejection {
@@ -162,6 +163,16 @@ mod tests {
             verdict.message,
             "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 2, capacity: 2"
         );
+        let most = i64::MAX.to_string();
+        let greedy = asking(json!({"requests": {"memory": most}}), json!([]));
+        for taken in [vec![greedy.clone()], vec![greedy.clone(), greedy.clone()]] {
+            let offer = Offer {
+                allocatable: serde_json::from_value(json!({"memory": "1Gi"})).unwrap(),
+                ..Offer::default()
+            };
+            let rejection = admit(&greedy, taken.iter(), &offer).unwrap_err();
+            assert_eq!(rejection.reason, "OutOfmemory");
+        }
         let mut picky = asking(json!({}), json!([]));
         picky.spec.node_selector.insert("disk".into(), "hdd".into());
         assert_eq!(admit(&picky, std::iter::empty(), &offer).unwrap_err().reason, "NodeAffinity");
