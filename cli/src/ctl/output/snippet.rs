@@ -8,15 +8,15 @@ const CARET: Style = AnsiColor::Red.on_default().bold();
 
 /// Several lines, the last of which points at the place.
 pub(in crate::ctl) fn render(snippet: &Snippet) -> String {
-    let Snippet { source, position, lines } = snippet;
+    let Snippet { source, position, lines, caret, width } = snippet;
     let gutter = lines.last().map_or(1, |(number, _)| number.to_string().len());
     let mut text =
         format!("{:gutter$}{FRAME}-->{FRAME:#} {source}:{}:{}\n", "", position.line, position.column);
     for (number, line) in lines {
         text.push_str(&format!("{FRAME}{number:gutter$} |{FRAME:#} {}\n", line.replace('\t', " ")));
     }
-    let carets = "^".repeat(position.width);
-    let indent = position.column - 1;
+    let carets = "^".repeat(*width);
+    let indent = caret - 1;
     text.push_str(&format!("{:gutter$}{FRAME} |{FRAME:#} {:indent$}{CARET}{carets}{CARET:#}\n", "", ""));
     text
 }
