@@ -16,9 +16,6 @@ const EXPIRES_AFTER_SECONDS: i64 = 15 * 60;
 const LONGEST_SECONDS: i64 = 24 * 60 * 60;
 /// How long a plan that has been applied is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// What is to be applied must also fit into one transaction of the store.
-const MAX_CHANGES: usize = 5000;
-
 /// Changes that are made together or not at all, shown before they are made. When a plan is made, the server runs its changes
 /// through everything that they would pass, but keeps them to itself, and tells in the status what would come of them. Posting
 /// to `apply` makes them, in one transaction, if nothing that they were made from has changed meanwhile.
@@ -39,6 +36,11 @@ pub struct Plan {
     /// What would come of it. Set by the server.
     #[serde(default)]
     pub status: PlanStatus,
+}
+
+impl Plan {
+    /// How many changes one may have. What is to be applied must also fit into one transaction of the store.
+    pub const MOST_CHANGES: usize = 5000;
 }
 
 /// What is to be changed.
@@ -143,8 +145,8 @@ impl Resource for Plan {
         let changes = path.child("changes");
         match self.spec.changes.len() {
             0 => errors.push(FieldError::required(&changes, "a plan changes something")),
-            many if many > MAX_CHANGES => {
-                errors.push(FieldError::too_many(&changes, many, MAX_CHANGES));
+            many if many > Self::MOST_CHANGES => {
+                errors.push(FieldError::too_many(&changes, many, Self::MOST_CHANGES));
             }
             _ => {}
         }
