@@ -16,9 +16,6 @@ const EXPIRES_AFTER_SECONDS: i64 = 15 * 60;
 const LONGEST_SECONDS: i64 = 24 * 60 * 60;
 /// How long a plan that has been applied is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// What is to be applied must also fit into one transaction of the store.
-const MAX_CHANGES: usize = 5000;
-
 /// Changes that are made together or not at all, shown before they are made. When a plan is made, the server runs its changes
 /// through everything that they would pass, but keeps them to itself, and tells in the status what would come of them. Posting
 /// to `apply` makes them, in one transaction, if nothing that they were made from has changed meanwhile.
@@ -39,6 +36,11 @@ pub struct Plan {
     /// What would come of it. Set by the server.
     #[serde(default)]
     pub status: PlanStatus,
+}
+
+impl Plan {
+    /// How many changes one may have. What is to be applied must also fit into one transaction of the store.
+    pub const MOST_CHANGES: usize = 5000;
 }
 
 /// What is to be changed.
@@ -144,7 +146,7 @@ impl Resource for Plan {
         if self.spec.changes.is_empty() {
             errors.push(FieldError::required(&changes, "a plan changes something"));
         }
-        errors.extend(PlannedChange::validate_all(&self.spec.changes, &changes, MAX_CHANGES));
+        errors.extend(PlannedChange::validate_all(&self.spec.changes, &changes, Self::MOST_CHANGES));
         errors.extend(check_words(&path.child("reason"), &self.spec.reason, MAX_REASON_BYTES));
         let seconds = self.spec.expires_after_seconds.unwrap_or(EXPIRES_AFTER_SECONDS);
         if !(1..=LONGEST_SECONDS).contains(&seconds) {

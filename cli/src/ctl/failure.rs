@@ -144,7 +144,7 @@ impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
         let failure = Self::new(with_source(&error)).hint(error.hint());
         match error {
-            ManifestError::Document { snippet, .. } => failure.detail("", Some(*snippet)),
+            ManifestError::Document { place, .. } => failure.detail("", Some(place.snippet())),
             _ => failure,
         }
     }

@@ -18,17 +18,22 @@ pub(super) enum Health {
 const FAILED: [(&str, &str); 3] = [("Failed", "True"), ("Stalled", "True"), ("ReplicaFailure", "True")];
 const READY: [&str; 5] = ["Ready", "Available", "Established", "Complete", "Healthy"];
 
-/// How an object is, by what it says of itself. One that says nothing is as it should be.
-pub(super) fn assess(object: &Value) -> Health {
+/// How an object is, by what it says of itself. One that says nothing is as it should be, unless objects of its kind tell of which
+/// generation their status is: then nobody has looked at it yet.
+pub(super) fn assess(object: &Value, tells_generation: bool) -> Health {
     if object.is_terminating() {
         return Health::Progressing("it is being deleted".into());
     }
     let status = &object["status"];
     let (generation, observed) = (&object["metadata"]["generation"], &status["observedGeneration"]);
-    if let (Some(generation), Some(observed)) = (generation.as_i64(), observed.as_i64())
-        && observed < generation
-    {
-        return Health::Progressing("its change has not been taken up".into());
+    match (generation.as_i64(), observed.as_i64()) {
+        (Some(generation), Some(observed)) if observed < generation => {
+            return Health::Progressing("its change has not been taken up".into());
+        }
+        (Some(_), None) if tells_generation => {
+            return Health::Progressing("it has not been looked at".into());
+        }
+        _ => {}
     }
     of_phase(object)
         .or_else(|| failed(status))
@@ -115,14 +120,24 @@ mod tests {
     use super::*;
 
     fn workload(status: Value) -> Health {
-        assess(
-            &json!({"kind": "Workload", "metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status}),
-        )
+        let spec = json!({"replicas": 2});
+        let object =
+            json!({"kind": "Workload", "metadata": {"generation": 2}, "spec": spec, "status": status});
+        assess(&object, true)
     }
 
     #[test]
     fn what_says_nothing_is_healthy() {
-        assert_eq!(assess(&json!({"kind": "ConfigMap", "metadata": {}})), Health::Healthy);
+        assert_eq!(assess(&json!({"kind": "ConfigMap", "metadata": {}}), false), Health::Healthy);
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_is_not_healthy_yet() {
+        let sync =
+            |status: Value| json!({"kind": "GitSync", "metadata": {"generation": 1}, "status": status});
+        assert!(matches!(assess(&sync(json!({})), true), Health::Progressing(_)));
+        assert_eq!(assess(&sync(json!({"observedGeneration": 1})), true), Health::Healthy);
+        assert_eq!(assess(&sync(json!({})), false), Health::Healthy);
     }
 
     #[test]
@@ -154,8 +169,11 @@ mod tests {
     #[test]
     fn a_custom_object_is_what_its_condition_ready_says() {
         let of = |status: &str| {
-            assess(&json!({"kind": "Shop", "metadata": {}, "status": {"conditions": [
-                {"type": "Ready", "status": status, "reason": "Waiting", "message": "for paint"}]}}))
+            assess(
+                &json!({"kind": "Shop", "metadata": {}, "status": {"conditions": [
+                {"type": "Ready", "status": status, "reason": "Waiting", "message": "for paint"}]}}),
+                false,
+            )
         };
         assert_eq!(of("True"), Health::Healthy);
         assert_eq!(of("False"), Health::Progressing("it is not Ready: for paint".into()));
@@ -164,7 +182,10 @@ mod tests {
     #[test]
     fn a_pod_is_what_its_phase_says() {
         let of = |phase: &str| {
-            assess(&json!({"kind": "Pod", "metadata": {}, "status": {"phase": phase, "reason": "Evicted"}}))
+            assess(
+                &json!({"kind": "Pod", "metadata": {}, "status": {"phase": phase, "reason": "Evicted"}}),
+                false,
+            )
         };
         assert_eq!(of("Succeeded"), Health::Healthy);
         assert_eq!(of("Failed"), Health::Failed("it has failed: Evicted".into()));

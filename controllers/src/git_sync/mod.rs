@@ -1,16 +1,18 @@
 //! Keeps the manifests of Git repositories applied.
 //!
-//! - `fetch.rs`: what a repository says, read by a process of its own (`orch_gitops::source`).
+//! - `fetch.rs`: what a repository says, read by a process of its own (`orch_gitops::source`); `look.rs`: when, and which commit.
 //! - Pure: `desired.rs` (what there should be), `guard.rs` (what is not done unasked), `health.rs` (whether it works),
 //!   `depends.rs` (what must be ready first), `told.rs` (conditions).
 //! - `plans.rs`: every sync is a plan, made and applied on behalf of the sync's service account.
-//! - `sync.rs` does one after the other; `works.rs` looks at what has been applied; `finish.rs` takes it away again.
+//! - `sync.rs` does one after the other; `made.rs` makes it so as a commit says, `removals.rs` finds what goes; `works.rs` looks at
+//!   what has been applied; `finish.rs` takes it away again.
 //!
 //! # Invariants
 //!
 //! - A repository that cannot be read, or whose manifests are wrong, changes nothing.
 //! - A repository can do what its service account may do, and no more: nothing that it says is done with other rights.
 //! - When nothing differs, nothing is written.
+//! - While the newest commit cannot be applied, the one that is stays in step.
 
 mod depends;
 mod desired;
@@ -20,19 +22,23 @@ mod finish;
 mod guard;
 mod health;
 mod index;
+mod look;
+mod made;
 mod plans;
+mod removals;
 mod sync;
 mod told;
 mod works;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use orch_api::{
-    Api, Client, Clock, ConditionStatus, Object as _, Params, Patch, Request, Status, Target, Time, Verb,
+    Api, Client, Clock, ConditionStatus, Params, Patch, Request, Status, Target, Time, Verb,
     split_api_version,
 };
 use orch_controller_runtime::{
@@ -45,7 +51,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::kinds::{AllKinds, lasting};
-use fetch::Loaded;
+use fetch::{Fetcher, Fetching, Loaded};
 use index::Inventories;
 use plans::Plans;
 use told::Telling;
@@ -83,6 +89,7 @@ pub async fn run(context: Context, settings: Settings, cancel: CancellationToken
         None => known.set(change.key, &[]),
     });
     let (queue, belonging) = (controller.queue(), inventories.clone());
+    let fetcher = Fetcher::new(context.client.clone(), settings.clone(), queue.clone());
     let touched = move |kinds: &AllKinds, place: usize, change: &Change<'_, PartialObject>| {
         if let Some((kind, _)) = kinds.at(place) {
             belonging.of(kind.group, kind.name, change.key).into_iter().for_each(|key| queue.add(key));
@@ -98,9 +105,13 @@ pub async fn run(context: Context, settings: Settings, cancel: CancellationToken
         syncs,
         kinds,
         inventories,
-        settings,
+        fetcher,
+        cache: settings.cache,
         act_as: context.act_as.clone(),
     };
+    if cancel.run_until_cancelled(context.caches.synced()).await.is_some() {
+        syncer.forget_unknown().await;
+    }
     controller.reconcile(Arc::new(syncer), cancel).await;
 }
 
@@ -112,7 +123,8 @@ struct Syncer {
     inventories: Arc<Inventories>,
     clock: Arc<dyn Clock>,
     recorder: Recorder,
-    settings: Settings,
+    fetcher: Fetcher,
+    cache: PathBuf,
     act_as: ActAs,
     memories: Mutex<BTreeMap<ObjectKey, Memory>>,
 }
@@ -122,20 +134,26 @@ struct Syncer {
 struct Memory {
     /// Of which object.
     uid: String,
+    /// What its spec was when the commits were read.
+    generation: Option<i64>,
     /// The newest commit.
     newest: Option<Arc<Loaded>>,
-    /// The last healthy one, once it has been needed.
-    healthy: Option<Arc<Loaded>>,
+    /// An older one that is applied or was healthy, once it has been needed.
+    older: Option<Arc<Loaded>>,
+    /// The look at the repository that is under way, and what had been asked for when it began.
+    looking: Option<(Asked, Fetching)>,
+    /// The older commit that is being fetched.
+    fetching_older: Option<(String, Fetching)>,
     /// What was asked for when the repository was last looked at.
     asked: Option<Asked>,
     /// When it is looked at next.
     next_look: Option<Timestamp>,
     /// Whether the commit that failed is to be tried again, once the repository can be read.
     tries_again: bool,
-    /// Before when the last healthy commit is not asked for again.
-    healthy_not_before: Option<Timestamp>,
-    /// What it was when nothing differed.
-    in_step: Option<InStep>,
+    /// Before when an older commit is not asked for again.
+    older_not_before: Option<Timestamp>,
+    /// What has been found about commits, since the repository was last looked at.
+    found: BTreeMap<String, Found>,
     /// When what others had changed was changed back lately.
     corrections: Vec<Timestamp>,
     /// The objects when their health was last looked at.
@@ -147,6 +165,7 @@ struct Memory {
 struct Asked {
     generation: Option<i64>,
     annotation: String,
+    pushed: String,
     approved: String,
 }
 
@@ -155,17 +174,18 @@ impl Asked {
         Self {
             generation: sync.metadata.generation,
             annotation: annotation(sync, GitSync::RECONCILE).to_owned(),
+            pushed: annotation(sync, GitSync::PUSHED).to_owned(),
             approved: annotation(sync, GitSync::APPROVE).to_owned(),
         }
     }
 }
 
-/// A commit, applied, and what its objects were then.
-#[derive(Debug, Clone, PartialEq)]
-struct InStep {
-    revision: String,
+/// That nothing differs from a commit, or that it is not applied; and what the objects were then.
+struct Found {
     generation: Option<i64>,
     objects: Vec<Seen>,
+    /// Until when it is not tried to apply it.
+    waits: Option<Timestamp>,
 }
 
 /// An object as it is known without reading it: its uid, and what tells that it has changed.
@@ -198,8 +218,11 @@ impl Reconciler for Syncer {
         }
         let mut telling = Telling::of(&sync, Time::new(self.clock.now()));
         let wait = self.sync(&sync, &mut memory, &mut telling).await;
+        // Nothing is known of a new spec before the repository has been looked at for it.
+        let is_looking = memory.newest.is_none() && memory.looking.is_some();
         self.memories.lock().insert(key.clone(), memory);
         match &wait {
+            Ok(_) if is_looking => {}
             Ok(_) => telling.observed(),
             // What has been done before it failed is told all the same.
             Err(status) => telling.unready("Unavailable", &status.message),
@@ -212,8 +235,7 @@ impl Reconciler for Syncer {
 impl Syncer {
     /// The way to make plans on behalf of the sync's account.
     fn plans(&self, sync: &GitSync, reason: String) -> Plans {
-        let account = sync.spec.service_account_name.as_ref().map_or("default", |account| account.as_str());
-        Plans { client: (self.act_as)(sync.metadata.namespace(), account), reason }
+        Plans { client: (self.act_as)(sync.metadata.namespace(), account(sync)), reason }
     }
 
     async fn write(&self, sync: &GitSync, status: &GitSyncStatus) -> Result<(), Status> {
@@ -277,9 +299,27 @@ impl Syncer {
         if uid.is_empty() || uid.contains(['/', '.']) {
             return;
         }
-        let cache = self.settings.cache.join(uid);
+        let cache = self.cache.join(uid);
         // Whether it was there or not: it is only a cache.
         drop(tokio::task::spawn_blocking(move || std::fs::remove_dir_all(cache)));
+    }
+
+    /// Throws away what was fetched for syncs that have gone while this process did not look.
+    async fn forget_unknown(&self) {
+        let cache = self.cache.clone();
+        let named = move || {
+            std::fs::read_dir(cache).map(|entries| entries.flatten().map(|entry| entry.file_name()).collect())
+        };
+        let found: std::io::Result<Vec<OsString>> =
+            tokio::task::spawn_blocking(named).await.unwrap_or_else(|_| Ok(Vec::new()));
+        let syncs = self.syncs.list();
+        let known: BTreeSet<&str> = syncs.iter().map(|sync| sync.metadata.uid.as_str()).collect();
+        // Without a directory there is nothing to throw away.
+        for name in found.unwrap_or_default().iter().filter_map(|name| name.to_str()) {
+            if !known.contains(name) {
+                self.forget(name);
+            }
+        }
     }
 
     /// What objects are, as the caches know them; `all` changes of them, or only those of what people write.
@@ -335,12 +375,9 @@ fn annotation<'a>(sync: &'a GitSync, name: &str) -> &'a str {
     sync.metadata.annotations.get(name).map(String::as_str).unwrap_or_default()
 }
 
-/// Whether an object is managed by a sync, and by no other one.
-fn is_managed(object: &serde_json::Value, manager: &str) -> bool {
-    let entries = object["metadata"]["managedFields"].as_array();
-    let managers = entries.into_iter().flatten().map(|entry| entry.text(&["manager"]));
-    let syncs: Vec<&str> = managers.filter(|manager| manager.starts_with(GitSync::MANAGER)).collect();
-    !syncs.is_empty() && syncs.iter().all(|sync| *sync == manager)
+/// The name of the account on whose behalf objects are changed.
+fn account(sync: &GitSync) -> &str {
+    sync.spec.service_account_name.as_ref().map_or("default", |account| account.as_str())
 }
 
 /// The finalizers that others have put there.

@@ -20,8 +20,10 @@ const TOLD: usize = 5;
 pub(super) enum Refusal {
     /// Something moved in between: look again.
     Moved(String),
-    /// They are wrong, or not allowed.
+    /// They are wrong.
     Refused(String),
+    /// The account may not make them.
+    Forbidden(String),
     /// The server cannot say now.
     Unavailable(Status),
 }
@@ -34,6 +36,35 @@ pub(super) struct Placed {
     pub(super) place: String,
 }
 
+impl Placed {
+    fn is_deletion(&self) -> bool {
+        self.change.delete.is_some()
+    }
+
+    /// Whether the account may lose rights by it.
+    fn takes_rights(&self) -> bool {
+        self.is_deletion() && gives_rights(&self.item).is_some()
+    }
+}
+
+/// When an object goes that may be what gives an account its rights: after all others, roles after accounts, and bindings at the
+/// very end.
+pub(super) fn gives_rights(item: &InventoryItem) -> Option<u8> {
+    match (item.api_version.starts_with("rbac.authorization.k8s.io/"), item.kind.ends_with("Binding")) {
+        (true, true) => Some(3),
+        (true, false) => Some(2),
+        (false, _) => (item.kind == "ServiceAccount").then_some(1),
+    }
+}
+
+/// What would come of changes.
+pub(super) struct Rehearsed {
+    pub(super) changes: Vec<Placed>,
+    pub(super) preview: PlanStatus,
+    /// Deletions that were left out: after one of them, the account may not be allowed the others.
+    pub(super) last: Vec<Placed>,
+}
+
 /// The way to make plans as one account.
 pub(super) struct Plans {
     pub(super) client: Arc<dyn Client>,
@@ -41,22 +72,54 @@ pub(super) struct Plans {
 }
 
 impl Plans {
-    /// What would come of all these changes, however many; nothing is kept.
+    /// What would come of all these changes; nothing is kept.
     ///
     /// # Errors
     /// Everything that is wrong with them, by their places.
-    pub(super) async fn preview(&self, changes: &[Placed]) -> Result<PlanStatus, Refusal> {
+    pub(super) async fn rehearse(&self, changes: Vec<Placed>) -> Result<Rehearsed, Refusal> {
+        match self.preview(&changes).await {
+            Err(Refusal::Forbidden(_)) if changes.iter().any(Placed::takes_rights) => {
+                let (last, changes): (Vec<_>, Vec<_>) = changes.into_iter().partition(Placed::takes_rights);
+                let preview = self.preview(&changes).await?;
+                Ok(Rehearsed { changes, preview, last })
+            }
+            preview => Ok(Rehearsed { preview: preview?, changes, last: Vec::new() }),
+        }
+    }
+
+    async fn preview(&self, changes: &[Placed]) -> Result<PlanStatus, Refusal> {
+        if changes.is_empty() {
+            return Ok(PlanStatus::default());
+        }
         let plan = self.create(changes, true).await.map_err(|status| refused(&status, changes))?;
         Ok(plan.status)
     }
 
-    /// Makes the changes: all in one plan, if that fits into one transaction; otherwise in several, in their order. Tells the plans
-    /// that were applied even if a later one was not.
+    /// Makes changes one by one, and answers with those objects that the account may not change any more.
+    pub(super) async fn carry_out_last(
+        &self,
+        last: &[Placed],
+        applied: &mut Vec<String>,
+    ) -> Result<Vec<InventoryItem>, Refusal> {
+        let mut left = Vec::new();
+        for one in last {
+            match self.carry_out(std::slice::from_ref(one), applied).await {
+                Err(Refusal::Forbidden(_)) => left.push(one.item.clone()),
+                made => made?,
+            }
+        }
+        Ok(left)
+    }
+
+    /// Makes the changes: all in one plan, if that fits into one transaction; otherwise in several, in their order, but for deletions,
+    /// which come last: what replaces something is there before that goes. Tells the plans that were applied even if a later one was
+    /// not.
     pub(super) async fn carry_out(
         &self,
         changes: &[Placed],
         applied: &mut Vec<String>,
     ) -> Result<(), Refusal> {
+        let mut in_parts = Vec::new();
         let mut left = changes;
         let mut at_once = changes.len();
         while !left.is_empty() {
@@ -70,6 +133,11 @@ impl Plans {
                 }
                 Err(status) if is_too_large(&status) && now.len() > 1 => {
                     at_once = now.len().div_ceil(2).min(AT_ONCE);
+                    if in_parts.is_empty() {
+                        in_parts = changes.to_vec();
+                        in_parts.sort_by_key(Placed::is_deletion);
+                        left = &in_parts;
+                    }
                 }
                 Err(status) => return Err(refused(&status, now)),
             }
@@ -129,10 +197,15 @@ fn refused(status: &Status, changes: &[Placed]) -> Refusal {
     if more > 0 {
         message.push_str(&format!("; and {more} more"));
     }
-    if causes.iter().any(|cause| cause.reason == "Forbidden") {
+    let is_forbidden = status.code == 403 || causes.iter().any(|cause| cause.reason == "Forbidden");
+    if is_forbidden {
         message.push_str("; give the account that spec.serviceAccountName names a role for it");
     }
-    if status.is(&Reason::Conflict) { Refusal::Moved(message) } else { Refusal::Refused(message) }
+    match status.is(&Reason::Conflict) {
+        true => Refusal::Moved(message),
+        false if is_forbidden => Refusal::Forbidden(message),
+        false => Refusal::Refused(message),
+    }
 }
 
 /// The place of the change that a field of a plan belongs to, and what the field is called there.
@@ -188,7 +261,7 @@ mod tests {
             StatusCause { field: "spec.changes[0]".into(), reason: "Forbidden".into(), message: "no".into() };
         let details = StatusDetails { causes: vec![cause], ..StatusDetails::default() };
         let status = Status::failure(Reason::Invalid, "no").about(details);
-        let Refusal::Refused(message) = refused(&status, &[change("a", "a.yaml:1")]) else {
+        let Refusal::Forbidden(message) = refused(&status, &[change("a", "a.yaml:1")]) else {
             panic!("{status:?}")
         };
         assert_eq!(

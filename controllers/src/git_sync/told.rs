@@ -1,7 +1,7 @@
 //! What a GitSync's status tells: its conditions.
 
 use orch_api::{Condition, ConditionStatus, Conditions as _, Time};
-use orch_ontology::{GitSync, GitSyncStatus};
+use orch_ontology::{GitSync, GitSyncStatus, HeldRevision};
 
 /// What a condition is about.
 pub(super) const READY: &str = "Ready";
@@ -11,6 +11,12 @@ pub(super) const HELD: &str = "Held";
 
 /// Longer messages are cut.
 const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// What is told of a commit that waits.
+pub(super) struct Waiting {
+    conditions: [(&'static str, Option<Condition>); 2],
+    held: Option<HeldRevision>,
+}
 
 /// A status that is being written.
 pub(super) struct Telling {
@@ -47,6 +53,37 @@ impl Telling {
             reason: reason.to_owned(),
             message: message[..message.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned(),
         });
+    }
+
+    /// What is told of the newest commit, while another one is looked after.
+    pub(super) fn waiting(&self) -> Waiting {
+        let of = |condition_type: &'static str| {
+            (condition_type, self.status.conditions.of_type(condition_type).cloned())
+        };
+        Waiting { conditions: [of(READY), of(HELD)], held: self.status.held.clone() }
+    }
+
+    /// Tells it again.
+    pub(super) fn tell_waiting(&mut self, Waiting { conditions, held }: Waiting) {
+        self.status.held = held;
+        for (condition_type, condition) in conditions {
+            match condition {
+                Some(condition) => {
+                    // As it was, with the time since when it is so.
+                    match self.status.conditions.iter_mut().find(|one| one.condition_type == condition_type) {
+                        Some(told) => *told = condition,
+                        None => self.status.conditions.push(condition),
+                    }
+                }
+                None => self.drop(condition_type),
+            }
+        }
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn let_go(&mut self) {
+        self.status.held = None;
+        self.drop(HELD);
     }
 
     /// The condition is neither so nor not so any more.

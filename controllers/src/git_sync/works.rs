@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use orch_api::{Client, ConditionStatus, Status};
+use orch_api::{Client, ConditionStatus, Status, Time, split_api_version};
 use orch_controller_runtime::Severity;
-use orch_ontology::{GitSync, GitSyncHealth, InventoryItem};
+use orch_ontology::{GitSync, GitSyncHealth, InventoryItem, JsonSchemaProps, KINDS};
 
 use super::fetch::Loaded;
 use super::health::{Health, assess};
@@ -17,7 +17,7 @@ use super::{Memory, Syncer, sync};
 /// How many objects that are not healthy are named.
 const NAMED: usize = 3;
 /// Forever, as far as waiting for a change goes.
-const UNTIL_CHANGED: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const UNTIL_CHANGED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Syncer {
     /// Looks at what has been applied, tells how it is, and says when to look again at the latest. What changes is looked at at once.
@@ -30,15 +30,15 @@ impl Syncer {
     ) -> Result<Duration, Status> {
         let Some(health) = &sync.spec.health else {
             telling.drop(HEALTHY);
-            telling.status.healthy_revision.clone_from(&target.revision);
-            self.tell_ready(target, telling);
+            tell_healthy(sync, target, telling);
+            self.tell_ready(sync, target, telling);
             return Ok(UNTIL_CHANGED);
         };
         let checks = checks(sync, health, &telling.status.inventory);
         let seen = self.seen(&checks, true);
-        let is_known = telling.is(HEALTHY) && telling.status.healthy_revision == target.revision;
+        let is_known = telling.is(HEALTHY) && has_worked(sync, target, telling);
         if is_known && memory.health_seen.as_ref() == Some(&seen) {
-            self.tell_ready(target, telling);
+            self.tell_ready(sync, target, telling);
             return Ok(UNTIL_CHANGED);
         }
         memory.health_seen = Some(seen);
@@ -50,31 +50,31 @@ impl Syncer {
         let (failed, unhealthy) = self.unhealthy(&client, &checks).await?;
         if unhealthy.is_empty() {
             telling.tell(HEALTHY, true, "Healthy", "everything that has been applied works");
-            telling.status.healthy_revision.clone_from(&target.revision);
-            self.tell_ready(target, telling);
+            tell_healthy(sync, target, telling);
+            self.tell_ready(sync, target, telling);
             return Ok(UNTIL_CHANGED);
         }
         let message = in_words(&unhealthy);
-        // One that worked before: going back to it is no help.
-        let worked = telling.status.healthy_revision == target.revision;
-        let (so, reason, wait) = match self.left(health, telling).filter(|_| !failed) {
+        // One that worked before: going back to it is no help. What was changed back has its time again.
+        let worked = has_worked(sync, target, telling);
+        let since = if worked { telling.status.applied_at } else { telling.status.applied_since };
+        let (so, reason, wait) = match self.left(health, since).filter(|_| !failed) {
             Some(left) => (ConditionStatus::Unknown, "Progressing", left),
             None if worked => (ConditionStatus::False, "Unhealthy", UNTIL_CHANGED),
             None => return Ok(self.does_not_work(sync, target, health, &message, telling)),
         };
         telling.tell(HEALTHY, so, reason, &message);
         match is_rolled_back(telling) {
-            true => self.tell_ready(target, telling),
+            true => self.tell_ready(sync, target, telling),
             false => telling.unready(reason, &message),
         }
         Ok(wait)
     }
 
     /// How much of the time that objects have to become healthy is left, if any is.
-    fn left(&self, health: &GitSyncHealth, telling: &Telling) -> Option<Duration> {
-        let applied = telling.status.applied_at?.timestamp();
+    fn left(&self, health: &GitSyncHealth, since: Option<Time>) -> Option<Duration> {
         let allowed = SignedDuration::try_from(health.timeout()).ok()?;
-        let left = applied.checked_add(allowed).ok()?.duration_since(self.clock.now());
+        let left = since?.timestamp().checked_add(allowed).ok()?.duration_since(self.clock.now());
         Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
 
@@ -88,30 +88,33 @@ impl Syncer {
     ) -> Duration {
         telling.tell(HEALTHY, false, "HealthCheckFailed", message);
         let healthy = telling.status.healthy_revision.clone();
-        if !health.rollback || healthy.is_empty() {
-            let message = format!("{} did not become healthy: {message}", short(&target.revision));
-            if !says(sync, &message) {
-                self.note(sync, Severity::Warning, "HealthCheckFailed", &message);
-            }
-            telling.unready("HealthCheckFailed", &message);
+        // With another spec the same commit may be the last healthy one.
+        let goes_back = health.rollback && !healthy.is_empty() && healthy != target.revision;
+        let failed = format!("{} did not become healthy: {message}", short(&target.revision));
+        if !says(sync, &failed) {
+            self.note(sync, Severity::Warning, "HealthCheckFailed", &failed);
+        }
+        if !goes_back {
+            telling.unready("HealthCheckFailed", &failed);
             return UNTIL_CHANGED;
         }
         telling.status.failed_revision.clone_from(&target.revision);
         telling.status.failed_message = message.to_owned();
-        let message = rolled_back(telling);
-        self.note(sync, Severity::Warning, "RolledBack", &message);
-        telling.unready("RolledBack", &message);
+        telling.unready("RollingBack", &format!("{failed}; going back to {}", short(&healthy)));
         // The next look applies the revision that worked.
         Duration::ZERO
     }
 
-    fn tell_ready(&self, target: &Loaded, telling: &mut Telling) {
+    fn tell_ready(&self, sync: &GitSync, target: &Loaded, telling: &mut Telling) {
         if !telling.is(FETCHED) {
             // What keeps the newest commit from being read has been told.
             return;
         }
         if is_rolled_back(telling) {
             let message = rolled_back(telling);
+            if !says(sync, &message) {
+                self.note(sync, Severity::Warning, "RolledBack", &message);
+            }
             telling.unready("RolledBack", &message);
             return;
         }
@@ -129,7 +132,7 @@ impl Syncer {
         let (mut failed, mut unhealthy) = (false, Vec::new());
         for item in checks {
             let health = match self.find(client, item).await {
-                Ok(Some(object)) => assess(&object),
+                Ok(Some(object)) => assess(&object, self.tells_generation(item)),
                 Ok(None) => Health::Progressing("it is not there".into()),
                 Err(status) if status.code == 403 => Health::Progressing(status.message),
                 Err(status) => return Err(status),
@@ -145,6 +148,38 @@ impl Syncer {
         }
         Ok((failed, unhealthy))
     }
+
+    /// Whether objects of a kind say of which of their generations their status is.
+    fn tells_generation(&self, item: &InventoryItem) -> bool {
+        const FIELD: [&str; 2] = ["status", "observedGeneration"];
+        let (group, _) = split_api_version(&item.api_version);
+        let entry = KINDS.iter().find(|entry| entry.kind.group == group && entry.kind.name == item.kind);
+        if let Some(entry) = entry {
+            let root = Some(entry.schema.root());
+            return FIELD.iter().fold(root, |node, field| node?.property(field)).is_some();
+        }
+        let definitions = self.definitions.list();
+        let of_kind = definitions
+            .iter()
+            .filter(|definition| definition.spec.group == group && definition.spec.names.kind == item.kind);
+        let mut versions = of_kind.flat_map(|definition| &definition.spec.versions);
+        versions.any(|version| {
+            let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+            let root = schema.map(|JsonSchemaProps(schema)| schema);
+            FIELD.iter().fold(root, |node, field| node?.get("properties")?.get(field)).is_some()
+        })
+    }
+}
+
+/// Whether a commit was healthy before, with this spec.
+fn has_worked(sync: &GitSync, target: &Loaded, telling: &Telling) -> bool {
+    let status = &telling.status;
+    status.healthy_revision == target.revision && status.healthy_generation == sync.metadata.generation
+}
+
+fn tell_healthy(sync: &GitSync, target: &Loaded, telling: &mut Telling) {
+    telling.status.healthy_revision.clone_from(&target.revision);
+    telling.status.healthy_generation = sync.metadata.generation;
 }
 
 /// The objects whose health counts.

@@ -5,8 +5,9 @@
 //!
 //! It deliberately keeps nothing but a cache that may be lost at any time, and decides nothing about what is applied.
 //!
-//! Invariants: what a repository holds is hostile until shown otherwise. It is received and read in a process of its own, which
-//! can be killed; no file of it is ever written where its own paths say; nothing of it is executed.
+//! Invariants: what a repository holds is hostile until shown otherwise. Git is spoken and its objects are read in a process of
+//! its own, which can be killed; what that makes of them is bounded text, of which the server reads so many objects and no more. No
+//! file is ever written where the repository's own paths say; nothing of it is executed.
 //!
 //! Start reading at `source/mod.rs`, then `source/work.rs`; at `webhook/mod.rs`.
 #![deny(missing_docs)]

@@ -44,6 +44,8 @@ pub struct GitSync {
 impl GitSync {
     /// An annotation: any new value makes the repository be looked at, and what failed be tried again, at once.
     pub const RECONCILE: &'static str = "orch.dev/reconcile-requested";
+    /// An annotation: any new value makes the repository be looked at, at once. Webhooks set it.
+    pub const PUSHED: &'static str = "orch.dev/push-told";
     /// An annotation: the revision that may be applied although it was held.
     pub const APPROVE: &'static str = "orch.dev/approve-revision";
     /// The finalizer of one that prunes: what it has applied goes before it does.
@@ -84,7 +86,7 @@ pub struct GitSyncSpec {
     /// After how many seconds what failed is tried again. 15 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_seconds: Option<i64>,
-    /// How long fetching may take, in seconds. 60 unless given.
+    /// How long fetching may take, in seconds, 600 at most. 60 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<i64>,
     /// What pushes are told by, so that they are noticed at once.
@@ -216,7 +218,7 @@ pub struct GitSyncHealth {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitSyncGuards {
-    /// How many objects a sync may delete. 10 unless given.
+    /// How many objects a sync may delete; what goes along with a namespace, a definition or a GitSync counts too. 10 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_deletes: Option<i32>,
     /// How many running pods a sync may take away without another in their place. As many as it likes unless given.
@@ -234,6 +236,8 @@ const TIMEOUT_SECONDS: i64 = 60;
 const HEALTH_SECONDS: i64 = 120;
 const MAX_DELETES: i32 = 10;
 const A_WEEK_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// Servers that have not answered by then will not.
+const LONGEST_TIMEOUT_SECONDS: i64 = 10 * 60;
 const SCHEMES: [&str; 5] = ["https", "http", "ssh", "git", "file"];
 
 impl Resource for GitSync {
@@ -388,20 +392,25 @@ fn url(path: &FieldPath, url: &str) -> Vec<FieldError> {
             "must begin with one of {}",
             SCHEMES.map(|scheme| format!("{scheme}://")).join(", ")
         )),
-        Some((_, rest))
-            if rest
-                .split('/')
-                .next()
-                .is_some_and(|host| host.contains(':') && host.contains('@') && !url.starts_with("ssh")) =>
-        {
-            Some("may not contain a password: use secretRef".to_owned())
-        }
+        Some((_, rest)) if has_password(rest) => Some("may not contain a password: use secretRef".to_owned()),
         Some((_, rest)) if rest.is_empty() || rest == "/" => Some("must name a repository".to_owned()),
         Some(_) => None,
-        None if url.contains('@') && url.contains(':') && !url.starts_with('-') => None,
+        None if is_short(url) => None,
         None => Some("must be a URL such as https://host/path.git, or user@host:path".to_owned()),
     };
     problem.into_iter().map(|problem| FieldError::invalid(path, url, problem)).collect()
+}
+
+/// Whether something follows the name of the user, in what follows the scheme of a URL.
+fn has_password(rest: &str) -> bool {
+    let host = rest.split('/').next().unwrap_or_default();
+    host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// Whether a URL is of the form `user@host:path`.
+fn is_short(url: &str) -> bool {
+    let user = url.split_once(':').and_then(|(host, _)| host.split_once('@'));
+    user.is_some_and(|(user, _)| !user.is_empty() && !user.starts_with('-'))
 }
 
 fn directory(path: &FieldPath, directory: &str) -> Vec<FieldError> {
@@ -413,16 +422,16 @@ fn directory(path: &FieldPath, directory: &str) -> Vec<FieldError> {
 fn times(path: &FieldPath, spec: &GitSyncSpec) -> Vec<FieldError> {
     let health = spec.health.as_ref().and_then(|health| health.timeout_seconds);
     let all = [
-        ("intervalSeconds", spec.interval_seconds),
-        ("retrySeconds", spec.retry_seconds),
-        ("timeoutSeconds", spec.timeout_seconds),
-        ("health.timeoutSeconds", health),
+        ("intervalSeconds", spec.interval_seconds, A_WEEK_SECONDS),
+        ("retrySeconds", spec.retry_seconds, A_WEEK_SECONDS),
+        ("timeoutSeconds", spec.timeout_seconds, LONGEST_TIMEOUT_SECONDS),
+        ("health.timeoutSeconds", health, A_WEEK_SECONDS),
     ];
-    let wrong = all.into_iter().filter_map(|(field, seconds)| Some((field, seconds?)));
-    let wrong = wrong.filter(|(_, seconds)| !(1..=A_WEEK_SECONDS).contains(seconds));
+    let wrong = all.into_iter().filter_map(|(field, seconds, most)| Some((field, seconds?, most)));
+    let wrong = wrong.filter(|(_, seconds, most)| !(1..=*most).contains(seconds));
     wrong
-        .map(|(field, seconds)| {
-            let why = format!("must be between 1 and {A_WEEK_SECONDS}, inclusive");
+        .map(|(field, seconds, most)| {
+            let why = format!("must be between 1 and {most}, inclusive");
             FieldError::invalid(path.child(field), seconds, why)
         })
         .collect()
@@ -443,4 +452,51 @@ fn state(object: &Value) -> String {
     }
     condition(object, "Ready")
         .map_or_else(String::new, |ready| ready["reason"].as_str().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_repository_and_holds_no_password() {
+        let wrong = |text: &str| url(&FieldPath::new("spec.url"), text);
+        for fine in [
+            "https://git.example/shop.git",
+            "https://git@git.example:8443/shop.git",
+            "https://git.example:8443/a@b:c.git",
+            "ssh://git@git.example:2222/shop.git",
+            "git@git.example:shop.git",
+            "git@git.example:a/b@c:d.git",
+            "file:///srv/shop.git",
+        ] {
+            assert_eq!(wrong(fine), [], "{fine}");
+        }
+        for secret in
+            ["https://ada:secret@git.example/x", "ssh://git:secret@git.example/x", "git://a:b@c@d/x"]
+        {
+            assert!(wrong(secret)[0].to_string().contains("may not contain a password"), "{secret}");
+        }
+        for odd in [
+            "",
+            "shop",
+            "git:secret@git.example:x",
+            "-o@x:y",
+            "@host:x",
+            "ftp://x/y",
+            "https://",
+            "https://a b",
+        ] {
+            assert_eq!(wrong(odd).len(), 1, "{odd}");
+        }
+    }
+
+    #[test]
+    fn fetching_may_take_minutes_and_no_more() {
+        let wrong = |seconds: i64| {
+            let spec = GitSyncSpec { timeout_seconds: Some(seconds), ..GitSyncSpec::default() };
+            times(&FieldPath::new("spec"), &spec).len()
+        };
+        assert_eq!([1, 600, 601, 0].map(wrong), [0, 0, 1, 1]);
+    }
 }

@@ -23,12 +23,21 @@ pub struct GitSyncStatus {
     /// The commit that is applied.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub applied_revision: String,
+    /// The `metadata.generation` that it is applied with; none while only some of a commit is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_generation: Option<i64>,
+    /// Since when this commit is applied with this generation: from then on it has its time to become healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_since: Option<Time>,
     /// When something was last changed for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_at: Option<Time>,
     /// The last commit that was found healthy after it had been applied.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub healthy_revision: String,
+    /// The `metadata.generation` that it was found healthy with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_generation: Option<i64>,
     /// The commit that did not become healthy and was rolled back. It is not tried again before it is asked for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub failed_revision: String,

@@ -10,8 +10,9 @@ use crate::ctl::history;
 use crate::ctl::output::table::Table;
 use crate::ctl::output::{BAD, FAINT, GOOD, HEADING, WAITING, age, paint, plain};
 
-/// Why one is not ready for the time being: objects are starting, others come first, something has moved in between.
-const PASSING: [&str; 3] = ["Progressing", "DependencyNotReady", "Moved"];
+/// Why one is not ready for the time being: objects are starting, others come first, something has moved in between, the
+/// last commit that worked is about to be applied again.
+const PASSING: [&str; 4] = ["Progressing", "DependencyNotReady", "Moved", "RollingBack"];
 
 /// Everything about one.
 pub(super) fn whole(sync: &Value, now: Timestamp) -> String {

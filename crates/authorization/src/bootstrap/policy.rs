@@ -221,7 +221,8 @@ fn edit() -> Vec<PolicyRule> {
         on(WRITE, POLICY, &["poddisruptionbudgets"]),
         on(WRITE, NETWORKING, &["ingresses", "networkpolicies"]),
         on(&all(), COORDINATION, &["leases"]),
-        on(WRITE, ORCH, &["workloads", "workloads/scale"]),
+        // Whoever edits may use the namespace's accounts and Secrets anyway, by pods.
+        on(WRITE, ORCH, &["gitsyncs", "workloads", "workloads/scale"]),
     ]
 }
 
@@ -283,7 +284,7 @@ fn view() -> Vec<PolicyRule> {
         on(READ, POLICY, &["poddisruptionbudgets", "poddisruptionbudgets/status"]),
         on(READ, NETWORKING, &["ingresses", "ingresses/status", "networkpolicies"]),
         on(READ, EVENTS, &["events"]),
-        on(READ, ORCH, &["workloads", "workloads/scale", "workloads/status"]),
+        on(READ, ORCH, &["gitsyncs", "gitsyncs/status", "workloads", "workloads/scale", "workloads/status"]),
     ]
 }
 
@@ -357,6 +358,9 @@ mod tests {
             ("create", "", "pods", "attach", false, true, true),
             ("create", "", "pods", "portforward", false, true, true),
             ("update", "orch.dev", "workloads", "scale", false, true, true),
+            ("list", "orch.dev", "gitsyncs", "", true, true, true),
+            ("create", "orch.dev", "gitsyncs", "", false, true, true),
+            ("update", "orch.dev", "gitsyncs", "status", false, false, false),
             ("create", "rbac.authorization.k8s.io", "rolebindings", "", false, false, true),
             ("get", "", "nodes", "", false, false, false),
             ("update", "", "namespaces", "", false, false, false),

@@ -1,6 +1,7 @@
 //! Where in a document a field stands.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{Event, Parser, Span};
 
@@ -19,6 +20,52 @@ pub struct Position {
     pub exact: bool,
 }
 
+/// A place in a document, found once it is asked for.
+#[derive(Debug, Clone)]
+pub struct Place {
+    document: Arc<Document>,
+    at: At,
+}
+
+#[derive(Debug, Clone)]
+enum At {
+    Field(String),
+    /// A line and a column of the document, from 1.
+    Text(usize, usize),
+}
+
+impl Place {
+    pub(super) fn of_field(document: Arc<Document>, path: String) -> Self {
+        Self { document, at: At::Field(path) }
+    }
+
+    pub(super) fn in_text(document: Arc<Document>, line: usize, column: usize) -> Self {
+        Self { document, at: At::Text(line, column) }
+    }
+
+    /// What the text is called.
+    pub fn source(&self) -> &str {
+        &self.document.source
+    }
+
+    /// Where it is; the beginning of the document if that cannot be told.
+    pub fn position(&self) -> Position {
+        let in_text = |line: usize, column: usize| {
+            let line = line.saturating_sub(1) + self.document.first_line;
+            Position { line, column: column.max(1), width: 1, exact: true }
+        };
+        match &self.at {
+            At::Field(path) => locate(&self.document, path).unwrap_or_else(|| in_text(1, 1)),
+            At::Text(line, column) => in_text(*line, *column),
+        }
+    }
+
+    /// The lines around it.
+    pub fn snippet(&self) -> Snippet {
+        Snippet::at(&self.document, self.position())
+    }
+}
+
 /// Some lines of a file with a position to point at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet {
@@ -26,31 +73,51 @@ pub struct Snippet {
     pub source: String,
     /// What to point at.
     pub position: Position,
-    /// The lines: number and text. The last one is the one to point at.
+    /// The lines: number and text, which is cut if it is long. The last one is the one to point at.
     pub lines: Vec<(usize, String)>,
+    /// Which character of the last line's text to point at, from 1.
+    pub caret: usize,
+    /// How many characters to point at.
+    pub width: usize,
 }
 
 /// How many lines are shown above the one pointed at.
 const LINES_ABOVE: usize = 2;
+/// How many characters of a line are shown.
+const LINE_LENGTH: usize = 200;
+/// How many of them before what is pointed at, at least, if there are more.
+const BEFORE: usize = 40;
 
 impl Snippet {
     pub(super) fn at(document: &Document, position: Position) -> Self {
         let last = position.line.saturating_sub(document.first_line);
+        // In a long line it is what stands around the place that is shown.
+        let start = match position.column > LINE_LENGTH - BEFORE {
+            true => position.column - BEFORE,
+            false => 0,
+        };
         let numbered = document
             .text
             .lines()
             .enumerate()
             .skip(last.saturating_sub(LINES_ABOVE))
             .take_while(|(i, _)| *i <= last);
-        let lines = numbered.map(|(index, line)| (index + document.first_line, line.trim_end().to_owned()));
-        Self { source: document.source.clone(), position, lines: lines.collect() }
+        let lines = numbered.map(|(index, line)| {
+            let start = if index == last { start } else { 0 };
+            (index + document.first_line, cut(line.trim_end(), start))
+        });
+        let caret = position.column - start + usize::from(start > 0);
+        let width = position.width.min((LINE_LENGTH + 1).saturating_sub(caret).max(1));
+        Self { source: document.source.to_string(), position, lines: lines.collect(), caret, width }
     }
+}
 
-    /// A snippet at a line and column within the document, both from 1.
-    pub(super) fn at_text(document: &Document, (line, column): (usize, usize)) -> Self {
-        let line = line.saturating_sub(1) + document.first_line;
-        Self::at(document, Position { line, column: column.max(1), width: 1, exact: true })
-    }
+/// A line from a character on, with a mark where something is left out.
+fn cut(line: &str, start: usize) -> String {
+    let mut rest = line.chars().skip(start);
+    let shown: String = rest.by_ref().take(LINE_LENGTH).collect();
+    let (before, after) = (if start > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
+    format!("{before}{shown}{after}")
 }
 
 /// Finds the field at a path such as `spec.containers[0].image`, `metadata.labels[app]` or, as conflicts name it,
@@ -66,6 +133,9 @@ pub(super) fn locate(document: &Document, path: &str) -> Option<Position> {
         exact,
     })
 }
+
+/// How many nodes of a document are remembered: no object that can be stored has more. Of larger ones, no place is known.
+const MOST_NODES: usize = 250_000;
 
 /// A document's nodes with their places. What values mean does not matter here.
 #[derive(Debug)]
@@ -83,7 +153,7 @@ enum Node {
 
 impl Tree {
     fn parse(text: &str) -> Option<Self> {
-        let mut events = Events(Parser::new_from_str(text));
+        let mut events = Events { parser: Parser::new_from_str(text), left: MOST_NODES };
         while let Some((event, span)) = events.next() {
             if !matches!(event, Event::StreamStart | Event::DocumentStart(..)) {
                 return events.tree(event, span);
@@ -157,13 +227,17 @@ fn after_key<'p>(path: &'p str, key: &str) -> Option<&'p str> {
     path.strip_prefix(key).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-struct Events<'t>(Parser<'t, serde_saphyr::granit_parser::StrInput<'t>>);
+struct Events<'t> {
+    parser: Parser<'t, serde_saphyr::granit_parser::StrInput<'t>>,
+    /// How many nodes there may still be.
+    left: usize,
+}
 
 impl<'t> Events<'t> {
     /// The next event that is part of a node; none at the end and after an error.
     fn next(&mut self) -> Option<(Event<'t>, Span)> {
         loop {
-            match self.0.next_event()?.ok()? {
+            match self.parser.next_event()?.ok()? {
                 (Event::Comment(..) | Event::Anchor(..), _) => {}
                 event => return Some(event),
             }
@@ -172,6 +246,7 @@ impl<'t> Events<'t> {
 
     /// The node that begins with this event. As deep as the document, whose depth the reader has limited before.
     fn tree(&mut self, event: Event<'t>, span: Span) -> Option<Tree> {
+        self.left = self.left.checked_sub(1)?;
         let node = match event {
             Event::Scalar(text, ..) => Node::Leaf(text.into_owned()),
             Event::SequenceStart(..) => self.list()?,

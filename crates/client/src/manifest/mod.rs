@@ -2,6 +2,9 @@
 //!
 //! YAML is read strictly and as Kubernetes reads it (see `crate::yaml`'s options); a file may hold several documents
 //! and `List`s. A document that cannot be read does not keep its neighbours from being read.
+//!
+//! Texts may be hostile: one after another their objects and errors are made, and where something stands is looked for, and
+//! lines are copied, only once it is shown.
 
 mod input;
 mod locate;
@@ -15,7 +18,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 pub use input::{Input, read};
-pub use locate::{Position, Snippet};
+pub use locate::{Place, Position, Snippet};
 use split::Document;
 
 /// One object of a manifest.
@@ -60,7 +63,7 @@ pub enum ManifestError {
         /// What is wrong.
         problem: String,
         /// Where.
-        snippet: Box<Snippet>,
+        place: Place,
     },
 }
 
@@ -84,11 +87,12 @@ fn has_directories(path: &std::path::Path) -> bool {
 impl Manifest {
     /// All objects in a text. `source` is what to call it: a file's path or `<stdin>`.
     pub fn parse(source: &str, text: &str) -> Vec<Result<Self, ManifestError>> {
-        split::documents(source, text)
-            .into_iter()
-            .map(Arc::new)
-            .flat_map(|document| objects(&document))
-            .collect()
+        Self::each(source, text).collect()
+    }
+
+    /// The objects in a text, read one document after another: whoever has seen enough stops.
+    pub fn each(source: &str, text: &str) -> impl Iterator<Item = Result<Self, ManifestError>> {
+        split::documents(source, text).map(Arc::new).flat_map(objects)
     }
 
     /// What the text it is from is called.
@@ -105,12 +109,7 @@ impl Manifest {
     /// Where a field stands, named as the server names it: `spec.containers[0].image`. Of a field that is not there,
     /// the nearest one above it.
     pub fn locate(&self, field: &str) -> Option<Position> {
-        let path = match (self.path.as_str(), field.trim_start_matches('.')) {
-            (path, "") => path.to_owned(),
-            ("", field) => field.to_owned(),
-            (path, field) => format!("{path}.{field}"),
-        };
-        locate::locate(&self.document, &path)
+        locate::locate(&self.document, &below(&self.path, field))
     }
 
     /// The lines around a field, to be shown below an error.
@@ -134,21 +133,20 @@ fn value(text: &str) -> Result<Value, serde_saphyr::Error> {
 }
 
 /// The objects of one document: itself, or the items of a `List`; none if it is empty.
-fn objects(document: &Arc<Document>) -> Vec<Result<Manifest, ManifestError>> {
-    let value = match parse(document) {
-        Ok(Value::Null) => return Vec::new(),
-        Ok(value) => value,
-        Err(error) => return vec![Err(error)],
-    };
-    match value {
-        Value::Object(mut list) if is_list(&list) => {
-            let items = list.remove("items").unwrap_or_default();
-            let items = items.as_array().cloned().unwrap_or_default();
-            let checked = |(index, item)| check(document, item, format!("items[{index}]"));
-            items.into_iter().enumerate().map(checked).collect()
+fn objects(document: Arc<Document>) -> impl Iterator<Item = Result<Manifest, ManifestError>> {
+    let (mut one, mut items) = (None, Vec::new());
+    match parse(&document) {
+        Ok(Value::Null) => {}
+        Ok(Value::Object(mut list)) if is_list(&list) => {
+            if let Some(Value::Array(all)) = list.remove("items") {
+                items = all;
+            }
         }
-        object => vec![check(document, object, String::new())],
+        Ok(object) => one = Some(check(&document, object, String::new())),
+        Err(error) => one = Some(Err(error)),
     }
+    let checked = move |(index, item)| check(&document, item, format!("items[{index}]"));
+    one.into_iter().chain(items.into_iter().enumerate().map(checked))
 }
 
 fn is_list(object: &serde_json::Map<String, Value>) -> bool {
@@ -156,36 +154,44 @@ fn is_list(object: &serde_json::Map<String, Value>) -> bool {
     kind.ends_with("List") && object.get("items").is_some_and(Value::is_array)
 }
 
-fn parse(document: &Document) -> Result<Value, ManifestError> {
+fn parse(document: &Arc<Document>) -> Result<Value, ManifestError> {
     if document.text.trim_start().starts_with('{')
         && let Ok(value) = serde_json::from_str(&document.text)
     {
         return Ok(value);
     }
     value(&document.text).map_err(|error| {
-        let position =
+        let (line, column) =
             error.location().map(|at| (at.line() as usize, at.column() as usize)).unwrap_or((1, 1));
         let problem = format!("not valid YAML: {}", crate::yaml::problem_without_position(&error));
-        ManifestError::Document { problem, snippet: Box::new(Snippet::at_text(document, position)) }
+        ManifestError::Document { problem, place: Place::in_text(document.clone(), line, column) }
     })
 }
 
+/// The path of a field of the object at a path.
+fn below(path: &str, field: &str) -> String {
+    match (path, field.trim_start_matches('.')) {
+        (path, "") => path.to_owned(),
+        ("", field) => field.to_owned(),
+        (path, field) => format!("{path}.{field}"),
+    }
+}
+
 fn check(document: &Arc<Document>, object: Value, path: String) -> Result<Manifest, ManifestError> {
-    let manifest = Manifest { object, document: document.clone(), path };
-    let metadata = &manifest.object["metadata"];
-    let (field, problem) = if !manifest.object.is_object() {
+    let metadata = &object["metadata"];
+    let (field, problem) = if !object.is_object() {
         ("", "a manifest is an object with apiVersion, kind and metadata")
-    } else if manifest.object.api_version().is_empty() {
+    } else if object.api_version().is_empty() {
         ("", "apiVersion is missing, such as `apiVersion: v1`")
-    } else if manifest.object.kind().is_empty() {
+    } else if object.kind().is_empty() {
         ("", "kind is missing, such as `kind: Pod`")
     } else if !metadata.is_object() && !metadata.is_null() {
         ("metadata", "metadata is not a map, such as `metadata: {name: web}`")
     } else {
-        return Ok(manifest);
+        return Ok(Manifest { object, document: document.clone(), path });
     };
-    let snippet = manifest.snippet(field).unwrap_or_else(|| Snippet::at_text(document, (1, 1)));
-    Err(ManifestError::Document { problem: problem.into(), snippet: Box::new(snippet) })
+    let place = Place::of_field(document.clone(), below(&path, field));
+    Err(ManifestError::Document { problem: problem.into(), place })
 }
 
 #[cfg(test)]

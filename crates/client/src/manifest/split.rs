@@ -1,6 +1,6 @@
 //! Cutting a text into documents.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::locate::Tree;
 
@@ -8,7 +8,7 @@ use super::locate::Tree;
 #[derive(Debug)]
 pub(super) struct Document {
     /// A file's path, or `<stdin>`.
-    pub(super) source: String,
+    pub(super) source: Arc<str>,
     /// The line of the text at which the document begins, from 1.
     pub(super) first_line: usize,
     pub(super) text: String,
@@ -17,20 +17,20 @@ pub(super) struct Document {
 }
 
 /// The documents of a YAML text, or of a text of JSON values one after another.
-pub(super) fn documents(source: &str, text: &str) -> Vec<Document> {
+pub(super) fn documents(source: &str, text: &str) -> impl Iterator<Item = Document> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let pieces = if text.trim_start().starts_with('{') {
         json(text).unwrap_or_else(|| yaml(text))
     } else {
         yaml(text)
     };
-    let document = |(first_line, text): (usize, &str)| Document {
-        source: source.to_owned(),
+    let source: Arc<str> = source.into();
+    pieces.into_iter().map(move |(first_line, text)| Document {
+        source: source.clone(),
         first_line,
         text: text.to_owned(),
         tree: OnceLock::new(),
-    };
-    pieces.into_iter().map(document).collect()
+    })
 }
 
 /// Markers count only at the beginning of a line, where nothing else can stand: not even inside a block scalar. The
@@ -67,14 +67,14 @@ fn is_blank(piece: &str) -> bool {
 /// None if the text is not JSON after all: flow style YAML, say.
 fn json(text: &str) -> Option<Vec<(usize, &str)>> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
-    let (mut pieces, mut start) = (Vec::new(), 0);
+    let (mut pieces, mut start, mut line) = (Vec::new(), 0, 1);
     while let Some(value) = values.next() {
         value.ok()?;
         let end = values.byte_offset();
-        let piece = &text[start..end];
-        let skipped = piece.len() - piece.trim_start().len();
-        let line = 1 + text[..start + skipped].matches('\n').count();
-        pieces.push((line, piece.trim_start()));
+        let (piece, lines) = (text[start..end].trim_start(), |text: &str| text.matches('\n').count());
+        line += lines(&text[start..end - piece.len()]);
+        pieces.push((line, piece));
+        line += lines(piece);
         start = end;
     }
     Some(pieces)

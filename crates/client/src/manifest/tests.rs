@@ -28,10 +28,16 @@ fn parse(text: &str) -> Vec<Manifest> {
     Manifest::parse("a.yaml", text).into_iter().map(Result::unwrap).collect()
 }
 
+fn told(error: &ManifestError) -> (String, String) {
+    let ManifestError::Document { problem, place } = error else { panic!("{error:?}") };
+    let position = place.position();
+    (problem.clone(), format!("{}:{}", position.line, position.column))
+}
+
 fn error(text: &str) -> (String, String) {
     let errors: Vec<_> = Manifest::parse("a.yaml", text).into_iter().filter_map(Result::err).collect();
-    let [ManifestError::Document { problem, snippet }] = &errors[..] else { panic!("{errors:?}") };
-    (problem.clone(), format!("{}:{}", snippet.position.line, snippet.position.column))
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    told(error)
 }
 
 #[test]
@@ -70,6 +76,43 @@ fn a_snippet_ends_with_the_line_pointed_at() {
 }
 
 #[test]
+fn of_a_long_line_what_stands_around_the_place_is_shown() {
+    let snippet = |text: &str, field: &str| parse(text).remove(0).snippet(field).unwrap();
+    let long = |before: usize| {
+        format!("{{apiVersion: v1, kind: X, a: {}, bad: {}}}", "a".repeat(before), "b".repeat(5_000))
+    };
+    for (before, position) in [(10, 42), (5_000, 5_032)] {
+        let shown = snippet(&long(before), "bad");
+        let line = &shown.lines[0].1;
+        assert_eq!(shown.position.column, position);
+        assert!(line.chars().count() <= 202 && line.ends_with('…'), "{line}");
+        let pointed: String = line.chars().skip(shown.caret - 1).take(shown.width).collect();
+        assert_eq!(pointed, "bad");
+    }
+    let whole = snippet(&long(5_000), "");
+    assert!(whole.width <= 200 && whole.lines[0].1.starts_with('{'), "{whole:?}");
+}
+
+#[test]
+fn much_that_is_wrong_takes_little_room_and_time() {
+    // Were each to hold its line or its document's name, or to be looked for in the text, this would not end.
+    let items = |between: &str| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{}1]}}",
+            format!("1,{between}").repeat(20_000)
+        )
+    };
+    for (text, many) in [(items(""), 20_001), (items("\n"), 20_001), ("a\n---\n".repeat(10_000), 10_000)] {
+        let source = "directory/".repeat(10_000);
+        assert_eq!(Manifest::parse(&source, &text).into_iter().filter_map(Result::err).count(), many);
+        let first = Manifest::each(&source, &text).next().unwrap().unwrap_err();
+        assert_eq!(told(&first).0, "a manifest is an object with apiVersion, kind and metadata");
+    }
+    let objects = "{}\n".repeat(30_000);
+    assert_eq!(told(&Manifest::parse("a", &objects).pop().unwrap().unwrap_err()).1, "30000:1");
+}
+
+#[test]
 fn yaml_means_what_it_means_to_kubernetes() {
     let object = &parse(
         "{apiVersion: v1, kind: ConfigMap, data: {a: no, b: 0644, c: 1.10, d: on, e: ~, f: true, g: '1'}}",
@@ -99,13 +142,9 @@ fn what_is_not_an_object_is_refused_with_its_position() {
         ("a: b\n---\napiVersion: v1\nkind: Pod\nmetadata: {\n", "not valid YAML", "5:11"),
     ] {
         let errors: Vec<_> = Manifest::parse("a.yaml", text).into_iter().filter_map(Result::err).collect();
-        let Some(ManifestError::Document { problem, snippet }) = errors.last() else { panic!("{errors:?}") };
+        let (problem, place) = told(errors.last().unwrap());
         assert!(problem.starts_with(expected), "{problem}");
-        assert_eq!(
-            format!("{}:{}", snippet.position.line, snippet.position.column),
-            at,
-            "{text:?} {problem}"
-        );
+        assert_eq!(place, at, "{text:?} {problem}");
     }
 }
 

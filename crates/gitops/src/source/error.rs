@@ -32,10 +32,14 @@ pub enum Reason {
     TimedOut,
     /// The request or what the repository holds makes no sense.
     Invalid,
+    /// What a Secret holds is no key, or nothing that can be sent.
+    InvalidSecret,
     /// It is not fetched from there, or not done at all.
     NotAllowed,
     /// A program that is needed is missing.
     MissingTool,
+    /// What has been received, now or before, cannot be read.
+    Corrupt,
     /// Something broke that has no reason to.
     Failed,
 }
@@ -53,6 +57,10 @@ impl SourceError {
         Self::new(Reason::Invalid, message)
     }
 
+    pub(super) fn invalid_secret(message: impl Into<String>) -> Self {
+        Self::new(Reason::InvalidSecret, message)
+    }
+
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(Reason::TooLarge, message)
     }
@@ -66,7 +74,7 @@ impl SourceError {
 
     /// What libgit2 says of objects that it has.
     pub(super) fn of_objects(error: &git2::Error) -> Self {
-        Self::new(Reason::Failed, format!("the repository's objects cannot be read: {}", error.message()))
+        Self::new(Reason::Corrupt, format!("the repository's objects cannot be read: {}", error.message()))
     }
 
     /// What the machine says.
@@ -89,7 +97,7 @@ fn remote_reason(error: &git2::Error, said: &str) -> (Reason, &'static str) {
         (
             ErrorClass::Odb | ErrorClass::Object | ErrorClass::Zlib | ErrorClass::Indexer | ErrorClass::Tree,
             ..,
-        ) => (Reason::Failed, ""),
+        ) => (Reason::Corrupt, ""),
         (ErrorClass::Ssh, ErrorCode::Certificate, _) => (Reason::HostUntrusted, UNKNOWN_HOST),
         (_, ErrorCode::Certificate, _) => (Reason::HostUntrusted, NOT_TRUSTED),
         (_, ErrorCode::Auth, _) | (_, _, Some("401" | "403")) => (Reason::Unauthorized, ASKS),

@@ -23,6 +23,9 @@ const MODE_LINK: i32 = 0o120_000;
 const MODE_FILE: i32 = 0o100_000;
 /// How deep directories may be within each other.
 const DEEPEST: usize = 64;
+/// How long a name, and a path of them, may be in bytes: as file systems have it.
+const LONGEST_NAME: usize = 255;
+const LONGEST_PATH: usize = 4096;
 
 /// The directory at a path.
 pub(super) fn directory<'r>(
@@ -58,6 +61,31 @@ pub(super) fn clean(path: &str) -> String {
 
 fn read_tree(repository: &Repository, id: Oid) -> Result<Tree<'_>, SourceError> {
     repository.find_tree(id).map_err(|error| SourceError::of_objects(&error))
+}
+
+/// What is at a path: a file with its entry, or a directory. None if nothing is, or something else, such as a link.
+pub(super) enum Found<'r> {
+    File(Entry),
+    Directory(Tree<'r>),
+}
+
+/// Finds what is at a path without `.` and `..`, as [`resolve`] makes it. Links are not followed.
+pub(super) fn find<'r>(repository: &'r Repository, root: &Tree<'r>, path: &str) -> Option<Found<'r>> {
+    let mut tree = root.clone();
+    let mut parts = parts(path).peekable();
+    while let Some(part) = parts.next() {
+        let entry = tree.get_name(part)?;
+        let (kind, mode, id) = (entry.kind(), entry.filemode() & MODE_KINDS, entry.id());
+        drop(entry);
+        match (kind, mode) {
+            (Some(ObjectType::Tree), _) => tree = repository.find_tree(id).ok()?,
+            (Some(ObjectType::Blob), MODE_FILE) if parts.peek().is_none() => {
+                return Some(Found::File(Entry { path: path.to_owned(), id, kind: EntryKind::File }));
+            }
+            _ => return None,
+        }
+    }
+    Some(Found::Directory(tree))
 }
 
 /// All manifests below a directory, in the order of their paths. What begins with a dot is not looked at.
@@ -127,13 +155,21 @@ pub(super) fn resolve(directory: &str, relative: &str) -> Option<String> {
 /// What has been read, against what may be.
 pub(super) struct Taken<'l> {
     limits: &'l Limits,
+    /// What to do about there being too much.
+    advice: &'static str,
     files: usize,
     bytes: usize,
 }
 
 impl<'l> Taken<'l> {
     pub(super) fn new(limits: &'l Limits) -> Self {
-        Self { limits, files: 0, bytes: 0 }
+        Self { limits, advice: "choose a directory by spec.path", files: 0, bytes: 0 }
+    }
+
+    /// Of what a kustomization refers to.
+    pub(super) fn for_kustomize(limits: &'l Limits) -> Self {
+        let advice = "move what it does not need out of the directories that the kustomization refers to";
+        Self { advice, ..Self::new(limits) }
     }
 
     /// Whether a file has more than any may have.
@@ -151,17 +187,15 @@ impl<'l> Taken<'l> {
         self.files += 1;
         self.bytes = self.bytes.saturating_add(bytes);
         let too_large = |message: String| Err(SourceError::too_large(message));
-        let Limits { files, file_bytes, total_bytes, .. } = *self.limits;
+        let (&Limits { files, file_bytes, total_bytes, .. }, advice) = (self.limits, self.advice);
         if bytes > file_bytes {
             return too_large(format!("{} has {bytes} bytes; a file may have {file_bytes}", entry.path));
         }
         if self.files > files {
-            return too_large(format!("there are more than {files} files: choose a directory by spec.path"));
+            return too_large(format!("there are more than {files} files: {advice}"));
         }
         if self.bytes > total_bytes {
-            return too_large(format!(
-                "the files have more than {total_bytes} bytes in all: choose a directory by spec.path"
-            ));
+            return too_large(format!("the files have more than {total_bytes} bytes in all: {advice}"));
         }
         Ok(odb.read(entry.id).map_err(of_objects)?.data().to_vec())
     }
@@ -196,6 +230,10 @@ impl Walk<'_> {
                 continue;
             }
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            if path.len() > LONGEST_PATH {
+                let message = format!("the commit has a path of more than {LONGEST_PATH} bytes: {name}");
+                return Err(SourceError::too_large(message));
+            }
             match (entry.kind(), entry.filemode() & MODE_KINDS) {
                 (Some(ObjectType::Tree), _) => {
                     let below = read_tree(self.repository, entry.id())?;
@@ -219,12 +257,15 @@ impl Walk<'_> {
 fn name<'t>(entry: &'t TreeEntry<'_>, path: &str) -> Result<&'t str, SourceError> {
     let bytes = entry.name_bytes();
     let refused = || {
-        let name = String::from_utf8_lossy(bytes);
+        let name = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_NAME)]);
         SourceError::invalid(format!("the commit holds a name that is not accepted: {name:?} in {path:?}"))
     };
     let name = std::str::from_utf8(bytes).map_err(|_| refused())?;
     let reserved = ["", ".", ".."].contains(&name) || name.eq_ignore_ascii_case(".git");
-    if reserved || name.contains(|c: char| c == '/' || c == '\\' || c.is_control()) {
+    if reserved
+        || name.len() > LONGEST_NAME
+        || name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
+    {
         return Err(refused());
     }
     Ok(name)

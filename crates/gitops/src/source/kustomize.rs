@@ -1,8 +1,10 @@
 //! Directories that kustomize makes manifests of.
 //!
-//! Kustomize is a program of its own, found on PATH. It is shown a copy of the repository's regular files and nothing else:
-//! what it would fetch from elsewhere is refused before, and it has no network where this process may take that away.
+//! Kustomize is a program of its own, found on PATH. It is shown a copy of the regular files of those directories that the
+//! kustomization refers to, and nothing else: what it would fetch from elsewhere is refused before, and it has no network where
+//! this process may take that away.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _, Seek as _};
@@ -11,8 +13,9 @@ use std::process::{Command, Stdio};
 
 use git2::{Repository, Tree};
 
-use super::files::{EntryKind, Taken, Walk, clean};
-use super::{File, Limits, Reason, SourceError, confine, references};
+use super::files::{EntryKind, Found, Taken, Walk, clean, find};
+use super::references::{self, There};
+use super::{File, Limits, Reason, SourceError, confine};
 
 /// What kustomize calls the file that says what is to be made.
 pub(super) const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -31,39 +34,69 @@ pub(super) fn build(
 ) -> Result<File, SourceError> {
     let path = clean(path);
     let copy = tempfile::tempdir().map_err(|error| SourceError::io("make a directory", &error))?;
-    let files = export(repository, root, copy.path(), limits)?;
-    references::check(&files, &path, |file| fs::read_to_string(copy.path().join(file)))?;
+    let directories = referred(repository, root, &path, limits)?;
+    export(repository, root, &directories, copy.path(), limits)?;
     let (program, verb) = tool().ok_or_else(no_tool)?;
     let directory = copy.path().join(&path);
     let text = run(Command::new(program).arg(verb).arg(&directory), copy.path(), limits)?;
     Ok(File { path: format!("kustomize build {}", if path.is_empty() { "." } else { &path }), text })
 }
 
-/// Writes the regular files of a commit into a directory, and says which there are. Links and what is too large for a manifest
-/// are left out: kustomize says so, should it need them.
+/// The directories that a kustomization is made from: its own, and those that it refers to.
+fn referred(
+    repository: &Repository,
+    root: &Tree<'_>,
+    path: &str,
+    limits: &Limits,
+) -> Result<BTreeSet<String>, SourceError> {
+    let taken = RefCell::new(Taken::for_kustomize(limits));
+    let look = |path: &str| match find(repository, root, path)? {
+        Found::Directory(_) => Some(There::Directory),
+        Found::File(_) => Some(There::File),
+    };
+    let read = |path: &str| match find(repository, root, path) {
+        Some(Found::File(entry)) => String::from_utf8(taken.borrow_mut().read(repository, &entry)?)
+            .map_err(|_| SourceError::invalid(format!("{path} is not text in UTF-8"))),
+        _ => Err(SourceError::invalid(format!("{path} is no file"))),
+    };
+    references::check(path, look, read)
+}
+
+/// Writes the regular files of these directories of a commit, and of those below, into a directory of this machine. Links and what is
+/// too large for a manifest are left out: kustomize says so, should it need them.
 fn export(
     repository: &Repository,
     root: &Tree<'_>,
+    directories: &BTreeSet<String>,
     to: &Path,
     limits: &Limits,
-) -> Result<BTreeSet<String>, SourceError> {
-    let mut taken = Taken::new(limits);
-    let mut files = BTreeSet::new();
+) -> Result<(), SourceError> {
+    let mut taken = Taken::for_kustomize(limits);
     let mut walk = Walk { repository, hidden: true, left: limits.entries };
-    walk.all(root, "", 0, &mut |entry| {
-        if entry.kind == EntryKind::Link || taken.is_too_large(repository, &entry)? {
-            return Ok(());
-        }
-        let content = taken.read(repository, &entry)?;
-        // The walk has refused every name that could lead elsewhere, and the directory is nobody else's.
-        let path = to.join(&entry.path);
-        let written =
-            path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));
-        written.map_err(|error| SourceError::io(&format!("write {}", entry.path), &error))?;
-        files.insert(entry.path);
-        Ok(())
-    })?;
-    Ok(files)
+    for directory in outermost(directories) {
+        let Some(Found::Directory(tree)) = find(repository, root, directory) else { continue };
+        walk.all(&tree, directory, 0, &mut |entry| {
+            if entry.kind == EntryKind::Link || taken.is_too_large(repository, &entry)? {
+                return Ok(());
+            }
+            let content = taken.read(repository, &entry)?;
+            // The walk has refused every name that could lead elsewhere, and the directory is nobody else's.
+            let path = to.join(&entry.path);
+            let written =
+                path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));
+            written.map_err(|error| SourceError::io(&format!("write {}", entry.path), &error))
+        })?;
+    }
+    Ok(())
+}
+
+/// Those of the directories that are not within another one.
+fn outermost(directories: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    let is_within = |inner: &str| {
+        let above = inner.match_indices('/').map(|(end, _)| &inner[..end]);
+        above.chain([""]).any(|outer| outer != inner && directories.contains(outer))
+    };
+    directories.iter().map(String::as_str).filter(move |directory| !is_within(directory))
 }
 
 /// The program that there is, and its verb.

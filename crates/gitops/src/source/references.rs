@@ -1,7 +1,6 @@
 //! What a kustomization refers to must be in the repository: it is not fetched from elsewhere.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use orch_client::manifest::document;
 use serde_json::Value;
@@ -29,36 +28,44 @@ const GENERATORS: &[&str] = &["configMapGenerator", "secretGenerator"];
 /// What takes charts from elsewhere, with a program of its own.
 const CHARTS: &[&str] = &["helmCharts", "helmChartInflationGenerator", "helmGlobals"];
 
-/// Checks the kustomization in a directory, and those that it refers to.
+/// What is at a path of the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum There {
+    File,
+    Directory,
+}
+
+/// Checks the kustomization in a directory, and those that it refers to. Answers with all of their directories. `look` tells what is
+/// at a path, `read` what a file says.
 pub(super) fn check(
-    files: &BTreeSet<String>,
     directory: &str,
-    read: impl Fn(&str) -> io::Result<String>,
-) -> Result<(), SourceError> {
+    look: impl Fn(&str) -> Option<There>,
+    read: impl Fn(&str) -> Result<String, SourceError>,
+) -> Result<BTreeSet<String>, SourceError> {
     let (mut seen, mut ahead) = (BTreeSet::new(), vec![directory.to_owned()]);
     while let Some(directory) = ahead.pop() {
         if !seen.insert(directory.clone()) {
             continue;
         }
-        let Some(file) = kustomization(files, &directory) else { continue };
-        let text = read(&file).map_err(|error| SourceError::invalid(format!("{file}: {error}")))?;
-        let value = document(&text).map_err(|problem| SourceError::invalid(format!("{file}: {problem}")))?;
+        let Some(file) = kustomization(&look, &directory) else { continue };
+        let value =
+            document(&read(&file)?).map_err(|problem| SourceError::invalid(format!("{file}: {problem}")))?;
         if let Some(charts) = CHARTS.iter().find(|field| value.get(field).is_some()) {
             let message =
                 format!("{file}: {charts} is not supported: commit what `helm template` makes instead");
             return Err(SourceError::invalid(message));
         }
         for (field, reference) in references(&value) {
-            ahead.extend(followed(files, &file, &directory, field, &reference)?);
+            ahead.extend(followed(&look, &file, &directory, field, &reference)?);
         }
     }
-    Ok(())
+    Ok(seen)
 }
 
-fn kustomization(files: &BTreeSet<String>, directory: &str) -> Option<String> {
+fn kustomization(look: &impl Fn(&str) -> Option<There>, directory: &str) -> Option<String> {
     let join =
         |name: &&str| if directory.is_empty() { (*name).to_owned() } else { format!("{directory}/{name}") };
-    NAMES.iter().map(join).find(|file| files.contains(file))
+    NAMES.iter().map(join).find(|file| look(file) == Some(There::File))
 }
 
 /// Everything that could be a path or a URL, and the field that it is of.
@@ -93,7 +100,7 @@ fn list<'v>(value: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
 
 /// The directory that a reference leads to, if it leads to one.
 fn followed(
-    files: &BTreeSet<String>,
+    look: &impl Fn(&str) -> Option<There>,
     file: &str,
     directory: &str,
     field: &str,
@@ -104,13 +111,10 @@ fn followed(
         return Ok(None);
     }
     let target = resolve(directory, reference);
-    let below = |target: &str| {
-        files.range(format!("{target}/")..).next().is_some_and(|f| f.starts_with(&format!("{target}/")))
-    };
-    match target {
-        Some(target) if files.contains(&target) => Ok(None),
-        Some(target) if target.is_empty() || below(&target) => Ok(Some(target)),
-        _ => {
+    match target.and_then(|target| Some((look(&target)?, target))) {
+        Some((There::File, _)) => Ok(None),
+        Some((There::Directory, target)) => Ok(Some(target)),
+        None => {
             let why = match reference.contains("://")
                 || reference.contains("?ref=")
                 || reference.contains('@')
@@ -129,10 +133,16 @@ mod tests {
 
     use super::*;
 
-    fn checked(files: &[(&str, &str)]) -> Result<(), String> {
+    fn checked(files: &[(&str, &str)]) -> Result<BTreeSet<String>, String> {
         let texts: BTreeMap<&str, &str> = files.iter().copied().collect();
-        let names = texts.keys().map(|name| (*name).to_owned()).collect();
-        check(&names, "apps", |file| Ok(texts[file].to_owned())).map_err(|error| error.message)
+        let look = |path: &str| match texts.contains_key(path) {
+            true => Some(There::File),
+            false => {
+                let below = if path.is_empty() { String::new() } else { format!("{path}/") };
+                texts.keys().any(|file| file.starts_with(&below)).then_some(There::Directory)
+            }
+        };
+        check("apps", look, |file| Ok(texts[file].to_owned())).map_err(|error| error.message)
     }
 
     #[test]
@@ -146,7 +156,7 @@ mod tests {
             ("base/Kustomization", "resources: [a.yaml, ../apps]"),
             ("base/a.yaml", ""),
         ];
-        assert_eq!(checked(&files), Ok(()));
+        assert_eq!(checked(&files), Ok(["apps", "base"].map(str::to_owned).into()));
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn options<'r>(request: &Fetch, objection: &Objection) -> Result<FetchOptions<'r
     options.follow_redirects(if secret { RemoteRedirect::None } else { RemoteRedirect::Initial });
     let token = &credentials.bearer_token;
     if token.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Err(SourceError::invalid("the Secret's bearerToken is more than one word"));
+        return Err(SourceError::invalid_secret("the Secret's bearerToken is more than one word"));
     }
     if !token.is_empty() && request.url.starts_with("http") {
         options.custom_headers(&[&format!("Authorization: Bearer {token}")]);

@@ -19,7 +19,7 @@ pub fn fetch(request: &Fetch) -> Result<Fetched, SourceError> {
     let caches = [TIP, WHOLE].map(|name| request.cache.join(name));
     let cached = caches.iter().any(|cache| cache.exists());
     match attempt(request) {
-        Err(error) if cached && error.reason == Reason::Failed => {
+        Err(error) if cached && error.reason == Reason::Corrupt => {
             caches.iter().try_for_each(|cache| throw_away(cache))?;
             attempt(request)
         }
@@ -57,7 +57,7 @@ fn attempt(request: &Fetch) -> Result<Fetched, SourceError> {
 }
 
 fn may_be_elsewhere(reason: Reason) -> bool {
-    matches!(reason, Reason::NotFound | Reason::Unreachable | Reason::Failed)
+    matches!(reason, Reason::NotFound | Reason::Unreachable | Reason::Corrupt | Reason::Failed)
 }
 
 /// What has been received, looked at.

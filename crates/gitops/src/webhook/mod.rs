@@ -2,14 +2,14 @@
 //!
 //! [`Webhook::answer`] is for callers without credentials. They prove that they know the `token` of the Secret that the
 //! GitSync's `spec.webhook` names, as GitHub, Gitea and GitLab do (`proof.rs`). A push of what the GitSync follows (`event.rs`) sets
-//! the annotation that asks for a look at the repository, and changes nothing else: what is applied comes from the repository, never
+//! an annotation by which the repository is looked at, and changes nothing else: what is applied comes from the repository, never
 //! from who tells of it.
 //!
 //! # Invariants
 //!
 //! - Who does not prove it learns nothing: whether there is no such GitSync, no webhook, no Secret or another token, the answer is the
 //!   same, and the body is hashed for it all the same.
-//! - A delivery that is sent again does no more than to have the repository looked at again.
+//! - A delivery that is sent again does no more than to have the repository looked at again: what has failed is not tried again for it.
 
 mod event;
 mod proof;
@@ -101,8 +101,8 @@ impl Webhook {
     }
 
     async fn ask(&self, client: Arc<dyn Client>, sync: &GitSync, push: &Push) -> Result<(), Status> {
-        let requested = format!("{}/{}", self.clock.now(), self.asked.fetch_add(1, Ordering::Relaxed));
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {GitSync::RECONCILE: requested}}}));
+        let told = format!("{}/{}", self.clock.now(), self.asked.fetch_add(1, Ordering::Relaxed));
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {GitSync::PUSHED: told}}}));
         let params = Params {
             field_manager: Some(FIELD_MANAGER.into()),
             reason: Some(reason(push)),

@@ -33,6 +33,24 @@ async fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[tokio::test]
+async fn names_longer_than_a_file_system_has_are_refused() {
+    let repository = Repository::new();
+    let blob = repository.object("blob", b"a: b\n");
+    let name = |length: usize| format!("{}.yaml", "n".repeat(length - 5));
+    repository.commit_tree(&repository.tree(&[(FILE, &name(255), &blob)]));
+    assert_eq!(Asking::of(&repository).files().await, pairs(&[(&name(255), "a: b\n")]));
+    repository.commit_tree(&repository.tree(&[(FILE, &name(256), &blob)]));
+    let said = Asking::of(&repository).refused(Reason::Invalid, "a name that is not accepted").await;
+    assert!(said.len() < 1_000, "{said}");
+    let mut deep = repository.tree(&[(FILE, "a.yaml", &blob)]);
+    for _ in 0..20 {
+        deep = repository.tree(&[(DIRECTORY, &"d".repeat(255), &deep)]);
+    }
+    repository.commit_tree(&deep);
+    Asking::of(&repository).refused(Reason::TooLarge, "a path of more than 4096 bytes").await;
+}
+
+#[tokio::test]
 async fn names_that_lead_elsewhere_are_not_copied_for_kustomize_either() {
     let repository = Repository::new();
     let blob = repository.object("blob", b"resources: []\n");

@@ -44,7 +44,7 @@ async fn a_bearer_token_opens_what_asks_for_one() {
     let url = server.url("127.0.0.1");
     assert_eq!(Asking::at(&url).with(token("t0ken\n")).files().await, pairs(&[MANIFEST]));
     Asking::at(&url).with(token("other")).refused(Reason::Unauthorized, "bearerToken").await;
-    Asking::at(&url).with(token("a\r\nX: y")).refused(Reason::Invalid, "more than one word").await;
+    Asking::at(&url).with(token("a\r\nX: y")).refused(Reason::InvalidSecret, "more than one word").await;
 }
 
 #[tokio::test]

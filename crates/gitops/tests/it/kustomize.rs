@@ -55,7 +55,7 @@ async fn what_kustomize_makes_is_what_is_applied() {
     let Ok(Fetched::Snapshot(snapshot)) = ask(&asking, kubectl().path()).await else { panic!() };
     let made = manifests(&snapshot).unwrap();
     assert_eq!(made.len(), 1);
-    assert_eq!(made[0].path, "kustomize build blue");
+    assert_eq!(&*made[0].path, "kustomize build blue");
     assert_eq!(made[0].object["metadata"]["name"], "blue-map");
     assert_eq!(made[0].object["data"]["color"], "blue");
 }
@@ -72,6 +72,39 @@ async fn what_is_elsewhere_is_not_fetched() {
     symlink("/etc/passwd", linked.path().join("blue/link.yaml")).unwrap();
     linked.commit(&[]);
     refused(&linked, Reason::Invalid, "links are not followed").await;
+}
+
+#[tokio::test]
+async fn of_a_large_repository_only_what_is_referred_to_counts() {
+    let repository = blue("resources: [../base]\n");
+    let source = "x".repeat(10_000);
+    let names: Vec<String> = (0..20).map(|name| format!("src/{name}.c")).collect();
+    repository.commit(&names.iter().map(|name| (name.as_str(), source.as_str())).collect::<Vec<_>>());
+    let asking = Asking::of(&repository).path("blue").with(|fetch| {
+        (fetch.limits.total_bytes, fetch.limits.files) = (5_000, 10);
+    });
+    let Ok(Fetched::Snapshot(snapshot)) = ask(&asking, kubectl().path()).await else { panic!() };
+    assert_eq!(manifests(&snapshot).unwrap()[0].object["metadata"]["name"], "map");
+    repository.commit(&[("base/notes.txt", &source)]);
+    let error = ask(&asking, kubectl().path()).await.unwrap_err();
+    assert_eq!(error.reason, Reason::TooLarge);
+    assert!(error.message.contains("out of the directories that the kustomization refers to"), "{error}");
+}
+
+#[tokio::test]
+async fn a_kustomize_that_cannot_be_started_is_not_the_fault_of_what_was_received() {
+    let repository = blue("resources: [../base]\n");
+    let asking = Asking::of(&repository).path("blue");
+    let programs = tempfile::tempdir().unwrap();
+    // Found, but nobody may run it.
+    std::fs::write(programs.path().join("kustomize"), "").unwrap();
+    let failed = || async { ask(&asking, programs.path()).await.unwrap_err() };
+    assert_eq!(failed().await.reason, Reason::Failed);
+    let kept = asking.fetch.cache.join("tip.git/kept");
+    std::fs::write(&kept, "").unwrap();
+    let error = failed().await;
+    assert!(error.reason == Reason::Failed && error.message.contains("run kustomize"), "{error:?}");
+    assert!(kept.exists(), "the cache has been thrown away");
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ async fn a_key_that_is_revoked_does_not_count_nor_do_its_subkeys() {
         let says = format!("{subkey}, a subkey of {primary}, which is revoked");
         refused(&by_subkey, signers, &says).await;
     }
-    asking(&by_primary, &[&revocation]).refused(Reason::Invalid, "Is it a revocation?").await;
+    asking(&by_primary, &[&revocation]).refused(Reason::InvalidSecret, "Is it a revocation?").await;
 }
 
 #[tokio::test]
@@ -255,8 +255,8 @@ async fn keys_that_are_none_let_nothing_through() {
         ),
         (&"#\n".repeat(600_000), "are longer than 1 MiB"),
     ] {
-        let said = asking(&repository, &[signers]).refused(Reason::Invalid, says).await;
+        let said = asking(&repository, &[signers]).refused(Reason::InvalidSecret, says).await;
         assert!(said.contains("spec.verify"), "{said}");
-        asking(&repository, &[&public, signers]).refused(Reason::Invalid, says).await;
+        asking(&repository, &[&public, signers]).refused(Reason::InvalidSecret, says).await;
     }
 }

@@ -137,7 +137,9 @@ fn without_signature(signed: &str) -> String {
 #[tokio::test]
 async fn keys_that_are_none_let_nothing_through() {
     let (repository, _) = Repository::with(&FILES);
-    asking(&repository, &[]).refused(Reason::Invalid, "has no public key").await;
-    asking(&repository, &["# nobody\n"]).refused(Reason::Invalid, "has no public key").await;
-    asking(&repository, &["ssh-ed25519 AAAA"]).refused(Reason::Invalid, "is neither a public key").await;
+    asking(&repository, &[]).refused(Reason::InvalidSecret, "has no public key").await;
+    asking(&repository, &["# nobody\n"]).refused(Reason::InvalidSecret, "has no public key").await;
+    asking(&repository, &["ssh-ed25519 AAAA"])
+        .refused(Reason::InvalidSecret, "is neither a public key")
+        .await;
 }

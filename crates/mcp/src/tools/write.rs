@@ -126,7 +126,7 @@ fn all_failed(failures: Vec<(String, Failure)>) -> Failure {
 /// The objects that a text holds.
 pub(super) fn read(text: &str) -> Result<Vec<Value>, Failure> {
     let mut objects = Vec::new();
-    for manifest in Manifest::parse("manifests", text) {
+    for manifest in Manifest::each("manifests", text) {
         objects.push(manifest.map_err(|error| Failure::argument(error.to_string()))?.object);
     }
     match objects.is_empty() {

@@ -4,6 +4,7 @@ mod cli;
 mod repository;
 mod signed;
 mod steering;
+mod waiting;
 mod webhook;
 
 use std::time::Duration;

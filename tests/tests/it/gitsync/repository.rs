@@ -82,7 +82,7 @@ impl Shop {
         self.get(&["configmap", "page"]).map_or(Value::Null, |page| page["data"]["title"].clone())
     }
 
-    fn until_title(&self, title: &str) {
+    pub(super) fn until_title(&self, title: &str) {
         wait_for(&format!("the title {title}"), SOON, || {
             let now = self.title();
             if now == title { Ok(()) } else { Err(now.to_string()) }
@@ -264,18 +264,25 @@ fn more_deletions_than_allowed_are_held_until_they_are_approved() {
     let status = shop.until(&second, "True", "Applied");
     assert_eq!((&status["held"], &condition(&status, "Held")), (&Value::Null, &Value::Null), "{status}");
     assert_eq!((shop.get(&["configmap", "a"]), shop.title()), (None, "one".into()));
-    // It was of that once.
-    wait_for("the approval to be used up", SOON, || {
-        let annotations = shop.get(&["gitsync", "shop"]).unwrap()["metadata"]["annotations"].clone();
-        if annotations["orch.dev/approve-revision"].is_null() { Ok(()) } else { Err(annotations.to_string()) }
-    });
+    // It was of that once, and is not kept where nothing has to be let through.
+    let used_up = || {
+        wait_for("the approval to be used up", SOON, || {
+            let annotations = shop.get(&["gitsync", "shop"]).unwrap()["metadata"]["annotations"].clone();
+            let is_gone = annotations["orch.dev/approve-revision"].is_null();
+            if is_gone { Ok(()) } else { Err(annotations.to_string()) }
+        });
+    };
+    used_up();
+    shop.orch.kubectl(&["annotate", "gitsync", "shop", &approval]).ok();
+    used_up();
 }
 
 #[test]
 fn a_revision_that_does_not_become_healthy_is_rolled_back() {
     let shop = Shop::open();
     let good = shop.git.push(&[("web.yaml", WORKLOAD), ("page.yaml", PAGE)], "works");
-    shop.sync("  health: {timeoutSeconds: 15, rollback: true}\n");
+    // Going back deletes an object.
+    shop.sync("  health: {timeoutSeconds: 15, rollback: true}\n  guards: {maxDeletes: 0}\n");
     // The machine may be slow: what works counts as such whenever it does.
     wait_for("a healthy shop", SOON, || {
         let status = shop.status();
@@ -285,7 +292,9 @@ fn a_revision_that_does_not_become_healthy_is_rolled_back() {
     let nowhere =
         WORKLOAD.replace("containers:", "nodeSelector: {kubernetes.io/hostname: nowhere}\n      containers:");
     assert_ne!(nowhere, WORKLOAD);
-    let bad = shop.git.push(&[("web.yaml", &nowhere), ("page.yaml", &page("two"))], "does not work");
+    let extra = PAGE.replace("page", "extra");
+    let files = [("web.yaml", &*nowhere), ("page.yaml", &page("two")), ("extra.yaml", &extra)];
+    let bad = shop.git.push(&files, "does not work");
     shop.look("bad");
     let status = wait_for("the way back", SOON, || {
         let status = shop.status();
@@ -296,8 +305,13 @@ fn a_revision_that_does_not_become_healthy_is_rolled_back() {
     let told = message(&status);
     assert!(told.contains("did not become healthy (Workload default/web: "), "{told}");
     shop.until_title("one");
+    assert_eq!(shop.get(&["configmap", "extra"]), None);
 
-    // It stays so until there is something new.
+    // It stays so until there is something new, however often pushes are told.
+    shop.orch.kubectl(&["annotate", "gitsync", "shop", "orch.dev/push-told=again"]).ok();
+    shop.orch.kubectl(&["delete", "configmap", "page"]).ok();
+    shop.until_title("one");
+    assert_eq!(shop.status()["failedRevision"], bad, "{}", shop.status());
     let fixed = shop.git.push(&[("web.yaml", WORKLOAD), ("page.yaml", &page("three"))], "works again");
     shop.look("fixed");
     wait_for("the fixed shop", SOON, || {
@@ -366,7 +380,7 @@ fn a_kind_its_namespace_and_its_objects_come_in_one_sync() {
     shop.orch.kubectl_with(&["apply", "--server-side", "-f", "-"], &binding).ok();
     let files = [
         ("a/sign.yaml", "apiVersion: shop.test/v1\nkind: Sign\nmetadata: {name: door}\nspec: {text: open}\n"),
-        ("b/namespace.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: town}\n"),
+        ("b/namespace.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: town, labels: {of: shop}}\n"),
         (
             "c/kind.yaml",
             "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: signs.shop.test}\nspec:\n  group: shop.test\n  \
@@ -375,10 +389,19 @@ fn a_kind_its_namespace_and_its_objects_come_in_one_sync() {
         ),
     ];
     let commit = shop.git.push(&files, "a town");
-    shop.sync("  targetNamespace: town\n");
+    shop.sync("  targetNamespace: town\n  guards: {maxDeletes: 3}\n");
     let status = shop.until(&commit, "True", "Applied");
     assert_eq!(status["lastPlans"].as_array().unwrap().len(), 1, "{status}");
     assert_eq!(shop.get(&["signs", "door", "-n", "town"]).unwrap()["spec"]["text"], "open");
+
+    // What is in the namespace, whoever made it, would go with it.
+    shop.orch.kubectl(&["create", "configmap", "bell", "-n", "town"]).ok();
+    shop.git
+        .push(&[("d/namespace.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: village}\n")], "two");
+    let gone = shop.git.push_without(&files.map(|(path, _)| path), "a village");
+    shop.look("gone");
+    let status = shop.until(&gone, "False", "Held");
+    assert!(message(&status).contains("it would delete 3 objects, with which "), "{status}");
 }
 
 #[test]
@@ -494,6 +517,12 @@ fn a_sync_larger_than_a_transaction_is_several_plans() {
     shop.look("few");
     let status = shop.until(&commit, "False", "Held");
     assert!(message(&status).contains("it would delete 250 objects, and maxDeletes is 10"), "{status}");
+    // What takes their place is there before they go.
+    let approval = format!("orch.dev/approve-revision={commit}");
+    shop.orch.kubectl(&["annotate", "gitsync", "shop", &approval]).ok();
+    let status = shop.until(&commit, "True", "Applied");
+    let first = shop.get(&["plan", status["lastPlans"][0].as_str().unwrap()]).unwrap();
+    assert_eq!(first["status"]["changes"][0]["target"]["name"], "page", "{}", first["status"]["changes"]);
 }
 
 #[test]
@@ -539,7 +568,7 @@ fn what_moves_to_another_sync_stays_and_what_is_suspended_leaves_its_objects() {
     shop.sync("  path: a\n");
     shop.until(&first, "True", "Applied");
     let uid = shop.get(&["configmap", "page"]).unwrap()["metadata"]["uid"].clone();
-    shop.git.push(&[("b/page.yaml", PAGE)], "both");
+    shop.git.push(&[("b/page.yaml", PAGE), ("b/more.yaml", &PAGE.replace("page", "more"))], "both");
     let other = format!(
         "apiVersion: orch.dev/v1\nkind: GitSync\nmetadata: {{name: other}}\nspec: {{url: '{}', path: b, prune: true, serviceAccountName: deployer, intervalSeconds: 3600}}\n",
         shop.git.url()
@@ -552,7 +581,20 @@ fn what_moves_to_another_sync_stays_and_what_is_suspended_leaves_its_objects() {
     let moved = shop.git.push_without(&["a/page.yaml"], "moved");
     shop.look("moved");
     shop.until(&moved, "True", "Applied");
-    assert_eq!(shop.get(&["configmap", "page"]).unwrap()["metadata"]["uid"], uid);
+    let page = shop.get(&["configmap", "page", "--show-managed-fields"]).unwrap();
+    assert_eq!(page["metadata"]["uid"], uid);
+    let managers = page["metadata"]["managedFields"].to_string();
+    assert!(
+        managers.contains("gitsync:default/other") && !managers.contains("gitsync:default/shop"),
+        "{managers}"
+    );
+    // That it was of both once does not keep it for ever.
+    shop.git.push_without(&["b/page.yaml"], "no page");
+    shop.orch.kubectl(&["annotate", "gitsync", "other", "orch.dev/reconcile-requested=gone"]).ok();
+    wait_for("the end of the page", SOON, || match shop.get(&["configmap", "page"]) {
+        None => Ok(()),
+        Some(page) => Err(page.to_string()),
+    });
 
     shop.orch
         .kubectl(&["patch", "gitsync", "shop", "--type=merge", "-p", r#"{"spec": {"suspend": true}}"#])

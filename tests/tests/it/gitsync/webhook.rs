@@ -91,7 +91,7 @@ pub(super) fn send(orch: &Orchd, path: &str, headers: &[&str], body: &str) -> (u
 }
 
 fn requested(orch: &Orchd, name: &str) -> String {
-    annotation(orch, name, GitSync::RECONCILE)
+    annotation(orch, name, GitSync::PUSHED)
 }
 
 #[test]
@@ -119,11 +119,7 @@ fn every_server_s_push_of_what_is_followed_asks_for_a_look() {
 
     let told = wait_for("the history to have it", DEADLINE, || {
         let history = orch.orchctl(&["history", "gitsync/shop", "--limit", "1"]);
-        if history.stdout.contains("reconcile-requested") {
-            Ok(history.stdout)
-        } else {
-            Err(format!("{history:?}"))
-        }
+        if history.stdout.contains("push-told") { Ok(history.stdout) } else { Err(format!("{history:?}")) }
     });
     for expected in
         ["updated by system:orch:webhook (orch-webhook)", "because: a push of refs/heads/main was told"]

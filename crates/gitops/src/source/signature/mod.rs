@@ -55,7 +55,7 @@ impl Keys {
     /// The keys in these texts: armoured ones of OpenPGP; and lines as in OpenSSH's `authorized_keys`, without options.
     fn read(signers: &[String]) -> Result<Self, SourceError> {
         if signers.iter().map(String::len).sum::<usize>() > MOST_BYTES {
-            return Err(SourceError::invalid(
+            return Err(SourceError::invalid_secret(
                 "spec.verify: the keys of the Secret are longer than 1 MiB. Leave out the signatures of others: \
                  gpg --armor --export-options export-minimal --export NAME",
             ));
@@ -63,7 +63,7 @@ impl Keys {
         let mut keys = Self::default();
         signers.iter().try_for_each(|text| keys.add(text))?;
         if keys.openssh.is_empty() && keys.openpgp.is_empty() {
-            return Err(SourceError::invalid(
+            return Err(SourceError::invalid_secret(
                 "spec.verify: the Secret has no public key, so that no commit can be accepted",
             ));
         }
@@ -88,7 +88,7 @@ impl Keys {
 }
 
 fn of_openpgp(why: &str) -> SourceError {
-    SourceError::invalid(format!("spec.verify: an OpenPGP key of the Secret {why}"))
+    SourceError::invalid_secret(format!("spec.verify: an OpenPGP key of the Secret {why}"))
 }
 
 /// The key of a line; none if it is a comment.
@@ -98,7 +98,7 @@ fn line(line: &str) -> Result<Option<KeyData>, SourceError> {
     }
     openssh::key(line).map(Some).map_err(|error| {
         let line: String = line.chars().take(40).collect();
-        SourceError::invalid(format!(
+        SourceError::invalid_secret(format!(
             "spec.verify: `{line}` is neither a public key of OpenSSH, such as ssh-ed25519 AAAA… ({error}), \
              nor the beginning of one of OpenPGP, {begin} (gpg --armor --export NAME)",
             begin = openpgp::BEGIN_KEYS
