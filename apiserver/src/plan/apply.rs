@@ -85,6 +85,9 @@ impl Kept {
         let asked = self.reads.keys().map(|key| registry.store.get(key, ReadAt::Latest));
         let found = try_join_all(asked).await.map_err(from_store)?;
         let kinds = registry.kinds.now();
+        let changes_status = |change: &&ObjectChange| change.fields.iter().any(FieldChange::is_status);
+        let about_status: BTreeSet<Place> =
+            self.shown.iter().filter(changes_status).map(|change| Place::of(&change.target)).collect();
         let mut moved = Vec::new();
         for ((key, before), now) in self.reads.iter_mut().zip(found) {
             let at = now.as_ref().map(|entry| entry.modified);
@@ -94,10 +97,7 @@ impl Kept {
             let kind = kinds.kept_at(key.as_str()).first().cloned();
             if let (Some(kind), Some(was_at), Some(now)) = (&kind, *before, &now) {
                 let place = Place::at(kind.kind(), key);
-                let is_about_status = |change: &ObjectChange| {
-                    Place::of(&change.target) == place && change.fields.iter().any(FieldChange::is_status)
-                };
-                if !self.shown.iter().any(is_about_status)
+                if !about_status.contains(&place)
                     && has_only_status_changed(registry, kind, was_at, now).await
                 {
                     self.moved_on.insert(place);

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use orch_api::Resource as _;
 use orch_api::labels::Labels;
 use orch_api::plan::{ChangeAction, Placement};
+use orch_api::{Metadata, Resource as _};
 use orch_controller_runtime::{Action, ObjectKey, Plan, Planner as _, Write};
 use orch_ontology::{Pod, Workload, labels};
 use orch_scheduler::{Snapshot, place};
@@ -132,8 +132,11 @@ struct Steps {
 impl Steps {
     fn take(mut self, future: &mut Future, snapshot: &mut Snapshot, now: Timestamp) {
         let Some(workload) = future.workloads.get(&self.key).cloned() else { return };
-        let uid = &workload.metadata.uid;
-        let of_it = |pod: &&Arc<Pod>| pod.metadata.controller().is_some_and(|owner| owner.uid == *uid);
+        let Metadata { uid, namespace, .. } = &workload.metadata;
+        let of_it = |pod: &&Arc<Pod>| {
+            pod.metadata.namespace == *namespace
+                && pod.metadata.controller().is_some_and(|owner| owner.uid == *uid)
+        };
         let pods = future.pods.values().filter(of_it).map(|pod| PodView::of(pod)).collect();
         future.looked += future.pods.len();
         let mut world = World { workload, pods };
