@@ -109,14 +109,9 @@ impl AllKinds {
         let places = self.places.read();
         let named =
             places.iter().enumerate().filter(|(_, at)| at.kind.group == group && at.kind.name == name);
-        let mut served = named.filter_map(|(place, at)| Some((place, at.kind, at.cache.clone()?)));
-        let first = served.next()?;
-        Some(
-            std::iter::once(first.clone())
-                .chain(served)
-                .find(|(.., cache)| cache.has_synced())
-                .unwrap_or(first),
-        )
+        let served: Vec<Served> =
+            named.filter_map(|(place, at)| Some((place, at.kind, at.cache.clone()?))).collect();
+        served.iter().find(|(.., cache)| cache.has_synced()).or(served.first()).cloned()
     }
 
     /// Asks the server whether there is an object that defines kinds and is not followed as it is now: what is of its kinds would be

@@ -27,7 +27,6 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
 use orch_api::{Client, Clock, Resource};
 use orch_controller_runtime::{ActAs, Caches, Context, Metrics, ObjectKey, Recorder};
 use orch_ontology::{Event, Pod, PolicyRule};
@@ -126,11 +125,6 @@ pub enum Asker<'a> {
 /// Pods as a world prints them.
 pub(crate) fn whole<S: serde::Serializer>(pods: &[Arc<Pod>], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(pods.iter().map(|pod| &**pod))
-}
-
-/// `time + duration`, or the end of time: many times, and durations, are whatever users and nodes say.
-pub(crate) fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
-    time.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// Every controller. What the scheduler does can be read from the telemetry.

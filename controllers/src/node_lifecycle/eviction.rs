@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use orch_controller_runtime::{Note, Plan, Write};
+use orch_controller_runtime::{Note, Plan, Write, later};
 use orch_ontology::{Node, Pod, Taint, TaintEffect, labels};
 
 use super::{STAY, until};
-use crate::later;
 
 /// Deletes the pods whose time on the node is over, and plans again for when the next one's is.
 pub(crate) fn evict(node: &Node, pods: &[Arc<Pod>], now: Timestamp, plan: &mut Plan) {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use orch_controller_runtime::later;
 use orch_ontology::{PodPhase, Workload, labels};
 
 use super::World;
 use super::pods::{PodView, template_hash};
-use crate::later;
 
 /// Pods made by one plan, as by the ReplicaSet controller; the next plan makes more. A plan is held in memory as a whole, and
 /// how far the workload has come is reported in between.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, future};
-use jiff::Timestamp;
+use jiff::{Timestamp, TimestampArithmetic};
 use orch_api::Clock;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -79,9 +79,9 @@ impl Clock for TestClock {
     }
 }
 
-/// `now + duration`, or the end of time.
-pub(crate) fn later(now: Timestamp, duration: Duration) -> Timestamp {
-    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
+/// `time + duration`, or the end of time: many times, and durations, are whatever users and nodes say.
+pub fn later(time: Timestamp, duration: impl Into<TimestampArithmetic>) -> Timestamp {
+    time.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// The time from `now` until `then`; zero if that has passed.

@@ -39,7 +39,7 @@ pub use backoff::Backoff;
 pub use cache::{Cache, Change, Changes, Index};
 pub use cached::{Cached, PartialObject, WholeObject};
 pub use caches::Caches;
-pub use clock::{SystemClock, TestClock};
+pub use clock::{SystemClock, TestClock, later};
 pub use controller::{ActAs, Context, Controller, RETRY, managing};
 pub use executor::Executor;
 pub use key::{Key, ObjectKey};

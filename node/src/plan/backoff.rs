@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use orch_controller_runtime::Backoff;
+use orch_controller_runtime::{Backoff, later};
 use orch_runtime::{ContainerStatus, Exit};
 
 use crate::spec::label;
@@ -38,13 +38,9 @@ impl Failure {
         message: String,
     ) -> Self {
         let failures = before.map_or(0, |failure| failure.failures) + 1;
-        let retry_at = after(now, backoff.longest(failures));
+        let retry_at = later(now, backoff.longest(failures));
         Self { failures, at: now, retry_at, reason, message }
     }
-}
-
-pub(crate) fn after(time: Timestamp, delay: Duration) -> Timestamp {
-    time.saturating_add(delay).unwrap_or(Timestamp::MAX)
 }
 
 /// When a run that ended may be followed by another, and what that one's end will cost.
@@ -57,7 +53,7 @@ pub(crate) fn restart_at(run: &ContainerStatus, exit: &Exit) -> Restart {
         return Restart { at: exit.finished_at, delay: Duration::ZERO, next_delay: FIRST };
     }
     let next_delay = if delay.is_zero() { FIRST } else { delay.saturating_mul(2).min(LIMIT) };
-    Restart { at: after(exit.finished_at, delay), delay, next_delay }
+    Restart { at: later(exit.finished_at, delay), delay, next_delay }
 }
 
 /// See [`restart_at`].

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use orch_controller_runtime::Note;
+use orch_controller_runtime::{Note, later};
 use orch_ontology::{Container, ContainerStatus as ReportedStatus, ImagePullPolicy, Pod, RestartPolicy};
 use orch_runtime::{ContainerState, ContainerStatus};
 
 use super::{
     Action, Failure, Seen, Slot,
-    backoff::{after, first_delay, go_duration, restart_at},
+    backoff::{first_delay, go_duration, restart_at},
     memory::Image,
     run::Running,
     world::display,
@@ -201,7 +201,7 @@ impl Running<'_> {
     }
 
     fn show_pull_failure(&mut self, container: &Container, failure: &Failure) {
-        let becomes_back_off = after(failure.at, SHOWN_AS_FAILED);
+        let becomes_back_off = later(failure.at, SHOWN_AS_FAILED);
         if failure.reason != "ErrImagePull" {
             self.show(container, failure);
         } else if self.now < becomes_back_off {
