@@ -1,6 +1,6 @@
 //! [`Overlay`]: what would become of a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ struct Staged {
     /// What was between the start and this revision has been forgotten.
     kept_from: Revision,
     keys: BTreeMap<Key, Versions>,
+    /// The keys committed to since then.
+    recent: BTreeSet<Key>,
     /// The size of all values in `keys`.
     bytes: usize,
 }
@@ -74,7 +76,8 @@ impl Versions {
 impl Overlay {
     /// A store that is as `below` was at a revision, which it must have reached and must not have forgotten.
     pub fn new(below: Arc<dyn Store>, start: Revision) -> Self {
-        let staged = Staged { revision: start, kept_from: start, keys: BTreeMap::new(), bytes: 0 };
+        let (keys, recent) = (BTreeMap::new(), BTreeSet::new());
+        let staged = Staged { revision: start, kept_from: start, keys, recent, bytes: 0 };
         Self { below, start, staged: staged.into(), seen: Mutex::default() }
     }
 
@@ -120,7 +123,8 @@ impl Overlay {
     pub async fn commits_after(&self, after: Revision) -> Vec<Batch> {
         let staged = self.staged.lock().await;
         let mut batches: BTreeMap<Revision, Vec<Change>> = BTreeMap::new();
-        for (key, versions) in &staged.keys {
+        for key in &staged.recent {
+            let Some(versions) = staged.keys.get(key) else { continue };
             let mut previous = versions.below.as_ref();
             for (revision, entry) in &versions.since {
                 if *revision > after {
@@ -164,7 +168,8 @@ impl Staged {
     }
 
     fn forget(&mut self) {
-        for versions in self.keys.values_mut() {
+        for key in std::mem::take(&mut self.recent) {
+            let Some(versions) = self.keys.get_mut(&key) else { continue };
             let last = versions.since.len().saturating_sub(1);
             let forgotten = versions.since.drain(..last).map(|(_, entry)| size(entry.as_ref()));
             self.bytes -= forgotten.sum::<usize>();
@@ -180,6 +185,7 @@ impl Staged {
         }
         let versions = self.keys.entry(key.clone()).or_insert(Versions { below: before, since: Vec::new() });
         versions.since.push((revision, entry));
+        self.recent.insert(key.clone());
     }
 
     fn commit(&mut self, writes: &[Write], befores: Vec<Option<Entry>>) -> Revision {
